@@ -8,6 +8,7 @@ enum {
     CV_LIMIT_COMMAND_BYTES = 256 * 1024,        // commands and data: metadata with key frame lists
     CV_LIMIT_MEDIA_BYTES = 8 * 1024 * 1024,     // one video frame: 8K intra frames fit [config]
     CV_LIMIT_SHARED_OBJECT_BYTES = 1024 * 1024, // one shared-object message
+    CV_LIMIT_PARTIAL_FACTOR = 2, // all unfinished messages of a connection: so many largest ones
 
     // ---- chunk stream
     CV_LIMIT_CHUNK_STREAMS = 64,     // open chunk streams per connection: real clients use 8
@@ -22,6 +23,10 @@ enum {
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send
     CV_WINDOW_BYTES_MIN = 64 * 1024, // smaller windows of a peer would make an Ack storm
+
+    CV_ACK_EVERY_BYTES = 1024 * 1024, // we acknowledge at least this often
+    CV_LIMIT_UNREAD_REPLIES =
+        256, // answers to pings and Acks that wait for a peer that reads nothing
 
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2

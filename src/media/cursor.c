@@ -1,0 +1,122 @@
+#include "media/cursor.h"
+
+#include "base/check.h"
+
+struct cv_cursor cv_cursor_new(void)
+{
+    return (struct cv_cursor){0};
+}
+
+bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    return !cursor->joined ? log->started : cursor->headers_left || cursor->seq < log->head;
+}
+
+void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on)
+{
+    cursor->audio_off = !on;
+}
+
+void cv_cursor_receive_video(struct cv_cursor *cursor, bool on)
+{
+    if (on && cursor->video_off)
+        cursor->wants_key = true;
+    cursor->video_off = !on;
+}
+
+void cv_cursor_rejoin(struct cv_cursor *cursor)
+{
+    cursor->joined = false;
+}
+
+// Metadata counts as one more header, before the others.
+static void resend_headers(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    cursor->headers_left = (uint8_t)(log->header_count + 1);
+    cursor->headers_version = log->headers_version;
+}
+
+// Places the cursor at the newest key frame, or at the live edge, where video waits for a key
+// frame.
+static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    bool at_key = log->gop != CV_LOG_NONE && log->limits.gop_cache;
+    cursor->seq = at_key ? log->gop : log->head;
+    cursor->wants_key = !at_key && log->has_video;
+}
+
+static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    go_to_newest(cursor, log);
+    resend_headers(cursor, log);
+    cursor->joined = true;
+}
+
+// What the viewer has not read is gone: on to the newest key frame. Never back.
+static void jump(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    uint64_t from = cursor->seq;
+    uint64_t to = log->gop != CV_LOG_NONE ? log->gop : log->head;
+    CV_ASSERT(to > from);
+    cursor->seq = to;
+    cursor->wants_key = to == log->head && log->has_video;
+    cursor->jumps++;
+    cursor->skipped += to - from;
+    if (cursor->headers_version != log->headers_version)
+        resend_headers(cursor, log);
+}
+
+static bool passes(struct cv_cursor *cursor, const struct cv_log_entry *entry)
+{
+    if (entry->flags & CV_LOG_AUDIO)
+        return !cursor->audio_off;
+    if (!(entry->flags & CV_LOG_VIDEO))
+        return true;
+    if (cursor->video_off)
+        return false;
+    if (entry->flags & CV_LOG_GOP)
+        cursor->wants_key = false;
+    return !cursor->wants_key;
+}
+
+// The next of metadata and codec headers. False when this one does not exist.
+static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *log,
+                        struct cv_msg *out)
+{
+    if (cursor->headers_version != log->headers_version)
+        resend_headers(cursor, log);
+    uint32_t index = log->header_count + 1u - cursor->headers_left--;
+    bool is_metadata = index == 0;
+    const struct cv_log_header *header = is_metadata ? NULL : &log->headers[index - 1];
+    struct cv_block *payload = is_metadata ? log->metadata : header->payload;
+    if (!payload)
+        return false;
+    uint32_t ts_ms =
+        cursor->seq < log->head ? cv_stream_log_at(log, cursor->seq)->ts_ms : log->last_ts_ms;
+    uint8_t type = is_metadata ? (uint8_t)CV_MSG_DATA_AMF0 : header->type;
+    *out = (struct cv_msg){.type = type, .ts_ms = ts_ms, .payload = payload};
+    return true;
+}
+
+int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
+{
+    if (!cursor->joined && !log->started)
+        return 0;
+    if (!cursor->joined)
+        join(cursor, log);
+    if (cursor->seq < log->tail)
+        jump(cursor, log);
+    while (cursor->headers_left) {
+        if (next_header(cursor, log, out))
+            return 1;
+    }
+    while (cursor->seq < log->head) {
+        const struct cv_log_entry *entry = cv_stream_log_at(log, cursor->seq++);
+        if (!passes(cursor, entry))
+            continue;
+        *out =
+            (struct cv_msg){.type = entry->type, .ts_ms = entry->ts_ms, .payload = entry->payload};
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,40 @@
+// A viewer's place in a stream log: what it gets next.
+//
+// A new viewer gets metadata and codec headers with the time of its first frame, then the newest
+// key frame and what follows. One that fell off the log's tail jumps to the newest key frame, and
+// the jump is counted. No memory, no copies. On the thread of the log.
+#ifndef CV_MEDIA_CURSOR_H
+#define CV_MEDIA_CURSOR_H
+
+#include "media/streamlog.h"
+
+struct cv_cursor {
+    uint64_t seq;             // next entry to read
+    uint32_t headers_version; // the log's, when headers were last sent
+    uint8_t headers_left;     // metadata and headers still to be sent before entries
+    bool joined;              // the start has been chosen
+    bool wants_key;           // video is held back until a key frame
+    bool audio_off;           // receiveAudio(false)
+    bool video_off;           // receiveVideo(false)
+    uint32_t jumps;           // how often it fell behind
+    uint64_t skipped;         // messages lost by that
+};
+
+// A cursor that will join at its first read.
+struct cv_cursor cv_cursor_new(void);
+
+// The next message for this viewer: 1 with *out, whose payload is lent until the log changes; 0
+// when there is nothing new. out->stream_id is 0.
+int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out);
+
+// True when cv_cursor_next has something to look at (it may still find nothing for this viewer).
+bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log *log);
+
+// Switches a kind of media on or off; video comes back at a key frame.
+void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on);
+void cv_cursor_receive_video(struct cv_cursor *cursor, bool on);
+
+// Goes on at the live edge (after a pause), video at a key frame.
+void cv_cursor_rejoin(struct cv_cursor *cursor);
+
+#endif

@@ -1,0 +1,92 @@
+// The log of a live stream: a ring of references to published messages, with what a new viewer
+// needs at hand (metadata, codec headers, the newest key frame).
+//
+// Viewers are cursors into it (media/cursor.h); nothing is copied for them. Positions are sequence
+// numbers that never repeat. The log is bounded in bytes, in stream time and in messages; what
+// falls off its tail is gone for those who have not read it. One thread at a time; the blocks in it
+// may be shared with other threads.
+#ifndef CV_MEDIA_STREAMLOG_H
+#define CV_MEDIA_STREAMLOG_H
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "proto/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cv_log_limits {
+    uint32_t bytes_max;
+    uint32_t ms_max;     // stream time that a slow viewer may be behind
+    uint32_t gop_ms_max; // stream time that is kept for the sake of its first key frame
+    bool gop_cache;      // new viewers start at the newest key frame, else at the next one
+};
+
+enum cv_log_flags {
+    CV_LOG_GOP = 1,     // decoding of video can start here
+    CV_LOG_VIDEO = 2,   // a coded video frame
+    CV_LOG_AUDIO = 4,   // a coded audio frame
+    CV_LOG_HEADER = 8,  // codec header, colour info, channel layout, end of sequence
+    CV_LOG_SCRIPT = 16, // data message
+};
+
+struct cv_log_entry {
+    struct cv_block *payload; // one reference
+    uint32_t ts_ms;           // on the log's own timeline
+    uint8_t type;
+    uint8_t flags; // enum cv_log_flags
+};
+
+// A message that later viewers need first.
+struct cv_log_header {
+    struct cv_block *payload; // one reference, or NULL while the slot is free
+    uint8_t type;             // audio or video
+    uint8_t role;             // enum cv_av_role
+    uint8_t track;
+};
+
+#define CV_LOG_NONE UINT64_MAX
+
+struct cv_stream_log {
+    struct cv_log_limits limits;
+    struct cv_log_entry *ring; // capacity is a power of two
+    uint32_t capacity;
+    uint64_t tail; // oldest entry
+    uint64_t head; // where the next one goes
+    uint64_t gop;  // newest key frame, or CV_LOG_NONE
+    size_t bytes;
+    struct cv_log_header headers[CV_LIMIT_TRACKS];
+    uint32_t header_count;
+    uint32_t headers_version; // counts changes of headers and metadata
+    struct cv_block *metadata;
+    bool has_video; // a video header or frame has been seen
+    bool has_audio;
+    bool started;   // a frame (or a data message to pass on) has come: viewers may join
+    bool wants_key; // after a restart: video frames are dropped until a key frame
+    // timeline
+    uint32_t ts_offset_ms; // added to the publisher's time
+    uint32_t last_ts_ms;   // of the newest entry
+    bool restarted;        // the next frame decides ts_offset_ms
+    // counters
+    uint64_t messages;
+    uint64_t key_frames;
+    uint64_t unparsed; // media messages that could not be understood, passed on all the same
+    uint64_t dropped;  // video frames after a restart that nobody could decode
+};
+
+void cv_stream_log_init(struct cv_stream_log *log, const struct cv_log_limits *limits);
+void cv_stream_log_done(struct cv_stream_log *log);
+
+// Appends an audio, video or data message (AMF0) of the publisher; takes references of its own.
+// Unchanged repeated codec headers are swallowed, "@setDataFrame" is cut off. 0 or CV_E_NOMEM, then
+// the message is lost and the log as it was.
+int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg);
+
+// A new publisher goes on in this log. A timeline that starts again is moved behind the last
+// message; one that simply goes on is kept. Video waits for its next key frame.
+void cv_stream_log_restart(struct cv_stream_log *log);
+
+// The entry at a position between tail and head.
+const struct cv_log_entry *cv_stream_log_at(const struct cv_stream_log *log, uint64_t seq);
+
+#endif
