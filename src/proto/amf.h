@@ -6,6 +6,8 @@
 #ifndef CV_PROTO_AMF_H
 #define CV_PROTO_AMF_H
 
+#include "base/text.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,12 +26,6 @@ enum cv_amf_type {
     CV_AMF_BYTES,      // AMF3 byte array: text
     CV_AMF_VECTOR,     // AMF3 vectors: items
     CV_AMF_DICTIONARY, // AMF3 dictionary: items, key and value in turn
-};
-
-// Bytes that are usually, but not surely, UTF-8. Not NUL-terminated.
-struct cv_text {
-    const char *at;
-    size_t len;
 };
 
 struct cv_amf {
@@ -62,6 +58,5 @@ bool cv_amf_boolean(const struct cv_amf *value, bool fallback);    // numbers: n
 struct cv_text cv_amf_text(const struct cv_amf *value);            // len 0 when not a string
 // The number cut to an unsigned 32-bit integer; fallback for NaN, negative and too large.
 uint32_t cv_amf_u32(const struct cv_amf *value, uint32_t fallback);
-bool cv_text_is(struct cv_text text, const char *literal);
 
 #endif

@@ -1,0 +1,135 @@
+#include "base/text.h"
+
+#include "base/check.h"
+#include "base/err.h"
+
+#include <string.h>
+
+struct cv_text cv_text_of(const char *string)
+{
+    return (struct cv_text){.at = string, .len = strlen(string)};
+}
+
+bool cv_text_equal(struct cv_text a, struct cv_text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+bool cv_text_is(struct cv_text text, const char *literal)
+{
+    return cv_text_equal(text, cv_text_of(literal));
+}
+
+bool cv_text_starts(struct cv_text text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return text.len >= len && cv_text_is((struct cv_text){text.at, len}, prefix);
+}
+
+size_t cv_text_find(struct cv_text text, char c)
+{
+    const char *found = text.len ? memchr(text.at, c, text.len) : NULL;
+    return found ? (size_t)(found - text.at) : text.len;
+}
+
+struct cv_text cv_text_skip(struct cv_text text, size_t len)
+{
+    CV_ASSERT(len <= text.len);
+    return (struct cv_text){.at = len ? text.at + len : text.at, .len = text.len - len};
+}
+
+struct cv_text cv_text_take(struct cv_text *rest, char c)
+{
+    size_t len = cv_text_find(*rest, c);
+    struct cv_text taken = {rest->at, len};
+    *rest = cv_text_skip(*rest, len < rest->len ? len + 1 : len);
+    return taken;
+}
+
+int cv_text_u64(struct cv_text text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c < '0' || c > '9')
+            return CV_E_SYNTAX;
+        uint64_t digit = (uint64_t)(c - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return CV_E_SYNTAX;
+        value = value * 10 + digit;
+    }
+    if (text.len == 0 || value < min || value > max)
+        return CV_E_SYNTAX;
+    *out = value;
+    return CV_OK;
+}
+
+// How one byte looks in a log. Returns the length of `form`.
+static size_t escape_byte(char form[4], char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t byte = (uint8_t)c;
+    if (c == '"' || c == '\'' || c == '\\') {
+        form[0] = '\\';
+        form[1] = c;
+        return 2;
+    }
+    if (byte >= 0x20 && byte <= 0x7e) {
+        form[0] = c;
+        return 1;
+    }
+    form[0] = '\\';
+    form[1] = 'x';
+    form[2] = hex[byte >> 4];
+    form[3] = hex[byte & 15];
+    return 4;
+}
+
+size_t cv_text_escape(char *out, size_t size, struct cv_text text)
+{
+    CV_ASSERT(size > 0);
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char form[4];
+        size_t form_len = escape_byte(form, text.at[i]);
+        if (form_len > size - 1 - len)
+            break;
+        memcpy(out + len, form, form_len);
+        len += form_len;
+    }
+    out[len] = '\0';
+    return len;
+}
+
+// The value of a hex digit, or -1.
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+// The byte that the text begins with, decoded; steps over it. The text is not empty.
+static char decode_byte(struct cv_text *rest)
+{
+    const char *at = rest->at;
+    int high = at[0] == '%' && rest->len >= 3 ? hex_value(at[1]) : -1;
+    int low = high >= 0 ? hex_value(at[2]) : -1;
+    *rest = cv_text_skip(*rest, low >= 0 ? 3 : 1);
+    return (char)(low >= 0 ? high << 4 | low : at[0]);
+}
+
+size_t cv_text_percent_decode(char *out, size_t size, struct cv_text text)
+{
+    size_t len = 0;
+    for (; text.len; len++) {
+        char c = decode_byte(&text);
+        if (len < size)
+            out[len] = c;
+    }
+    return len;
+}
