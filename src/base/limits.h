@@ -20,6 +20,10 @@ enum {
     CV_LIMIT_AMF_DEPTH = 16,    // nesting; the deepest real message has 5
     CV_LIMIT_AMF_NODES = 10000, // values per message
 
+    // ---- media message headers (E-RTMP)
+    CV_LIMIT_MESSAGE_TRACKS = 16, // tracks in one multitrack message: encoders send 1
+    CV_LIMIT_MODEX = 8,           // extensions before one message: 1 kind is defined
+
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send
     CV_WINDOW_BYTES_MIN = 64 * 1024, // smaller windows of a peer would make an Ack storm
