@@ -50,6 +50,14 @@ enum {
     CV_LOG_BYTES_MAX = 32 * 1024 * 1024, // log of one stream [config]
     CV_LOG_MS_MAX = 20000,               // the same in stream time [config]
     CV_LOG_MESSAGES_MAX = 16384,         // the same in messages
+
+    // ---- the machine
+    CV_LISTEN_BACKLOG = 4096, // connections waiting to be accepted; the system may cut it
+    CV_ACCEPT_BATCH = 64,     // connections taken per turn and listener: others want their turn
+    CV_ACCEPT_PAUSE_MS = 100, // rest of a listener that is out of descriptors
+    CV_LIMIT_MAIL = 1024,     // messages under way from one thread to another; a power of two
+    CV_LIMIT_THREADS = 256,   // of one post office
+    CV_LIMIT_ADDRESSES = 16,  // of one name
 };
 
 #endif
