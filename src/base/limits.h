@@ -58,6 +58,31 @@ enum {
     CV_LIMIT_MAIL = 1024,     // messages under way from one thread to another; a power of two
     CV_LIMIT_THREADS = 256,   // of one post office
     CV_LIMIT_ADDRESSES = 16,  // of one name
+    // ---- server: what an administrator may set, with what it is when nothing is set [config]
+    CV_PORT_HTTP = 80,                 // default listening ports
+    CV_PORT_RTMP = 1935,               //
+    CV_PORT_HTTP_UNPRIVILEGED = 8080,  // in place of 80 where that is refused
+    CV_LATENCY_MS = 20,                // flush window: fills the send calls under load
+    CV_CONNECTIONS_MAX = 20000,        // one process; file descriptors are the hard bound
+    CV_CONNECTIONS_PER_ADDRESS = 1000, // an office behind one address fits, a flood does not
+    CV_HANDSHAKE_S = 10,               // RTMP or TLS handshake, from the first byte
+    CV_IDLE_S = 60,                    // a publisher or a connection without a stream sends nothing
+    CV_WRITE_STALL_S = 30,             // a viewer takes nothing
+    CV_GRACE_S = 15,                   // a stream outlives its publisher
+    CV_PLAY_WAIT_S = 10,               // play waits for a publisher to come
+    CV_STREAMS_MAX = 1000,             // live streams per app
+
+    // ---- server: fixed caps
+    CV_LIMIT_THREADS = 64,
+    CV_LIMIT_LISTEN = 16,            // listening addresses
+    CV_LIMIT_APPS = 64,              // apps in one configuration
+    CV_LIMIT_APP_NAME_BYTES = 64,    // name of an app in the configuration and the store
+    CV_LIMIT_CONFIG_BYTES = 1 << 20, // configuration file
+    CV_LIMIT_KEYS = 10000,           // publish keys in the store: each publish looks at them all
+    CV_LIMIT_KEY_BYTES = 256,        // a key that a peer presents; ours have 32
+    CV_LIMIT_LABEL_BYTES = 128,      // label of a key
+    CV_LIMIT_LOG_LINE_BYTES = 2048,  // one log line; longer ones are cut
+    CV_LIMIT_LOG_VALUE_BYTES = 256,  // one value in it, escaped
 };
 
 #endif

@@ -1,0 +1,120 @@
+// The configuration: what an administrator may set, checked, with every default filled in.
+//
+// Loaded whole, then immutable and shared by all threads through references (the count is atomic).
+// A reload makes a new one and swaps it. Fields, ranges, defaults and their descriptions are in
+// config_table.h, from which the YAML schema, the checks and the printed form are made.
+#ifndef CV_SERVER_CONFIG_H
+#define CV_SERVER_CONFIG_H
+
+#include "base/limits.h"
+#include "server/log.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum cv_access {
+    CV_ACCESS_KEY,  // with a key of the store (publish only)
+    CV_ACCESS_OPEN, // anybody
+    CV_ACCESS_OFF,  // nobody
+};
+
+// One listening address.
+struct cv_listen {
+    char address[48]; // numeric IPv4 or IPv6 without brackets; "" is every address of both
+    uint16_t port;    // 1 to 65535
+};
+
+struct cv_config_limits {
+    uint32_t connections_max;
+    uint32_t connections_per_address_max;
+    uint32_t media_message_bytes_max;
+    uint32_t chunk_bytes_out;
+    uint32_t handshake_s;
+    uint32_t idle_s;
+    uint32_t write_stall_s;
+};
+
+struct cv_config_app {
+    char name[CV_LIMIT_APP_NAME_BYTES + 1];
+    enum cv_access publish;
+    enum cv_access play;
+    uint32_t grace_s;
+    uint32_t play_wait_s;
+    bool takeover; // a second publisher of a name replaces the first
+    bool gop_cache;
+    uint32_t streams_max;
+    uint32_t viewers_max;        // 0 = no limit
+    uint32_t stream_viewers_max; // 0 = no limit
+    uint32_t log_bytes_max;
+    uint32_t log_s_max;
+};
+
+struct cv_config {
+    atomic_uint refs;
+    struct cv_listen listen[CV_LIMIT_LISTEN];
+    uint32_t listen_count;
+    bool listen_default; // nobody named a port: 8080 may stand in for a refused 80
+    uint32_t threads;    // 0 = auto, one per core
+    enum cv_log_level log_level;
+    char *state_dir; // owned; NULL = the default of cv_state_dir
+    uint32_t latency_ms;
+    bool open_publish; // publish needs no key anywhere, for trials
+    struct cv_config_limits limits;
+    struct cv_config_app *apps; // owned, app_count of them, at least one
+    uint32_t app_count;
+};
+
+// What the command line said; it stands over the file, also after a reload. Borrows its pointers.
+struct cv_config_override {
+    struct cv_listen listen[CV_LIMIT_LISTEN];
+    uint32_t listen_count; // 0 = as in the file
+    bool has_threads;
+    uint32_t threads;
+    bool has_log_level;
+    enum cv_log_level log_level;
+    const char *state_dir; // NULL = as in the file
+    bool open_publish;     // true = yes, false = as in the file
+};
+
+// The first thing that is wrong: "culvert.yaml:12: unknown key ...", ready to print.
+struct cv_config_why {
+    int line; // in the file, from 1; 0 when it is about no line
+    char text[512];
+};
+
+// Reads the file (NULL: none, all defaults), checks it, and lays `over` (may be NULL) on top.
+// 0 and one reference in *out, which the caller owns; or CV_E_CONFIG, CV_E_SYSTEM (cannot read the
+// file), CV_E_NOMEM with *why filled and *out untouched.
+int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                   struct cv_config_why *why);
+// The same from text in memory; `name` stands for the file name in messages.
+int cv_config_parse(const char *name, const char *text, size_t len,
+                    const struct cv_config_override *over, struct cv_config **out,
+                    struct cv_config_why *why);
+// One more reference, which is returned. Any thread.
+struct cv_config *cv_config_ref(struct cv_config *config);
+// Gives up a reference and clears the pointer; the last one frees. *config may be NULL.
+void cv_config_unref(struct cv_config **config);
+
+// The app of this name, or NULL. Borrowed from the configuration.
+const struct cv_config_app *cv_config_app(const struct cv_config *config, const char *name,
+                                          size_t len);
+// Who may publish to the app, with open_publish taken into account (it opens, but not what is off).
+enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app);
+
+// Writes the whole configuration as commented YAML that loads again to the same. 0 or CV_E_SYSTEM.
+int cv_config_print(const struct cv_config *config, FILE *file);
+
+// "80", "127.0.0.1:80", "[::1]:80" or "*:80". 0, or CV_E_CONFIG with *out untouched.
+int cv_listen_parse(const char *text, struct cv_listen *out);
+// The address as cv_listen_parse takes it: "80", "127.0.0.1:80", "[::1]:80".
+void cv_listen_text(const struct cv_listen *listen, char *out, size_t size);
+// "auto" (0) or 1 to CV_LIMIT_THREADS. 0, or CV_E_CONFIG with *out untouched.
+int cv_threads_parse(const char *text, uint32_t *out);
+// "debug", "info", "warn" or "error". 0, or CV_E_CONFIG with *out untouched.
+int cv_log_level_parse(const char *text, enum cv_log_level *out);
+
+#endif
