@@ -1,0 +1,47 @@
+# The front door. `make run` builds and starts Culvert on a bare Debian 12; meson does the work.
+PREFIX  ?= /usr/local
+ARGS    ?=
+FUZZ    ?= wire
+SECONDS ?= 60
+
+.NOTPARALLEL:
+.PHONY: help run build test bench install format fuzz clean
+
+help:     ## this list
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' Makefile
+
+run: build  ## install what is missing, build a release, serve: make run ARGS="--config site.yaml"
+	build/culvert serve $(ARGS)
+
+build:    ## install what is missing and build a release: build/culvert
+	@tools/install-deps.sh build
+	@test -f build/build.ninja || \
+	  meson setup build --buildtype=release -Db_ndebug=if-release -Dtests=false
+	ninja -C build
+
+test:     ## all tests, with sanitizers; ends with "N passed, N failed"
+	@tools/install-deps.sh build test
+	@tools/run-tests.sh
+
+bench: build  ## measure, and write bench/RESULTS.md
+	@tools/install-deps.sh build test
+	bench/run.sh $(ARGS)
+
+install: build  ## make install PREFIX=/usr/local
+	meson configure build --prefix=$(PREFIX)
+	meson install -C build
+
+format:   ## lay out all C files by .clang-format
+	find src include test bench -name '*.[ch]' 2>/dev/null | xargs clang-format -i
+
+fuzz:     ## make fuzz FUZZ=wire SECONDS=60
+	@tools/install-deps.sh build test
+	@test -f build-fuzz/build.ninja || \
+	  CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+	ninja -C build-fuzz test/fuzz/fuzz_$(FUZZ)
+	mkdir -p build-fuzz/corpus/$(FUZZ)
+	build-fuzz/test/fuzz/fuzz_$(FUZZ) -max_total_time=$(SECONDS) -timeout=10 \
+	  -artifact_prefix=build-fuzz/ build-fuzz/corpus/$(FUZZ) test/corpus/$(FUZZ)
+
+clean:    ## remove the builds
+	rm -rf build build-asan build-tsan build-fuzz

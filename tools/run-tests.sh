@@ -1,0 +1,119 @@
+#!/bin/bash
+# All tests: unit, simulation, fuzz corpora and lint with address and undefined-behaviour
+# sanitizers; what has threads once more with the thread sanitizer; real programs over real sockets.
+# Ends with "N passed, N failed[, N skipped]"; exit code 0 only if something ran and nothing failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+readonly TIME_MAX_S=3300 # all of it, so that a hang is a failure and not a stuck build machine
+readonly PYTHON=/usr/bin/python3 # Debian's own: it has Debian's pytest
+export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
+export ASAN_OPTIONS+=:strict_string_checks=1:check_initialization_order=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export PYTHONDONTWRITEBYTECODE=1
+unset PYTHONPATH PYTHONHOME CC CFLAGS LDFLAGS
+
+passed=0 failed=0 skipped=0 bad=()
+
+say()
+{
+    printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60))
+}
+
+limited()
+{
+    local left=$((TIME_MAX_S - SECONDS))
+    ((left > 0)) || left=1
+    timeout -k 10 "$left" "$@" </dev/null
+}
+
+note_failure()
+{
+    failed=$((failed + 1))
+    bad+=("$1")
+}
+
+# build FOLDER SANITIZERS: a build that does not work is one failed test
+build()
+{
+    say "build $1 ($2)"
+    if [ ! -f "$1/build.ninja" ]; then
+        limited meson setup "$1" -Dwerror=true "-Db_sanitize=$2" || { note_failure "$1"; return 1; }
+    fi
+    limited ninja -C "$1" || { note_failure "$1"; return 1; }
+}
+
+# run NAME RESULT_FILE COMMAND...: runs it and adds up the tests in the result file. A command that
+# failed although each of its tests passed is one failed test.
+run()
+{
+    local name=$1 results=$2 code=0 p f s
+    shift 2
+    say "$name"
+    rm -f "$results"
+    limited "$@" || code=$?
+    read -r p f s < <($PYTHON tools/count_tests.py "$results")
+    if ((code != 0 && f == 0)); then
+        f=1
+    fi
+    ((f == 0)) || bad+=("$name")
+    printf -- '-- %s: %d passed, %d failed, %d skipped\n' "$name" "$p" "$f" "$s"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# meson_tests NAME FOLDER [ARGUMENT...]
+meson_tests()
+{
+    local name=$1 folder=$2
+    shift 2
+    run "$name" "$folder/meson-logs/testlog.json" \
+        meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
+}
+
+# net_tests NAME FOLDER [ARGUMENT...]
+net_tests()
+{
+    local name=$1 folder=$2
+    shift 2
+    CULVERT_BIN=$PWD/$folder/culvert run "$name" "$folder/net.xml" \
+        $PYTHON -m pytest test/net -v -ra --timeout=180 -p no:cacheprovider \
+        --junitxml="$folder/net.xml" "$@"
+}
+
+has_net_tests()
+{
+    compgen -G 'test/net/test_*.py' >/dev/null
+}
+
+has_thread_tests()
+{
+    meson introspect build-tsan --tests | grep -q '"culvert:threads"'
+}
+
+if build build-asan address,undefined; then
+    meson_tests 'unit, simulation, fuzz corpora, lint (address, undefined)' build-asan
+    if has_net_tests; then
+        net_tests 'network (address, undefined)' build-asan
+    fi
+fi
+if build build-tsan thread; then
+    if has_thread_tests; then
+        meson_tests 'threads (thread sanitizer)' build-tsan --suite threads
+    fi
+    if has_net_tests && grep -qs 'mark\.threads' test/net/*.py; then
+        net_tests 'network with threads (thread sanitizer)' build-tsan -m threads
+    fi
+fi
+
+say 'sizes'
+$PYTHON tools/lint.py report
+((${#bad[@]} == 0)) || printf '\nfailed: %s\n' "${bad[@]}"
+
+echo
+if ((skipped > 0)); then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+((failed == 0 && passed > 0))
