@@ -1,0 +1,124 @@
+"""Other people's programs as publishers and players, each a child with a log file."""
+import pathlib
+import shlex
+import subprocess
+import time
+
+QUIET = ["-hide_banner", "-nostdin", "-loglevel", "info"]
+
+
+class Child:
+    """A running program. Its output is in a file, so it can never block on a full pipe."""
+
+    def __init__(self, cmd, log):
+        self.cmd, self.log_path = [str(part) for part in cmd], pathlib.Path(log)
+        with open(self.log_path, "wb") as file:
+            file.write((shlex.join(self.cmd) + "\n").encode())
+            file.flush()
+            self.process = subprocess.Popen(self.cmd, stdin=subprocess.DEVNULL, stdout=file,
+                                            stderr=subprocess.STDOUT, start_new_session=True)
+        self.started = time.monotonic()
+
+    def log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def wait(self, timeout_s=30, codes=(0,)):
+        """Waits for its end; the exit code must be one of codes (None = any)."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired as err:
+            self.kill()
+            raise AssertionError(f"still running after {timeout_s} s: {self.log()[-2000:]}") from err
+        assert codes is None or code in codes, f"exit code {code}: {self.log()[-2000:]}"
+        return code
+
+    def kill(self):
+        """kill -9: no farewell to the server."""
+        if self.is_running():
+            self.process.kill()
+        self.process.wait()
+
+
+class Clients:
+    """Factory; everything it started is dead after close()."""
+
+    def __init__(self, folder, librtmp_publish=None):
+        self.folder = pathlib.Path(folder)
+        self.librtmp_binary = librtmp_publish
+        self.children = []
+
+    def start(self, name, cmd):
+        child = Child(cmd, self.folder / f"{len(self.children):02}-{name}.log")
+        self.children.append(child)
+        return child
+
+    def close(self):
+        for child in self.children:
+            child.kill()
+
+    # -- publishers
+
+    def ffmpeg_publish(self, url, source, realtime=True, before=(), after=()):
+        pace = ["-re"] if realtime else []
+        return self.start("ffmpeg-publish", ["ffmpeg", *QUIET, *pace, *before, "-i", source, "-c", "copy",
+                                             *after, "-f", "flv", url])
+
+    def _gst_publish(self, sink, source, kinds):
+        parts = ["gst-launch-1.0", "-q", "filesrc", f"location={source}", "!", "flvdemux", "name=d",
+                 "flvmux", "name=m", "streamable=true", "!", *sink]
+        if "v" in kinds:
+            parts += ["d.video", "!", "queue", "!", "h264parse", "!", "m.video"]
+        if "a" in kinds:
+            parts += ["d.audio", "!", "queue", "!", "aacparse", "!", "m.audio"]
+        return self.start("gst-publish", parts)
+
+    def rtmp2sink_publish(self, url, source, kinds="va"):
+        return self._gst_publish(["rtmp2sink", "sync=true", f"location={url}"], source, kinds)
+
+    def rtmpsink_publish(self, url, source, kinds="va"):
+        return self._gst_publish(["rtmpsink", "sync=true", f"location={url} live=1"], source, kinds)
+
+    def librtmp_publish(self, url, source):
+        return self.start("librtmp-publish", [self.librtmp_binary, url, source])
+
+    # -- players: each writes an FLV file
+
+    def ffmpeg_play(self, url, out, live=True):
+        flag = ["-rtmp_live", "live"] if live else []
+        return self.start("ffmpeg-play", ["ffmpeg", *QUIET, "-y", *flag, "-copyts", "-i", url, "-map", "0",
+                                          "-dn", "-c", "copy", "-copytb", "1", "-f", "flv", out])
+
+    def rtmpdump_play(self, url, out):
+        return self.start("rtmpdump", ["rtmpdump", "--live", "--timeout", "20", "-r", url, "-o", out])
+
+    def rtmpsrc_play(self, url, out):
+        return self.start("gst-rtmpsrc", ["gst-launch-1.0", "-q", "rtmpsrc", f"location={url} live=1",
+                                          "!", "filesink", f"location={out}"])
+
+    def rtmp2src_play(self, url, out):
+        return self.start("gst-rtmp2src", ["gst-launch-1.0", "-q", "rtmp2src", f"location={url}",
+                                           "!", "filesink", f"location={out}"])
+
+
+# player name -> (method of Clients, exit codes that mean "the stream ended")
+PLAYERS = {
+    "ffmpeg": ("ffmpeg_play", (0,)),
+    "rtmpdump": ("rtmpdump_play", (0, 2)),
+    "rtmpsrc": ("rtmpsrc_play", (0,)),
+    "rtmp2src": ("rtmp2src_play", (0,)),
+}
+PUBLISHERS = {
+    "ffmpeg": "ffmpeg_publish",
+    "rtmp2sink": "rtmp2sink_publish",
+    "rtmpsink": "rtmpsink_publish",
+    "librtmp": "librtmp_publish",
+}
+
+
+def play_with(clients, player, url, out):
+    """Starts the named player. Returns (child, accepted exit codes)."""
+    method, codes = PLAYERS[player]
+    return getattr(clients, method)(url, out), codes

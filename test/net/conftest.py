@@ -1,0 +1,127 @@
+"""Fixtures of the end-to-end tests: real clients, real sockets, one server per test.
+
+Run: CULVERT_BIN=build/culvert python3 -m pytest test/net      (-m "not slow", -m threads)
+Nothing here sleeps for a fixed time: everything polls with a deadline.
+"""
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import clients as clients_module  # noqa: E402
+import media  # noqa: E402
+import server as server_module  # noqa: E402
+from rtmp_raw import RtmpClient  # noqa: E402
+
+DEFAULT_LIMIT_S = 60
+
+
+class TestTimeout(Exception):
+    """The test took longer than its limit_s."""
+
+
+@pytest.fixture(autouse=True)
+def time_limit(request):
+    """Ends a test that hangs; the fixtures below then kill what it started."""
+    marker = request.node.get_closest_marker("limit_s")
+    limit_s = marker.args[0] if marker else DEFAULT_LIMIT_S
+
+    def expired(_signal, _frame):
+        raise TestTimeout(f"longer than {limit_s} s")
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(limit_s)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures see whether the test itself failed."""
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture
+def start_server(time_limit, tmp_path):
+    """Factory: start_server(*args, config=None). At the end each server must end cleanly."""
+    servers = []
+
+    def start(*args, config=None, open_publish=True):
+        flags = (["--open-publish"] if open_publish else []) + list(args)
+        servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config))
+        return servers[-1]
+    yield start
+    problems = []
+    for one in servers:
+        try:
+            one.stop()
+        except AssertionError as err:
+            problems.append(str(err))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def server(start_server):
+    """A server with one open app "live" that forgets publishers after a second."""
+    return start_server(config={"apps": [server_module.app()]})
+
+
+@pytest.fixture(scope="session")
+def librtmp_binary(tmp_path_factory):
+    """The publisher on librtmp: from the build directory, or compiled here."""
+    try:
+        built = server_module.find_binary().parent / "test/net/librtmp_publish"
+        if built.is_file():
+            return built
+    except FileNotFoundError:
+        pass
+    compiler = shutil.which("cc") or pytest.skip("no C compiler for librtmp_publish.c")
+    out = tmp_path_factory.mktemp("librtmp") / "librtmp_publish"
+    source = pathlib.Path(__file__).parent / "librtmp_publish.c"
+    done = subprocess.run([compiler, "-O1", "-D_GNU_SOURCE", "-o", out, source, "-lrtmp"], check=False,
+                          capture_output=True, text=True)
+    return out if done.returncode == 0 else pytest.skip(f"librtmp_publish.c: {done.stderr[-300:]}")
+
+
+@pytest.fixture
+def clients(time_limit, start_server, tmp_path):
+    """FFmpeg, rtmpdump, GStreamer; all dead before the server is stopped."""
+    factory = clients_module.Clients(tmp_path)
+    yield factory
+    factory.close()
+
+
+@pytest.fixture
+def raw(time_limit, start_server):
+    """Factory of connected raw clients that are closed at the end."""
+    opened = []
+
+    def connect(server, app="live", **kwargs):
+        opened.append(RtmpClient.open(server.port, app, **kwargs))
+        return opened[-1]
+    connect.keep = opened.append
+    yield connect
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def clip(clip_folder):
+    """clip("h264_aac") is the path of that clip."""
+    return lambda name: media.make_clip(clip_folder, name)
+
+
+@pytest.fixture(scope="session")
+def hevc(clip_folder):
+    return media.make_hevc(clip_folder) or pytest.skip("FFmpeg without libx265")
