@@ -48,16 +48,17 @@ enum {
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept
     CV_LOG_BYTES_MAX = 32 * 1024 * 1024, // log of one stream [config]
-    CV_LOG_MS_MAX = 20000,               // the same in stream time [config]
-    CV_LOG_MESSAGES_MAX = 16384,         // the same in messages
+    CV_LOG_MS_MAX = 10000,               // a viewer may be so far behind, in stream time [config]
+    CV_LOG_GOP_MS_MAX = 30000,   // a group of pictures is kept for joiners up to this length
+    CV_LOG_MESSAGES_MAX = 16384, // the same in messages
 
     // ---- the machine
-    CV_LISTEN_BACKLOG = 4096, // connections waiting to be accepted; the system may cut it
-    CV_ACCEPT_BATCH = 64,     // connections taken per turn and listener: others want their turn
-    CV_ACCEPT_PAUSE_MS = 100, // rest of a listener that is out of descriptors
-    CV_LIMIT_MAIL = 1024,     // messages under way from one thread to another; a power of two
-    CV_LIMIT_THREADS = 256,   // of one post office
-    CV_LIMIT_ADDRESSES = 16,  // of one name
+    CV_LISTEN_BACKLOG = 4096,   // connections waiting to be accepted; the system may cut it
+    CV_ACCEPT_BATCH = 64,       // connections taken per turn and listener: others want their turn
+    CV_ACCEPT_PAUSE_MS = 100,   // rest of a listener that is out of descriptors
+    CV_LIMIT_MAIL = 1024,       // messages under way from one thread to another; a power of two
+    CV_LIMIT_POST_THREADS = 65, // of one post office: the workers and the main thread
+    CV_LIMIT_ADDRESSES = 16,    // of one name
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
     CV_PORT_RTMP = 1935,               //

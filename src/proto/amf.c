@@ -102,12 +102,6 @@ static void doc_append(struct cv_amf_doc *doc, struct cv_amf *value)
 
 // ---- accessors ------------------------------------------------------------------------------
 
-bool cv_text_is(struct cv_text text, const char *literal)
-{
-    size_t len = strlen(literal);
-    return text.len == len && (len == 0 || memcmp(text.at, literal, len) == 0);
-}
-
 const struct cv_amf *cv_amf_get(const struct cv_amf *object, const char *key)
 {
     if (!object || (object->type != CV_AMF_OBJECT && object->type != CV_AMF_ECMA_ARRAY))
