@@ -1,7 +1,7 @@
 // The crypto door: what the protocol engines need of cryptography, as functions.
 //
-// Engines do not know the library behind it. The real one is cv_crypto_openssl (io/crypto.h); tests
-// and fuzz targets bring a deterministic one.
+// Engines do not know the library behind it. The real one is cv_crypto_openssl (io/openssl.h);
+// tests and fuzz targets bring a deterministic one.
 #ifndef CV_BASE_CRYPTO_H
 #define CV_BASE_CRYPTO_H
 

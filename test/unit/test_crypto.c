@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/secret.h"
-#include "io/crypto.h"
+#include "io/openssl.h"
 
 static void expect_hex(const uint8_t *got, const char *hex)
 {

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "io/crypto.h"
+#include "io/openssl.h"
 #include "proto/handshake.h"
 
 enum { PART = CV_HANDSHAKE_PART_BYTES, WHOLE = CV_HANDSHAKE_BYTES, SERVER_MS = 77, CLIENT_MS = 99 };

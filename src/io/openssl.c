@@ -1,4 +1,4 @@
-#include "io/crypto.h"
+#include "io/openssl.h"
 
 #include "base/err.h"
 

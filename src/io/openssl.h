@@ -1,6 +1,6 @@
 // Cryptography by OpenSSL 3: what base/crypto.h asks for, and hashes. Safe on any thread.
-#ifndef CV_IO_CRYPTO_H
-#define CV_IO_CRYPTO_H
+#ifndef CV_IO_OPENSSL_H
+#define CV_IO_OPENSSL_H
 
 #include "base/crypto.h"
 
