@@ -37,12 +37,12 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-// Letters, digits and the bytes of `others`, nothing else.
+// Letters, digits and the bytes of `others`, nothing else. There is no NUL: see is_graphic.
 static bool is_made_of(struct cv_text text, const char *others)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
-        if (!is_letter(c) && !is_digit(c) && (c == '\0' || !strchr(others, c)))
+        if (!is_letter(c) && !is_digit(c) && !strchr(others, c))
             return false;
     }
     return true;

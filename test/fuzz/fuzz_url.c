@@ -85,7 +85,6 @@ static void check_url(struct cv_text text)
         check_inside(parts[i], text);
     PROMISE(url.host.len > 0 && url.host.len <= CV_LIMIT_HOST_BYTES && url.port != 0);
     PROMISE(url.path.len == 0 || url.path.at[0] == '/');
-    PROMISE(cv_text_starts(text, "rtmp") || cv_scheme_name(url.scheme)[0] != '\0');
 
     struct cv_text app, name;
     cv_url_split(&url, &app, &name);
