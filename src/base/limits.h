@@ -42,6 +42,7 @@ enum {
     CV_LIMIT_APP_BYTES = 512,  // app with its query, as in connect
     CV_LIMIT_NAME_BYTES = 512, // stream name with its query, as in publish and play
     CV_LIMIT_URL_BYTES = 2048, // tcUrl and command-line URLs
+    CV_LIMIT_HOST_BYTES = 253, // host name in a URL: the longest that DNS has (RFC 1035)
     CV_LIMIT_PATH_BYTES = 256, // joined and decoded resource path
 
     // ---- stream log
