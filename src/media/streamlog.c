@@ -108,6 +108,18 @@ void cv_stream_log_restart(struct cv_stream_log *log)
     log->gop = CV_LOG_NONE;
 }
 
+void cv_stream_log_end(struct cv_stream_log *log)
+{
+    cv_stream_log_restart(log);
+    drop_headers(log);
+    cv_block_unref(&log->metadata);
+    log->headers_version++;
+    log->has_video = false;
+    log->has_audio = false;
+    log->started = false;
+    log->wants_key = false;
+}
+
 static void settle(struct cv_stream_log *log, uint32_t ts_ms)
 {
     int32_t ahead_ms = cv_seq_diff(ts_ms + log->ts_offset_ms, log->last_ts_ms);

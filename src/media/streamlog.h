@@ -86,6 +86,10 @@ int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg);
 // message; one that simply goes on is kept. Video waits for its next key frame.
 void cv_stream_log_restart(struct cv_stream_log *log);
 
+// The publisher has gone for good: forgets headers, metadata and the key frame, so that later
+// viewers wait for the next publisher, who goes on in this log. What is in it can still be read.
+void cv_stream_log_end(struct cv_stream_log *log);
+
 // The entry at a position between tail and head.
 const struct cv_log_entry *cv_stream_log_at(const struct cv_stream_log *log, uint64_t seq);
 

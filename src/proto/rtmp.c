@@ -167,6 +167,11 @@ uint32_t cv_rtmp_out_count(const struct cv_rtmp *rtmp)
     return rtmp->out.count;
 }
 
+size_t cv_rtmp_out_bytes(const struct cv_rtmp *rtmp)
+{
+    return rtmp->out.bytes;
+}
+
 void cv_rtmp_pull(struct cv_rtmp *rtmp, struct cv_gather *gather)
 {
     size_t skip = rtmp->raw_sent;
@@ -445,6 +450,14 @@ void cv_rtmp_feed(struct cv_rtmp *rtmp, const void *data, size_t len)
     CV_ASSERT(cv_rd_left(&rtmp->input) == 0 || rtmp->why.code != CV_OK);
     rtmp->input = cv_rd_over(data, len);
     rtmp->bytes_in += len;
+}
+
+struct cv_rd cv_rtmp_unread(struct cv_rtmp *rtmp)
+{
+    struct cv_rd unread = rtmp->input;
+    rtmp->bytes_in -= cv_rd_left(&unread);
+    rtmp->input = cv_rd_over(NULL, 0);
+    return unread;
 }
 
 static int step(struct cv_rtmp *rtmp, struct cv_rtmp_event *out)

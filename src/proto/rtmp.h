@@ -59,6 +59,9 @@ void cv_rtmp_feed(struct cv_rtmp *rtmp, const void *data, size_t len);
 // 1 and the next event; 0 when the bytes are used up; negative when the session has failed for good
 // (cv_rtmp_why tells).
 int cv_rtmp_next(struct cv_rtmp *rtmp, struct cv_rtmp_event *out);
+// The bytes that feed lent and next has not read: for a caller that must stop in between. They are
+// given back: the engine forgets them, and the caller feeds them again later.
+struct cv_rd cv_rtmp_unread(struct cv_rtmp *rtmp);
 // The first failure; code CV_OK while there is none.
 const struct cv_why *cv_rtmp_why(const struct cv_rtmp *rtmp);
 
@@ -68,8 +71,9 @@ void cv_rtmp_pull(struct cv_rtmp *rtmp, struct cv_gather *gather);
 void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len);
 // Nothing waits to be sent.
 bool cv_rtmp_out_empty(const struct cv_rtmp *rtmp);
-// Messages that wait to be sent.
+// Messages that wait to be sent, and the bytes of their payloads.
 uint32_t cv_rtmp_out_count(const struct cv_rtmp *rtmp);
+size_t cv_rtmp_out_bytes(const struct cv_rtmp *rtmp);
 
 // Queues a message; the engine takes a reference of its own to the payload. 0, CV_E_QUEUE_FULL or
 // CV_E_NOMEM. Before READY messages only wait.

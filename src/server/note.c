@@ -1,0 +1,58 @@
+#include "server/note.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum { FIRST_ITEMS = 8 };
+
+static size_t batch_size(uint32_t capacity)
+{
+    return sizeof(struct cv_batch) + capacity * sizeof(struct cv_batch_item);
+}
+
+struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publisher_id *publisher)
+{
+    struct cv_batch *batch = cv_mem_alloc(batch_size(FIRST_ITEMS));
+    if (!batch)
+        return NULL;
+    batch->mail.deliver = NULL;
+    batch->publisher = publisher ? *publisher : (struct cv_publisher_id){0};
+    batch->path = *path;
+    batch->count = 0;
+    batch->capacity = FIRST_ITEMS;
+    return batch;
+}
+
+int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg)
+{
+    if ((*batch)->count == CV_BATCH_ITEMS_MAX)
+        return CV_E_QUEUE_FULL;
+    if ((*batch)->count == (*batch)->capacity) {
+        uint32_t capacity = (*batch)->capacity * 2;
+        struct cv_batch *moved = cv_mem_resize(*batch, batch_size(capacity));
+        if (!moved)
+            return CV_E_NOMEM;
+        moved->capacity = capacity;
+        *batch = moved;
+    }
+    (*batch)->items[(*batch)->count++] = (struct cv_batch_item){
+        .payload = cv_block_ref(msg->payload), .ts_ms = msg->ts_ms, .type = msg->type};
+    return CV_OK;
+}
+
+void cv_batch_free(struct cv_batch **batch)
+{
+    struct cv_batch *gone = *batch;
+    *batch = NULL;
+    if (!gone)
+        return;
+    for (uint32_t i = 0; i < gone->count; i++)
+        cv_block_unref(&gone->items[i].payload);
+    cv_mem_free(gone);
+}
+
+void cv_note_free(struct cv_note *note)
+{
+    cv_policy_unref(&note->policy);
+    cv_mem_free(note);
+}

@@ -1,0 +1,93 @@
+// What threads tell each other: control notes and batches of media. Both are mail (io/mailbox.h).
+//
+// A stream's home thread is chosen by its name. Publishers ask it, on whatever thread they are, and
+// send it their media; it sends media on to every thread that has viewers, one batch for all of
+// them.
+#ifndef CV_SERVER_NOTE_H
+#define CV_SERVER_NOTE_H
+
+#include "base/path.h"
+#include "io/mailbox.h"
+#include "server/policy.h"
+
+// Who publishes: a connection of a thread, and the message stream in it.
+struct cv_publisher_id {
+    uint64_t conn_id; // 0: nobody
+    unsigned thread;
+    uint32_t net_stream;
+};
+
+enum cv_note_kind {
+    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, settings
+    CV_NOTE_PUBLISHED,   // to the publisher: code
+    CV_NOTE_UNPUBLISH,   // to home: I have stopped; clean: on purpose
+    CV_NOTE_KICK,        // to the publisher: somebody else has taken over
+    CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path
+    CV_NOTE_UNSUBSCRIBE, // to home: it has none any more
+    CV_NOTE_STATE,       // to a thread with viewers: live, or over
+    CV_NOTE_POLICY,      // to all: use this policy from now on
+    CV_NOTE_STOP,        // to all: end all connections, then stop
+    CV_NOTE_STATS,       // to all: report; and back to the main thread with the figures
+    CV_NOTE_KINDS,
+};
+
+// Counters of one worker; the reader sums them up.
+struct cv_worker_stats {
+    uint64_t connections; // now
+    uint64_t accepted;
+    uint64_t refused;
+    uint64_t publishers; // now
+    uint64_t viewers;    // now
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t writes;
+    uint64_t flushes; // of viewers that had something to send
+    uint64_t jumps;   // viewers that fell behind
+    uint64_t skipped; // messages they lost by it
+    uint64_t allocs;
+};
+
+struct cv_note {
+    struct cv_mail mail;
+    struct cv_note *next; // while it waits for room in the mailbox
+    enum cv_note_kind kind;
+    unsigned from;
+    int code;
+    bool flag; // UNPUBLISH: clean. STATE: live
+    struct cv_publisher_id publisher;
+    struct cv_stream_settings settings;
+    struct cv_policy *policy; // one reference
+    struct cv_worker_stats stats;
+    struct cv_path path;
+};
+
+struct cv_batch_item {
+    struct cv_block *payload; // one reference
+    uint32_t ts_ms;
+    uint8_t type;
+};
+
+enum { CV_BATCH_ITEMS_MAX = 256 };
+
+// Media on its way to a stream's home (publisher set) or to a thread with viewers (conn_id 0).
+struct cv_batch {
+    struct cv_mail mail;
+    struct cv_publisher_id publisher;
+    struct cv_path path;
+    uint32_t count;
+    uint32_t capacity;
+    struct cv_batch_item items[];
+};
+
+// An empty batch for this path; NULL: no memory.
+struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publisher_id *publisher);
+// Appends a message, taking a reference of its own to its payload. The batch may move. 0,
+// CV_E_QUEUE_FULL at CV_BATCH_ITEMS_MAX, or CV_E_NOMEM.
+int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg);
+// Frees it with the references that are left in it; *batch may be NULL.
+void cv_batch_free(struct cv_batch **batch);
+void cv_note_free(struct cv_note *note);
+
+#endif

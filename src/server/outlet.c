@@ -1,0 +1,155 @@
+#include "server/outlet.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "server/conn.h"
+#include "server/stream.h"
+#include "server/viewer.h"
+#include "server/worker.h"
+
+static struct cv_outlet *outlet_find(struct cv_worker *worker, const struct cv_path *path)
+{
+    struct cv_outlet *outlet = NULL;
+    HASH_FIND(hh, worker->outlets, path->text, path->len, outlet);
+    return outlet;
+}
+
+static int subscribe(struct cv_outlet *outlet, enum cv_note_kind kind)
+{
+    struct cv_note note = {.kind = kind, .path = outlet->path};
+    return cv_worker_send_note(outlet->worker, cv_worker_home(outlet->worker, &outlet->path),
+                               &note);
+}
+
+static void on_window(void *arg)
+{
+    cv_outlet_mark(arg);
+}
+
+static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_path *path,
+                                    const struct cv_log_limits *limits)
+{
+    struct cv_outlet *outlet = cv_mem_zero(1, sizeof *outlet);
+    if (!outlet)
+        return NULL;
+    outlet->worker = worker;
+    outlet->path = *path;
+    cv_stream_log_init(&outlet->own_log, limits);
+    outlet->log = &outlet->own_log;
+    cv_timer_init(&outlet->window, worker->loop, on_window, outlet);
+    HASH_ADD_KEYPTR(hh, worker->outlets, outlet->path.text, outlet->path.len, outlet);
+    if (!outlet->hh.tbl) {
+        cv_mem_free(outlet);
+        return NULL;
+    }
+    if (subscribe(outlet, CV_NOTE_SUBSCRIBE) != CV_OK) {
+        cv_outlet_free(outlet);
+        return NULL;
+    }
+    return outlet;
+}
+
+struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *path,
+                                const struct cv_log_limits *limits)
+{
+    struct cv_outlet *outlet = outlet_find(worker, path);
+    return outlet ? outlet : outlet_new(worker, path, limits);
+}
+
+void cv_outlet_free(struct cv_outlet *outlet)
+{
+    CV_ASSERT(!outlet->viewers);
+    if (outlet->dirty)
+        DL_DELETE(outlet->worker->dirty_outlets, outlet);
+    if (outlet->stream)
+        outlet->stream->local = NULL;
+    cv_timer_stop(&outlet->window);
+    HASH_DEL(outlet->worker->outlets, outlet);
+    cv_stream_log_done(&outlet->own_log);
+    cv_mem_free(outlet);
+}
+
+void cv_outlet_release(struct cv_outlet *outlet)
+{
+    if (outlet->viewers)
+        return;
+    subscribe(outlet, CV_NOTE_UNSUBSCRIBE);
+    cv_outlet_free(outlet);
+}
+
+// ---- flushing -------------------------------------------------------------------------------
+
+void cv_outlet_mark(struct cv_outlet *outlet)
+{
+    if (outlet->dirty)
+        return;
+    outlet->dirty = true;
+    DL_APPEND(outlet->worker->dirty_outlets, outlet);
+}
+
+static void flush_viewers(struct cv_outlet *outlet)
+{
+    struct cv_viewer *viewer;
+    struct cv_viewer *next;
+    // Connections that fail here are doomed, not freed: the list stays as it is.
+    DL_FOREACH_SAFE (outlet->viewers, viewer, next)
+        cv_conn_flush(cv_viewer_conn(viewer));
+}
+
+void cv_outlet_turn(struct cv_outlet *outlet)
+{
+    struct cv_worker *worker = outlet->worker;
+    uint64_t window_us = worker->policy->config->latency_ms * UINT64_C(1000);
+    uint64_t now_us = cv_loop_now_us(worker->loop);
+    uint64_t due_us = outlet->flushed_us + window_us;
+    if (now_us < due_us) {
+        if (!cv_timer_is_set(&outlet->window))
+            cv_timer_start_at(&outlet->window, due_us);
+        return;
+    }
+    cv_timer_stop(&outlet->window);
+    outlet->flushed_us = now_us;
+    flush_viewers(outlet);
+}
+
+// ---- from home ------------------------------------------------------------------------------
+
+void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream)
+{
+    struct cv_outlet *outlet = outlet_find(worker, &stream->path);
+    if (!outlet)
+        return;
+    CV_ASSERT(!stream->local || stream->local == outlet);
+    outlet->stream = stream;
+    outlet->log = &stream->log;
+    stream->local = outlet;
+}
+
+void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_outlet *outlet = outlet_find(worker, &note->path);
+    if (!outlet)
+        return;
+    bool was_live = outlet->live;
+    outlet->live = note->flag;
+    if (was_live && !outlet->live && outlet->log == &outlet->own_log)
+        cv_stream_log_end(&outlet->own_log);
+    struct cv_viewer *viewer;
+    DL_FOREACH (outlet->viewers, viewer)
+        cv_viewer_on_state(viewer);
+    cv_outlet_mark(outlet);
+}
+
+void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
+{
+    struct cv_outlet *outlet = outlet_find(worker, &batch->path);
+    if (!outlet)
+        return;
+    CV_ASSERT(outlet->log == &outlet->own_log);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct cv_batch_item *item = &batch->items[i];
+        struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};
+        cv_stream_log_append(&outlet->own_log, &msg);
+    }
+    cv_outlet_mark(outlet);
+}

@@ -1,0 +1,51 @@
+// An outlet: the viewers of one stream on one thread, and the log that they read.
+//
+// On the stream's home thread that is the stream's own log; on other threads a log of the outlet's,
+// fed with batches of references to the same blocks. Exists while it has viewers.
+#ifndef CV_SERVER_OUTLET_H
+#define CV_SERVER_OUTLET_H
+
+#include "io/loop.h"
+#include "media/streamlog.h"
+#include "server/note.h"
+#include "server/table.h"
+
+struct cv_stream;
+struct cv_viewer;
+struct cv_worker;
+
+struct cv_outlet {
+    UT_hash_handle hh;
+    struct cv_worker *worker;
+    struct cv_path path;
+    struct cv_stream *stream;     // when its home is this thread and it has answered; or NULL
+    struct cv_stream_log *log;    // the stream's, or own_log
+    struct cv_stream_log own_log; //
+    struct cv_viewer *viewers;    // list
+    struct cv_timer window;       // the next flush
+    uint64_t flushed_us;          // when viewers were last flushed
+    bool live;                    // a publisher is there, or may return in its grace time
+    bool dirty;
+    struct cv_outlet *prev, *next; // in the worker's dirty list
+};
+
+// The outlet of this path, made (and subscribed to its home) when there is none. NULL: no memory.
+struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *path,
+                                const struct cv_log_limits *limits);
+// After a viewer has left; frees the outlet when it was the last.
+void cv_outlet_release(struct cv_outlet *outlet);
+
+// Something new for its viewers: they are flushed at the end of the turn, or with the next window.
+void cv_outlet_mark(struct cv_outlet *outlet);
+// The end of the turn: flushes, or sets the window's timer.
+void cv_outlet_turn(struct cv_outlet *outlet);
+
+// This thread is the stream's home: its outlet, if there still is one, reads the stream's log.
+void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream);
+// From the stream's home.
+void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note);
+void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch);
+// At the worker's end, when no viewers are left.
+void cv_outlet_free(struct cv_outlet *outlet);
+
+#endif

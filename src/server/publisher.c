@@ -1,0 +1,189 @@
+#include "server/publisher.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "proto/reply.h"
+#include "server/conn.h"
+#include "server/log.h"
+#include "server/table.h"
+#include "server/worker.h"
+
+static void log_publisher(const struct cv_publisher *publisher, enum cv_log_level level,
+                          const char *event, int code)
+{
+    struct cv_line line;
+    cv_line_begin(&line, level, event);
+    cv_conn_log_fields(publisher->conn, &line);
+    cv_line_text(&line, "stream", publisher->path.text);
+    if (code != CV_OK)
+        cv_line_err(&line, code);
+    if (publisher->messages) {
+        cv_line_uint(&line, "messages", publisher->messages);
+        cv_line_uint(&line, "bytes", publisher->bytes);
+    }
+    cv_line_end(&line);
+}
+
+static int send_home(struct cv_publisher *publisher, const struct cv_note *note)
+{
+    struct cv_worker *worker = cv_conn_worker(publisher->conn);
+    return cv_worker_send_note(worker, cv_worker_home(worker, &publisher->path), note);
+}
+
+static int ask(struct cv_publisher *publisher)
+{
+    struct cv_note note = {
+        .kind = CV_NOTE_PUBLISH,
+        .path = publisher->path,
+        .publisher = publisher->id,
+        .settings = cv_policy_stream_settings(publisher->app),
+    };
+    return send_home(publisher, &note);
+}
+
+struct cv_publisher *cv_publisher_new(struct cv_conn *conn, uint32_t net_stream,
+                                      const struct cv_path *path, struct cv_policy *policy,
+                                      const struct cv_config_app *app)
+{
+    struct cv_worker *worker = cv_conn_worker(conn);
+    struct cv_publisher *publisher = cv_mem_zero(1, sizeof *publisher);
+    if (!publisher)
+        return NULL;
+    publisher->conn = conn;
+    publisher->id = (struct cv_publisher_id){
+        .conn_id = cv_conn_id(conn), .thread = worker->index, .net_stream = net_stream};
+    publisher->path = *path;
+    publisher->app = app;
+    publisher->opened_us = cv_loop_now_us(worker->loop);
+    if (ask(publisher) != CV_OK) {
+        cv_mem_free(publisher);
+        return NULL;
+    }
+    publisher->policy = cv_policy_ref(policy);
+    worker->stats.publishers++;
+    return publisher;
+}
+
+void cv_publisher_free(struct cv_publisher *publisher, bool clean)
+{
+    if (!publisher)
+        return;
+    struct cv_worker *worker = cv_conn_worker(publisher->conn);
+    bool sent = cv_publisher_send(publisher);
+    if (!sent || publisher->dirty)
+        DL_DELETE(worker->dirty_publishers, publisher);
+    cv_batch_free(&publisher->batch);
+    if (publisher->state != CV_PUBLISHER_OVER) {
+        struct cv_note note = {.kind = CV_NOTE_UNPUBLISH,
+                               .path = publisher->path,
+                               .publisher = publisher->id,
+                               .flag = clean};
+        send_home(publisher, &note);
+    }
+    log_publisher(publisher, CV_LOG_INFO, "publish.end", CV_OK);
+    worker->stats.publishers--;
+    cv_policy_leave_publisher(publisher->policy, publisher->app);
+    cv_policy_unref(&publisher->policy);
+    cv_mem_free(publisher);
+}
+
+// ---- media ----------------------------------------------------------------------------------
+
+static void mark(struct cv_publisher *publisher)
+{
+    if (publisher->dirty)
+        return;
+    publisher->dirty = true;
+    DL_APPEND(cv_conn_worker(publisher->conn)->dirty_publishers, publisher);
+}
+
+int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg)
+{
+    if (publisher->state == CV_PUBLISHER_OVER)
+        return CV_OK;
+    if (publisher->batch && publisher->batch->count == CV_BATCH_ITEMS_MAX)
+        cv_publisher_send(publisher);
+    if (!publisher->batch)
+        publisher->batch = cv_batch_new(&publisher->path, &publisher->id);
+    if (!publisher->batch)
+        return CV_E_NOMEM;
+    int err = cv_batch_add(&publisher->batch, msg);
+    if (err != CV_OK)
+        return err;
+    publisher->messages++;
+    publisher->bytes += msg->payload->len;
+    mark(publisher);
+    return CV_OK;
+}
+
+bool cv_publisher_send(struct cv_publisher *publisher)
+{
+    struct cv_worker *worker = cv_conn_worker(publisher->conn);
+    if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
+        return true;
+    int err =
+        cv_worker_send_batch(worker, cv_worker_home(worker, &publisher->path), publisher->batch);
+    if (err == CV_OK)
+        publisher->batch = NULL;
+    return err == CV_OK;
+}
+
+bool cv_publisher_is_full(const struct cv_publisher *publisher)
+{
+    return publisher->batch && publisher->batch->count >= CV_BATCH_ITEMS_MAX / 2;
+}
+
+// ---- from home ------------------------------------------------------------------------------
+
+static struct cv_publisher *find(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_conn *conn = cv_conn_find(worker, note->publisher.conn_id);
+    return conn ? cv_conn_publisher(conn, note->publisher.net_stream) : NULL;
+}
+
+static void refuse(struct cv_publisher *publisher, int code)
+{
+    const char *text = code == CV_E_BUSY ? "Somebody publishes this stream already."
+                                         : "The server cannot take this stream now.";
+    struct cv_conn *conn = publisher->conn;
+    publisher->state = CV_PUBLISHER_OVER;
+    log_publisher(publisher, CV_LOG_WARN, "publish.refused", code);
+    cv_reply_status(cv_conn_rtmp(conn), publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME, text);
+    cv_conn_finish(conn);
+}
+
+void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_publisher *publisher = find(worker, note);
+    if (!publisher || publisher->state != CV_PUBLISHER_ASKING)
+        return;
+    if (note->code != CV_OK) {
+        refuse(publisher, note->code);
+        return;
+    }
+    struct cv_rtmp *rtmp = cv_conn_rtmp(publisher->conn);
+    uint32_t net_stream = publisher->id.net_stream;
+    publisher->state = CV_PUBLISHER_LIVE;
+    log_publisher(publisher, CV_LOG_INFO, "publish.start", CV_OK);
+    int err = cv_rtmp_send_user(rtmp, CV_USER_STREAM_BEGIN, net_stream);
+    if (err == CV_OK)
+        err = cv_reply_status(rtmp, net_stream, CV_STATUS_PUBLISH_START, "Publishing.");
+    if (err != CV_OK)
+        cv_conn_doom(publisher->conn, err, "publish");
+    if (publisher->batch)
+        mark(publisher);
+    cv_conn_mark(publisher->conn);
+    cv_conn_resume(publisher->conn);
+}
+
+void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_publisher *publisher = find(worker, note);
+    if (!publisher || publisher->state == CV_PUBLISHER_OVER)
+        return;
+    publisher->state = CV_PUBLISHER_OVER;
+    log_publisher(publisher, CV_LOG_WARN, "publish.taken_over", CV_OK);
+    cv_reply_status(cv_conn_rtmp(publisher->conn), publisher->id.net_stream,
+                    CV_STATUS_PUBLISH_BAD_NAME, "Another publisher has taken over.");
+    cv_conn_finish(publisher->conn);
+}

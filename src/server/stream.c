@@ -1,0 +1,254 @@
+#include "server/stream.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "server/outlet.h"
+#include "server/worker.h"
+
+static void stream_mark(struct cv_stream *stream)
+{
+    if (stream->dirty)
+        return;
+    stream->dirty = true;
+    DL_APPEND(stream->worker->dirty_streams, stream);
+}
+
+static struct cv_stream *stream_find(struct cv_worker *worker, const struct cv_path *path)
+{
+    struct cv_stream *stream = NULL;
+    HASH_FIND(hh, worker->streams, path->text, path->len, stream);
+    return stream;
+}
+
+static void on_grace_over(void *arg);
+
+static struct cv_stream *stream_new(struct cv_worker *worker, const struct cv_path *path)
+{
+    size_t threads = worker->shared->workers * sizeof(struct cv_subscriber);
+    struct cv_stream *stream = cv_mem_zero(1, sizeof *stream + threads);
+    if (!stream)
+        return NULL;
+    stream->worker = worker;
+    stream->path = *path;
+    HASH_ADD_KEYPTR(hh, worker->streams, stream->path.text, stream->path.len, stream);
+    if (!stream->hh.tbl) {
+        cv_mem_free(stream);
+        return NULL;
+    }
+    // Until a publisher brings its app's settings nothing is appended.
+    cv_stream_log_init(&stream->log, &(struct cv_log_limits){0});
+    cv_timer_init(&stream->grace, worker->loop, on_grace_over, stream);
+    return stream;
+}
+
+static struct cv_stream *stream_get(struct cv_worker *worker, const struct cv_path *path)
+{
+    struct cv_stream *stream = stream_find(worker, path);
+    return stream ? stream : stream_new(worker, path);
+}
+
+void cv_stream_free(struct cv_stream *stream)
+{
+    CV_ASSERT(!stream->local);
+    if (stream->dirty)
+        DL_DELETE(stream->worker->dirty_streams, stream);
+    cv_timer_stop(&stream->grace);
+    HASH_DEL(stream->worker->streams, stream);
+    cv_stream_log_done(&stream->log);
+    cv_mem_free(stream);
+}
+
+static void free_if_unused(struct cv_stream *stream)
+{
+    if (stream->state == CV_STREAM_WAITING && stream->subscribers == 0 && !stream->local)
+        cv_stream_free(stream);
+}
+
+// ---- telling the threads with viewers --------------------------------------------------------
+
+static void tell_thread(struct cv_stream *stream, unsigned thread)
+{
+    struct cv_note note = {
+        .kind = CV_NOTE_STATE, .path = stream->path, .flag = stream->state != CV_STREAM_WAITING};
+    // Without memory that thread's viewers wait in vain, and their own time-outs end them.
+    cv_worker_send_note(stream->worker, thread, &note);
+}
+
+static void tell_threads(struct cv_stream *stream)
+{
+    for (unsigned i = 0; i < stream->worker->shared->workers; i++) {
+        if (stream->threads[i].on)
+            tell_thread(stream, i);
+    }
+}
+
+static bool send_batch(struct cv_stream *stream, unsigned thread, struct cv_batch *batch)
+{
+    if (cv_worker_send_batch(stream->worker, thread, batch) == CV_OK)
+        return true;
+    cv_batch_free(&batch);
+    return false;
+}
+
+// One batch for all viewers of a thread. 1: sent, there may be more. 0: nothing to send. Negative:
+// not possible now, and the cursor stands where it stood.
+static int distribute_batch(struct cv_stream *stream, unsigned thread)
+{
+    struct cv_cursor *cursor = &stream->threads[thread].cursor;
+    struct cv_cursor before = *cursor;
+    struct cv_batch *batch = NULL;
+    struct cv_msg msg;
+    while ((!batch || batch->count < CV_BATCH_ITEMS_MAX) &&
+           cv_cursor_next(cursor, &stream->log, &msg) == 1) {
+        if (!batch)
+            batch = cv_batch_new(&stream->path, NULL);
+        if (!batch || cv_batch_add(&batch, &msg) != CV_OK) {
+            cv_batch_free(&batch);
+            *cursor = before;
+            return CV_E_NOMEM;
+        }
+    }
+    if (!batch)
+        return 0;
+    if (send_batch(stream, thread, batch))
+        return 1;
+    *cursor = before;
+    return CV_E_QUEUE_FULL;
+}
+
+static bool distribute_to(struct cv_stream *stream, unsigned thread)
+{
+    int sent;
+    do
+        sent = distribute_batch(stream, thread);
+    while (sent == 1);
+    return sent == 0;
+}
+
+bool cv_stream_distribute(struct cv_stream *stream)
+{
+    bool all = true;
+    if (stream->local)
+        cv_outlet_mark(stream->local);
+    for (unsigned i = 0; i < stream->worker->shared->workers; i++) {
+        if (stream->threads[i].on && i != stream->worker->index)
+            all &= distribute_to(stream, i);
+    }
+    return all;
+}
+
+// ---- publishing -----------------------------------------------------------------------------
+
+static bool same_publisher(const struct cv_publisher_id *a, const struct cv_publisher_id *b)
+{
+    return a->conn_id == b->conn_id && a->net_stream == b->net_stream && a->thread == b->thread;
+}
+
+static void answer(struct cv_worker *worker, const struct cv_note *question, int code)
+{
+    struct cv_note note = {.kind = CV_NOTE_PUBLISHED,
+                           .path = question->path,
+                           .publisher = question->publisher,
+                           .code = code};
+    cv_worker_send_note(worker, question->publisher.thread, &note);
+}
+
+static void kick_publisher(struct cv_stream *stream)
+{
+    struct cv_note note = {
+        .kind = CV_NOTE_KICK, .path = stream->path, .publisher = stream->publisher};
+    cv_worker_send_note(stream->worker, stream->publisher.thread, &note);
+}
+
+void cv_stream_on_publish(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_stream *stream = stream_get(worker, &note->path);
+    if (!stream) {
+        answer(worker, note, CV_E_NOMEM);
+        return;
+    }
+    if (stream->state == CV_STREAM_LIVE && !note->settings.takeover) {
+        answer(worker, note, CV_E_BUSY);
+        return;
+    }
+    if (stream->state == CV_STREAM_LIVE)
+        kick_publisher(stream);
+    cv_timer_stop(&stream->grace);
+    stream->settings = note->settings;
+    stream->log.limits = note->settings.log;
+    stream->publisher = note->publisher;
+    cv_stream_log_restart(&stream->log);
+    stream->state = CV_STREAM_LIVE;
+    answer(worker, note, CV_OK);
+    tell_threads(stream);
+}
+
+// The end: later viewers start from nothing, those who are here read what is left of the log.
+static void end_stream(struct cv_stream *stream)
+{
+    cv_stream_distribute(stream);
+    stream->state = CV_STREAM_WAITING;
+    cv_stream_log_end(&stream->log);
+    tell_threads(stream);
+    free_if_unused(stream);
+}
+
+static void on_grace_over(void *arg)
+{
+    end_stream(arg);
+}
+
+void cv_stream_on_unpublish(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_stream *stream = stream_find(worker, &note->path);
+    if (!stream || !same_publisher(&stream->publisher, &note->publisher))
+        return;
+    stream->publisher = (struct cv_publisher_id){0};
+    if (note->flag || stream->settings.grace_s == 0) {
+        end_stream(stream);
+        return;
+    }
+    stream->state = CV_STREAM_GRACE;
+    cv_timer_start(&stream->grace, stream->settings.grace_s * UINT64_C(1000000));
+}
+
+void cv_stream_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
+{
+    struct cv_stream *stream = stream_find(worker, &batch->path);
+    if (!stream || !same_publisher(&stream->publisher, &batch->publisher))
+        return;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct cv_batch_item *item = &batch->items[i];
+        struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};
+        // Without memory the message is lost for all; the stream goes on.
+        cv_stream_log_append(&stream->log, &msg);
+    }
+    stream_mark(stream);
+}
+
+// ---- viewers --------------------------------------------------------------------------------
+
+void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_stream *stream = stream_get(worker, &note->path);
+    if (!stream)
+        return;
+    struct cv_subscriber *subscriber = &stream->threads[note->from];
+    if (!subscriber->on)
+        stream->subscribers++;
+    *subscriber = (struct cv_subscriber){.on = true, .cursor = cv_cursor_new()};
+    if (note->from == worker->index)
+        cv_outlet_attach(worker, stream);
+    tell_thread(stream, note->from);
+    stream_mark(stream);
+}
+
+void cv_stream_on_unsubscribe(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_stream *stream = stream_find(worker, &note->path);
+    if (!stream || !stream->threads[note->from].on)
+        return;
+    stream->threads[note->from].on = false;
+    stream->subscribers--;
+    free_if_unused(stream);
+}

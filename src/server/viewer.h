@@ -1,0 +1,36 @@
+// A viewer: one playing message stream of a connection, with its cursor in an outlet's log.
+#ifndef CV_SERVER_VIEWER_H
+#define CV_SERVER_VIEWER_H
+
+#include "media/cursor.h"
+#include "server/note.h"
+
+struct cv_conn;
+struct cv_outlet;
+struct cv_viewer;
+
+// Starts to play: enters the path's outlet. `net_stream`: the message stream of the play command.
+// `policy` and `app` (in its configuration): whose tallies the viewer has entered; the viewer takes
+// a reference and leaves them at its end, so on success the entry is the viewer's. NULL: no memory.
+struct cv_viewer *cv_viewer_new(struct cv_conn *conn, uint32_t net_stream,
+                                const struct cv_path *path, struct cv_policy *policy,
+                                const struct cv_config_app *app);
+// Leaves the outlet. NULL is allowed.
+void cv_viewer_free(struct cv_viewer *viewer);
+struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer);
+
+// Moves what the cursor finds into the connection's engine, until that has enough for one write or
+// nothing more comes. 0, or an error that ends the connection.
+int cv_viewer_fill(struct cv_viewer *viewer);
+// The outlet went live or over.
+void cv_viewer_on_state(struct cv_viewer *viewer);
+// When the wait for a publisher is over, by the loop's clock; UINT64_MAX: does not wait.
+uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer);
+
+void cv_viewer_pause(struct cv_viewer *viewer, bool paused);
+void cv_viewer_receive_audio(struct cv_viewer *viewer, bool on);
+void cv_viewer_receive_video(struct cv_viewer *viewer, bool on);
+// The server stops: says so to the player.
+int cv_viewer_say_over(struct cv_viewer *viewer);
+
+#endif

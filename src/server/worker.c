@@ -1,0 +1,320 @@
+#include "server/worker.h"
+
+#include "base/check.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "io/listener.h"
+#include "io/socket.h"
+#include "server/conn.h"
+#include "server/log.h"
+#include "server/outlet.h"
+#include "server/publisher.h"
+#include "server/stream.h"
+#include "server/table.h"
+
+enum {
+    RETRY_US = 1000,    // until a full mailbox is tried again
+    STOP_US = 3000000,  // for connections to end when the server stops
+    CONN_ID_SHIFT = 48, // above: the thread, so that ids are unique in the process
+};
+
+static void on_turn(void *arg);
+static void on_retry(void *arg);
+static void on_stop_deadline(void *arg);
+
+struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct cv_policy *policy)
+{
+    struct cv_worker *worker = cv_mem_zero(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    worker->index = index;
+    worker->shared = shared;
+    worker->loop = cv_loop_new();
+    if (!worker->loop) {
+        cv_mem_free(worker);
+        return NULL;
+    }
+    worker->policy = cv_policy_ref(policy);
+    worker->last_conn_id = (uint64_t)index << CONN_ID_SHIFT;
+    cv_timer_init(&worker->retry, worker->loop, on_retry, worker);
+    cv_timer_init(&worker->stop_deadline, worker->loop, on_stop_deadline, worker);
+    cv_loop_on_turn(worker->loop, on_turn, worker);
+    cv_post_attach(shared->post, index, worker->loop, worker);
+    return worker;
+}
+
+static void free_listeners(struct cv_worker *worker)
+{
+    for (int i = 0; i < CV_LIMIT_LISTEN; i++) {
+        cv_listener_free(worker->listeners[i]);
+        worker->listeners[i] = NULL;
+    }
+}
+
+void cv_worker_free(struct cv_worker *worker)
+{
+    if (!worker)
+        return;
+    struct cv_conn *conn;
+    struct cv_conn *next_conn;
+    free_listeners(worker);
+    for (conn = worker->conns; conn; conn = next_conn) {
+        next_conn = cv_conn_next(conn);
+        cv_conn_free(conn);
+    }
+    CV_ASSERT(!worker->outlets);
+    struct cv_stream *stream;
+    struct cv_stream *next_stream;
+    HASH_ITER (hh, worker->streams, stream, next_stream)
+        cv_stream_free(stream);
+    for (unsigned i = 0; i <= worker->shared->workers; i++) {
+        struct cv_note *note;
+        struct cv_note *next_note;
+        LL_FOREACH_SAFE(worker->overflow[i], note, next_note)
+        cv_note_free(note);
+    }
+    cv_timer_stop(&worker->retry);
+    cv_timer_stop(&worker->stop_deadline);
+    cv_post_detach(worker->shared->post, worker->index);
+    cv_loop_free(worker->loop);
+    cv_policy_unref(&worker->policy);
+    cv_mem_free(worker);
+}
+
+static void on_accept(void *arg, int fd, const struct cv_addr *peer)
+{
+    cv_conn_open(arg, fd, peer);
+}
+
+int cv_worker_listen(struct cv_worker *worker, int fd)
+{
+    for (int i = 0; i < CV_LIMIT_LISTEN; i++) {
+        if (worker->listeners[i])
+            continue;
+        worker->listeners[i] = cv_listener_new(worker->loop, fd, on_accept, worker);
+        return worker->listeners[i] ? CV_OK : CV_E_NOMEM;
+    }
+    return CV_E_TOO_MANY;
+}
+
+void cv_worker_run(void *arg)
+{
+    struct cv_worker *worker = arg;
+    cv_loop_run(worker->loop);
+}
+
+// ---- mail that leaves ------------------------------------------------------------------------
+
+unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *path)
+{
+    uint32_t hash = 2166136261u; // FNV-1a
+    for (size_t i = 0; i < path->len; i++)
+        hash = (hash ^ (uint8_t)path->text[i]) * 16777619u;
+    return (hash ^ hash >> 16) % worker->shared->workers;
+}
+
+static void deliver_note(struct cv_mail *mail, void *receiver);
+static void deliver_batch(struct cv_mail *mail, void *receiver);
+
+void cv_worker_retry(struct cv_worker *worker)
+{
+    if (!cv_timer_is_set(&worker->retry))
+        cv_timer_start(&worker->retry, RETRY_US);
+}
+
+static void on_retry(void *arg)
+{
+    (void)arg; // the turn that follows does the work
+}
+
+static bool post_note(struct cv_worker *worker, unsigned to, struct cv_note *note)
+{
+    return cv_post_send(worker->shared->post, worker->index, to, &note->mail) == CV_OK;
+}
+
+// Notes wait as long as they must. There are few: each stands for a client's step or a stream's.
+static void wait_for_room(struct cv_worker *worker, unsigned to, struct cv_note *note)
+{
+    if (worker->overflow[to])
+        worker->overflow_last[to]->next = note;
+    else
+        worker->overflow[to] = note;
+    worker->overflow_last[to] = note;
+    cv_worker_retry(worker);
+}
+
+int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note)
+{
+    struct cv_note *copy = cv_mem_alloc(sizeof *copy);
+    if (!copy)
+        return CV_E_NOMEM;
+    *copy = *note;
+    copy->mail.deliver = deliver_note;
+    copy->next = NULL;
+    copy->from = worker->index;
+    if (worker->overflow[to] || !post_note(worker, to, copy))
+        wait_for_room(worker, to, copy);
+    return CV_OK;
+}
+
+static void send_overflow(struct cv_worker *worker)
+{
+    for (unsigned to = 0; to <= worker->shared->workers; to++) {
+        while (worker->overflow[to]) {
+            struct cv_note *note = worker->overflow[to];
+            struct cv_note *next = note->next;
+            if (!post_note(worker, to, note)) {
+                cv_worker_retry(worker);
+                break;
+            }
+            worker->overflow[to] = next;
+        }
+    }
+}
+
+int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch *batch)
+{
+    batch->mail.deliver = deliver_batch;
+    if (to == worker->index && !worker->overflow[to]) {
+        deliver_batch(&batch->mail, worker);
+        return CV_OK;
+    }
+    // Media must not overtake a note.
+    if (worker->overflow[to] ||
+        cv_post_send(worker->shared->post, worker->index, to, &batch->mail) != CV_OK) {
+        cv_worker_retry(worker);
+        return CV_E_QUEUE_FULL;
+    }
+    return CV_OK;
+}
+
+// ---- mail that arrives -----------------------------------------------------------------------
+
+static void on_policy(struct cv_worker *worker, const struct cv_note *note)
+{
+    cv_policy_unref(&worker->policy);
+    worker->policy = cv_policy_ref(note->policy);
+}
+
+static void on_stop(struct cv_worker *worker, const struct cv_note *note)
+{
+    (void)note;
+    worker->stopping = true;
+    free_listeners(worker);
+    for (struct cv_conn *conn = worker->conns; conn; conn = cv_conn_next(conn))
+        cv_conn_stop(conn);
+    cv_timer_start(&worker->stop_deadline, STOP_US);
+}
+
+static void on_stop_deadline(void *arg)
+{
+    struct cv_worker *worker = arg;
+    cv_loop_stop(worker->loop);
+}
+
+static void on_stats(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_note reply = {.kind = CV_NOTE_STATS, .stats = worker->stats};
+    reply.stats.allocs = cv_mem_stats().allocs;
+    cv_worker_send_note(worker, note->from, &reply);
+}
+
+typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);
+
+static on_note_fn *const on_note[CV_NOTE_KINDS] = {
+    [CV_NOTE_PUBLISH] = cv_stream_on_publish,
+    [CV_NOTE_PUBLISHED] = cv_publisher_on_answer,
+    [CV_NOTE_UNPUBLISH] = cv_stream_on_unpublish,
+    [CV_NOTE_KICK] = cv_publisher_on_kick,
+    [CV_NOTE_SUBSCRIBE] = cv_stream_on_subscribe,
+    [CV_NOTE_UNSUBSCRIBE] = cv_stream_on_unsubscribe,
+    [CV_NOTE_STATE] = cv_outlet_on_state,
+    [CV_NOTE_POLICY] = on_policy,
+    [CV_NOTE_STOP] = on_stop,
+    [CV_NOTE_STATS] = on_stats,
+};
+
+static void deliver_note(struct cv_mail *mail, void *receiver)
+{
+    struct cv_note *note = (struct cv_note *)mail;
+    CV_ASSERT(note->kind < CV_NOTE_KINDS);
+    on_note[note->kind](receiver, note);
+    cv_note_free(note);
+}
+
+static void deliver_batch(struct cv_mail *mail, void *receiver)
+{
+    struct cv_batch *batch = (struct cv_batch *)mail;
+    if (batch->publisher.conn_id)
+        cv_stream_on_batch(receiver, batch);
+    else
+        cv_outlet_on_batch(receiver, batch);
+    cv_batch_free(&batch);
+}
+
+// ---- the end of a turn -------------------------------------------------------------------------
+
+static void send_publishers(struct cv_worker *worker)
+{
+    struct cv_publisher *publisher;
+    struct cv_publisher *next;
+    DL_FOREACH_SAFE (worker->dirty_publishers, publisher, next) {
+        if (!cv_publisher_send(publisher))
+            continue;
+        DL_DELETE(worker->dirty_publishers, publisher);
+        publisher->dirty = false;
+        cv_conn_resume(publisher->conn);
+    }
+}
+
+static void distribute_streams(struct cv_worker *worker)
+{
+    struct cv_stream *stream;
+    struct cv_stream *next;
+    DL_FOREACH_SAFE (worker->dirty_streams, stream, next) {
+        if (!cv_stream_distribute(stream))
+            continue;
+        DL_DELETE(worker->dirty_streams, stream);
+        stream->dirty = false;
+    }
+}
+
+static void flush_outlets(struct cv_worker *worker)
+{
+    struct cv_outlet *outlet;
+    struct cv_outlet *next;
+    DL_FOREACH_SAFE (worker->dirty_outlets, outlet, next) {
+        DL_DELETE(worker->dirty_outlets, outlet);
+        outlet->dirty = false;
+        cv_outlet_turn(outlet);
+    }
+}
+
+// Connections that are marked while they are flushed have had their share: next turn.
+static void flush_conns(struct cv_worker *worker)
+{
+    struct cv_conn *marked = worker->dirty_conns;
+    worker->dirty_conns = NULL;
+    while (marked)
+        cv_conn_flush(cv_conn_unmark(&marked));
+}
+
+static void free_doomed(struct cv_worker *worker)
+{
+    while (worker->doomed_conns)
+        cv_conn_free(worker->doomed_conns);
+}
+
+// Media flows one way: publishers, streams, outlets, connections. Then those that ended go.
+static void on_turn(void *arg)
+{
+    struct cv_worker *worker = arg;
+    send_overflow(worker);
+    send_publishers(worker);
+    distribute_streams(worker);
+    flush_outlets(worker);
+    flush_conns(worker);
+    free_doomed(worker);
+    if (worker->stopping && !worker->conns)
+        cv_loop_stop(worker->loop);
+}

@@ -1,0 +1,78 @@
+// A worker: one thread, its loop, and everything that lives on it.
+//
+// Connections stay on the thread that accepted them, streams on the one that their name chooses.
+// Nothing in here is touched by another thread; what crosses is mail (server/note.h).
+#ifndef CV_SERVER_WORKER_H
+#define CV_SERVER_WORKER_H
+
+#include "base/gather.h"
+#include "io/loop.h"
+#include "io/mailbox.h"
+#include "server/note.h"
+
+#include <stdatomic.h>
+
+struct cv_conn;
+struct cv_listener;
+struct cv_outlet;
+struct cv_publisher;
+struct cv_stream;
+struct cv_thread;
+
+enum { CV_READ_BUFFER_BYTES = 64 * 1024 };
+
+// What all threads of a server share: immutable, atomic, or a post office.
+struct cv_shared {
+    struct cv_post *post;
+    unsigned workers;          // threads 0 to workers - 1; the main thread has that number
+    struct cv_tallies tallies; //
+    atomic_uint connections;   // on all threads
+};
+
+struct cv_worker {
+    unsigned index;
+    struct cv_shared *shared;
+    struct cv_loop *loop;
+    struct cv_thread *thread;
+    struct cv_policy *policy; // one reference
+    struct cv_listener *listeners[CV_LIMIT_LISTEN];
+    uint64_t last_conn_id;
+    struct cv_conn *conns;     // hash by id
+    struct cv_stream *streams; // hash by path: those whose home is here
+    struct cv_outlet *outlets; // hash by path: those with viewers here
+    struct cv_conn *dirty_conns;
+    struct cv_conn *doomed_conns;
+    struct cv_publisher *dirty_publishers;
+    struct cv_stream *dirty_streams;
+    struct cv_outlet *dirty_outlets;
+    struct cv_note *overflow[CV_LIMIT_THREADS + 1]; // notes that found a mailbox full, in order
+    struct cv_note *overflow_last[CV_LIMIT_THREADS + 1];
+    struct cv_timer retry; // something found a mailbox full
+    struct cv_timer stop_deadline;
+    bool stopping;
+    struct cv_worker_stats stats;
+    struct cv_gather gather;
+    uint8_t read_buffer[CV_READ_BUFFER_BYTES];
+};
+
+// A worker with its loop, attached to the post office. NULL when there is no memory or descriptor.
+struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct cv_policy *policy);
+// When its thread has ended. NULL is allowed.
+void cv_worker_free(struct cv_worker *worker);
+// Accepts connections from this listening descriptor, which the worker owns on success.
+int cv_worker_listen(struct cv_worker *worker, int fd);
+// The thread's function: runs until a STOP note and the end of its connections.
+void cv_worker_run(void *worker);
+
+// The thread where this stream lives.
+unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *path);
+// Sends a copy of the note to a thread (this one too), later if the mailbox is full; order is kept.
+// The note's policy reference moves with it. 0 or CV_E_NOMEM.
+int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note);
+// Sends media. 0 and the batch is gone; CV_E_QUEUE_FULL and it stays the caller's, who tries again
+// in a later turn, which will come.
+int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch *batch);
+// Makes sure that another turn comes soon.
+void cv_worker_retry(struct cv_worker *worker);
+
+#endif
