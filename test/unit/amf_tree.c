@@ -32,7 +32,7 @@ bool amf_same(const struct cv_amf *a, const struct cv_amf *b)
 
 size_t amf_count(const struct cv_amf *list, unsigned depth)
 {
-    assert_true(depth <= CV_LIMIT_AMF_DEPTH);
+    assert_true(!list || depth <= CV_LIMIT_AMF_DEPTH);
     size_t count = 0;
     for (; list; list = list->next)
         count += 1 + amf_count(list->first, depth + 1);
