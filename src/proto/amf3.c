@@ -1,5 +1,6 @@
 #include "proto/amf3.h"
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "proto/amf_build.h"
 
@@ -324,6 +325,7 @@ static struct cv_amf *vector_body(struct cv_amf_reader *reader, uint32_t count, 
         {1, cv__amf3_read},
     };
     size_t kind = marker - MARK_VECTOR_INT;
+    CV_ASSERT(kind < sizeof kinds / sizeof kinds[0]);
     if (!cv__amf_fits(reader, count, kinds[kind].size) ||
         !read_items(reader, &vector->first, count, kinds[kind].read))
         return NULL;
@@ -440,6 +442,7 @@ static bool read_sealed(struct cv_amf_reader *reader, struct cv_amf *object,
         return false;
     const struct cv_text *names = reader->doc->names.items;
     size_t index = traits->first_name;
+    CV_ASSERT(index + traits->names <= reader->doc->names.count);
     for (struct cv_amf *member = object->first; member; member = member->next)
         member->key = names[index++];
     return true;

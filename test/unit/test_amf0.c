@@ -249,6 +249,17 @@ static void references_name_arrays_and_typed_objects_in_order(void **state)
     cv_amf_doc_free(doc);
 }
 
+static void reference_to_a_member_leaves_its_key(void **state)
+{
+    (void)state;
+    struct cv_amf_doc *doc =
+        amf_decode_hex(cv_amf0_decode, "0a 00000002 03 0001 61 03 000009 000009 07 0002", CV_OK);
+    const struct cv_amf *object = cv_amf_doc_first(doc)->first;
+    assert_true(cv_text_is(object->first->key, "a"));
+    assert_int_equal(object->next->key.len, 0);
+    cv_amf_doc_free(doc);
+}
+
 static void references_do_not_cross_bodies_or_formats(void **state)
 {
     (void)state;
@@ -444,6 +455,7 @@ int main(void)
         cmocka_unit_test(bug_02_malformed_values_are_refused),
         cmocka_unit_test(references_share_children),
         cmocka_unit_test(references_name_arrays_and_typed_objects_in_order),
+        cmocka_unit_test(reference_to_a_member_leaves_its_key),
         cmocka_unit_test(references_do_not_cross_bodies_or_formats),
         cmocka_unit_test(bug_02_cycles_are_refused),
         cmocka_unit_test(bug_03_reference_bombs_are_bounded),
