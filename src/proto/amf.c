@@ -93,6 +93,7 @@ const struct cv_amf *cv_amf_doc_at(const struct cv_amf_doc *doc, size_t n)
 
 static void doc_append(struct cv_amf_doc *doc, struct cv_amf *value)
 {
+    CV_ASSERT(!value->next && value->key.len == 0);
     if (doc->last)
         doc->last->next = value;
     else
@@ -182,6 +183,7 @@ bool cv__amf_good(struct cv_amf_reader *reader)
 
 bool cv__amf_fits(struct cv_amf_reader *reader, size_t count, size_t size)
 {
+    CV_ASSERT(size > 0);
     if (!cv__amf_good(reader))
         return false;
     if (count <= cv_rd_left(&reader->rd) / size)
@@ -216,6 +218,7 @@ static struct cv_amf *node_new(struct cv_amf_doc *doc)
 static struct cv_amf *reader_node(struct cv_amf_reader *reader, size_t count)
 {
     struct cv_amf_doc *doc = reader->doc;
+    CV_ASSERT(count > 0 && doc->nodes <= CV_LIMIT_AMF_NODES);
     if (count > CV_LIMIT_AMF_NODES - doc->nodes)
         return cv__amf_fail(reader, CV_E_TOO_MANY, "too many values");
     struct cv_amf *node = node_new(doc);
@@ -287,8 +290,10 @@ struct cv_amf *cv__amf_close(struct cv_amf_reader *reader)
 {
     CV_ASSERT(reader->depth > 0);
     const struct cv_amf_frame *frame = &reader->frames[--reader->depth];
+    CV_ASSERT(frame->slot < frame->table->count);
     struct cv_amf_complex *items = frame->table->items;
     struct cv_amf_complex *item = &items[frame->slot];
+    CV_ASSERT(item->nodes == 0);
     item->nodes = reader->doc->nodes - frame->nodes_before;
     item->height = frame->height;
     reader_raise(reader, item->height);

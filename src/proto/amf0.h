@@ -13,7 +13,9 @@
 // last value (some encoders do that). The bytes must outlive the document.
 int cv_amf0_decode(struct cv_amf_doc *doc, const void *data, size_t len, struct cv_why *why);
 
-// Writers of one value each. Errors stick in the cv_wr.
+// Writers of one value each. Errors stick in the cv_wr; besides its own these are CV_E_TOO_LONG (a
+// key or class name above 65535 bytes), CV_E_USAGE (an empty key) and CV_E_TOO_DEEP (a tree of our
+// own making that is deeper than CV_LIMIT_AMF_DEPTH; decoded ones never are).
 void cv_amf0_number(struct cv_wr *wr, double value);
 void cv_amf0_boolean(struct cv_wr *wr, bool value);
 void cv_amf0_null(struct cv_wr *wr);
