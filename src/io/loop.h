@@ -46,8 +46,8 @@ bool cv_loop_is_owner(const struct cv_loop *loop);
 #define cv_loop_assert_owner(loop) CV_DASSERT(cv_loop_is_owner(loop))
 
 // A one-shot timer, embedded in its owner, who may free it as soon as it is stopped or has fired.
-// Granularity 1 ms: never early by cv_loop_now_us, and never in the turn that started it. The
-// members are the loop's.
+// Granularity 1 ms; never early by cv_loop_now_us; what a timer's function starts waits for a later
+// turn. The members are the loop's.
 struct cv_timer {
     struct cv_wheel_node node;
     struct cv_loop *loop;
