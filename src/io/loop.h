@@ -24,8 +24,8 @@ void cv_loop_free(struct cv_loop *loop);
 int cv_loop_run(struct cv_loop *loop);
 // The present turn is the last. Before cv_loop_run: it returns at once.
 void cv_loop_stop(struct cv_loop *loop);
-// Runs the callbacks of what is ready now, with the turn function, without sleeping. For tests and
-// for embedding.
+// Runs the callbacks of what is ready now without sleeping, the turn function before and after. For
+// tests and for embedding.
 void cv_loop_run_once(struct cv_loop *loop);
 
 // Monotonic microseconds, read once per turn, when the loop wakes. Costs nothing.

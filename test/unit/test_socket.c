@@ -423,6 +423,28 @@ static void bug_30_listener_rests_without_descriptors(void **state)
     cv_loop_free(crowd.loop);
 }
 
+static void listener_can_be_freed_while_it_rests(void **state)
+{
+    (void)state;
+    struct cv_addr addr = address("127.0.0.1:0");
+    struct crowd crowd = {.loop = cv_loop_new()};
+    struct rlimit limit;
+    int listener;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(cv_socket_listen(&addr, &listener, 1, NULL), 0);
+    assert_int_equal(cv_socket_local(listener, &addr), 0);
+    crowd.listener = cv_listener_new(crowd.loop, listener, crowd_enter, &crowd);
+    int client = cv_socket_connect(&addr);
+    wait_for(listener, POLLIN);
+    set_descriptor_limit((rlim_t)listener);
+    cv_loop_run_once(crowd.loop);
+    assert_int_equal(cv_listener_pauses(crowd.listener), 1);
+    set_descriptor_limit(limit.rlim_cur);
+    cv_listener_free(crowd.listener);
+    cv_socket_close(&client);
+    cv_loop_free(crowd.loop);
+}
+
 // ---- on the loop ----------------------------------------------------------------------------
 
 struct dialog {
@@ -465,6 +487,33 @@ static void watch_shows_a_reset(void **state)
     pair_close(&pair);
 }
 
+static void dialog_count(void *arg, unsigned events)
+{
+    struct dialog *dialog = arg;
+    assert_int_equal(events, CV_WATCH_READ);
+    dialog->code++;
+}
+
+// uv stops polling at an error; the watch must not fall silent.
+static void watch_repeats_an_error_until_it_is_read(void **state)
+{
+    (void)state;
+    struct pair pair = pair_open("127.0.0.1:0");
+    struct dialog dialog = {.loop = cv_loop_new(), .fd = pair.server};
+    assert_int_equal(
+        cv_watch_start(&dialog.watch, dialog.loop, dialog.fd, CV_WATCH_READ, dialog_count, &dialog),
+        0);
+    cv_socket_abort(&pair.client);
+    wait_for(pair.server, POLLIN);
+    for (int turns = 1; turns <= 3; turns++) {
+        cv_loop_run_once(dialog.loop);
+        assert_int_equal(dialog.code, turns);
+    }
+    cv_watch_close(&dialog.watch, NULL, NULL);
+    cv_loop_free(dialog.loop);
+    pair_close(&pair);
+}
+
 static void watch_shows_a_refused_connection(void **state)
 {
     (void)state;
@@ -501,6 +550,8 @@ int main(void)
         cmocka_unit_test(listener_takes_a_crowd_and_can_be_freed_inside),
         cmocka_unit_test(bug_30_listener_rests_without_descriptors),
         cmocka_unit_test(watch_shows_a_reset),
+        cmocka_unit_test(watch_repeats_an_error_until_it_is_read),
+        cmocka_unit_test(listener_can_be_freed_while_it_rests),
         cmocka_unit_test(watch_shows_a_refused_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
