@@ -309,6 +309,59 @@ static void no_wake_is_lost(void **state)
     assert_int_equal(left, 1);
 }
 
+// Letters that arrive while the receiver empties its box: each burst is waited for, so that one
+// lost wake would hang the test.
+enum { BURSTS = 30000 };
+
+struct sleeper {
+    struct cv_loop *loop;
+    struct cv_post *post;
+    atomic_uint received;
+};
+
+static void deliver_counted(struct cv_mail *mail, void *receiver)
+{
+    struct sleeper *sleeper = receiver;
+    struct letter *letter = (struct letter *)mail;
+    if (letter->number == UINT32_MAX)
+        cv_loop_stop(sleeper->loop);
+    cv_mem_free(letter);
+    atomic_fetch_add(&sleeper->received, 1);
+}
+
+static void sleeper_main(void *arg)
+{
+    struct sleeper *sleeper = arg;
+    cv_post_attach(sleeper->post, 1, sleeper->loop, sleeper);
+    cv_loop_run(sleeper->loop);
+    cv_post_detach(sleeper->post, 1);
+}
+
+static void bursts_wake_a_sleeper(void **state)
+{
+    (void)state;
+    struct sleeper sleeper = {.loop = cv_loop_new(), .post = cv_post_new(2)};
+    struct cv_thread *thread;
+    unsigned sent = 0;
+    assert_int_equal(cv_thread_start(&thread, "sleeper", sleeper_main, &sleeper), 0);
+    for (unsigned burst = 0; burst <= BURSTS; burst++) {
+        unsigned number = burst < BURSTS ? burst : UINT32_MAX;
+        for (unsigned i = 0; i <= burst % 3; i++, sent++) {
+            assert_int_equal(
+                cv_post_send(sleeper.post, 0, 1, &letter_new(0, number, deliver_counted)->mail), 0);
+            for (volatile unsigned spin = 0; spin < burst % 1000; spin++)
+                continue;
+        }
+        while (burst < BURSTS && atomic_load(&sleeper.received) < sent)
+            sched_yield();
+    }
+    cv_thread_join(&thread);
+    unsigned left = 0;
+    cv_post_free(sleeper.post, free_letter, &left);
+    assert_int_equal(atomic_load(&sleeper.received) + left, sent);
+    cv_loop_free(sleeper.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +372,7 @@ int main(void)
         cmocka_unit_test(millions_of_letters_keep_their_order),
         cmocka_unit_test(loops_may_come_and_go),
         cmocka_unit_test(no_wake_is_lost),
+        cmocka_unit_test(bursts_wake_a_sleeper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
