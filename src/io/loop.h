@@ -24,8 +24,8 @@ void cv_loop_free(struct cv_loop *loop);
 int cv_loop_run(struct cv_loop *loop);
 // The present turn is the last. Before cv_loop_run: it returns at once.
 void cv_loop_stop(struct cv_loop *loop);
-// Runs the callbacks of what is ready now, with the turn function, without sleeping. For tests and
-// for embedding.
+// Runs the callbacks of what is ready now without sleeping, the turn function before and after. For
+// tests and for embedding.
 void cv_loop_run_once(struct cv_loop *loop);
 
 // Monotonic microseconds, read once per turn, when the loop wakes. Costs nothing.
@@ -46,8 +46,8 @@ bool cv_loop_is_owner(const struct cv_loop *loop);
 #define cv_loop_assert_owner(loop) CV_DASSERT(cv_loop_is_owner(loop))
 
 // A one-shot timer, embedded in its owner, who may free it as soon as it is stopped or has fired.
-// Granularity 1 ms: never early by cv_loop_now_us, and never in the turn that started it. The
-// members are the loop's.
+// Granularity 1 ms; never early by cv_loop_now_us; what a timer's function starts waits for a later
+// turn. The members are the loop's.
 struct cv_timer {
     struct cv_wheel_node node;
     struct cv_loop *loop;

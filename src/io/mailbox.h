@@ -25,8 +25,8 @@ struct cv_post *cv_post_new(unsigned threads);
 void cv_post_free(struct cv_post *post, void (*drop)(struct cv_mail *mail, void *arg), void *arg);
 
 // On the thread that will run `loop`, or before that thread exists: mail to `thread` is delivered
-// on that loop, to `receiver`, what was sent before included.
-void cv_post_attach(struct cv_post *post, unsigned thread, struct cv_loop *loop, void *receiver);
+// on that loop, to `receiver`, what was sent before included. Returns 0.
+int cv_post_attach(struct cv_post *post, unsigned thread, struct cv_loop *loop, void *receiver);
 // On that thread, not inside `deliver`: nothing is delivered and the loop is not touched from now
 // on; later mail waits for another attach or for `drop`. Needed before the loop is freed.
 void cv_post_detach(struct cv_post *post, unsigned thread);

@@ -10,7 +10,7 @@ struct cv_resolve;
 // `fn` is called once, never inside this function: `code` 0 with 1..CV_LIMIT_ADDRESSES addresses in
 // the system's order of preference (lent for the call), or CV_E_NOT_FOUND, CV_E_AGAIN (the name
 // server did not answer), CV_E_NOMEM, CV_E_SYSTEM. The handle is gone when `fn` returns. NULL, and
-// no call, when there is no memory. An IP address as `host` works too.
+// no call, when there is no memory or `host` cannot be a name. An IP address as `host` works too.
 struct cv_resolve *cv_resolve_start(struct cv_loop *loop, const char *host, uint16_t port,
                                     void (*fn)(void *arg, int code, const struct cv_addr *addrs,
                                                unsigned count),
