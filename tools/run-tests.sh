@@ -77,8 +77,7 @@ net_tests()
     local name=$1 folder=$2
     shift 2
     CULVERT_BIN=$PWD/$folder/culvert run "$name" "$folder/net.xml" \
-        $PYTHON -m pytest test/net -v -ra --timeout=180 -p no:cacheprovider \
-        --junitxml="$folder/net.xml" "$@"
+        $PYTHON -m pytest test/net -v -ra -p no:cacheprovider --junitxml="$folder/net.xml" "$@"
 }
 
 has_net_tests()
