@@ -26,7 +26,7 @@ clang-format                lint: layout
 pmccabe                     lint: size and complexity of functions
 python3                     lint and network tests
 python3-pytest              network tests
-python3-pytest-timeout      network tests: none may hang
+python3-yaml                network tests: configuration files
 ffmpeg                      real publisher and player
 rtmpdump                    real player
 librtmp-dev                 real publisher and player in C

@@ -120,6 +120,11 @@ CASES = [
     # sleeps
     ("sleeps", "time_sleep", {"test/net/b.py": "import time\n\ntime.sleep(1)\n"}, "b.py:3: sleep()"),
     ("sleeps", "bare_sleep", {"test/net/b.py": "from time import sleep\nsleep(0.1)\n"}, "sleep()"),
+    ("sleeps", "wait_until_may_sleep",
+     {"test/net/b.py": "def wait_until(f):\n    while not f():\n        time.sleep(1)\n"}, None),
+    ("sleeps", "only_wait_until_may_sleep",
+     {"test/net/b.py": "def wait_until(f):\n    pass\n\n\ndef other():\n    time.sleep(1)\n"},
+     "b.py:6: sleep()"),
     ("sleeps", "comment_is_good", {"test/net/b.py": "# never sleep(1)\n"}, None),
     # headers
     ("headers", "header_that_needs_another", {"src/base/b.h": "void f(uint8_t x);\n"},
