@@ -23,6 +23,10 @@ enum {
     CV_LIMIT_MESSAGE_TRACKS = 16, // tracks in one multitrack message: encoders send 1
     CV_LIMIT_MODEX = 8,           // extensions before one message: 1 kind is defined
 
+    // ---- FLV and aggregate messages
+    CV_LIMIT_FLV_HEADER_BYTES = 1024,   // file header: always 9, the field says how long
+    CV_LIMIT_AGGREGATE_MESSAGES = 4096, // messages in one aggregate: servers make some 64 KB
+
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send
     CV_WINDOW_BYTES_MIN = 64 * 1024, // smaller windows of a peer would make an Ack storm
