@@ -23,6 +23,11 @@ enum {
     // ---- media message headers (E-RTMP)
     CV_LIMIT_MESSAGE_TRACKS = 16, // tracks in one multitrack message: encoders send 1
     CV_LIMIT_MODEX = 8,           // extensions before one message: 1 kind is defined
+    CV_LIMIT_VIDEO_SIDE = 32768,  // pixels of width or height that we believe
+
+    // ---- FLV and aggregate messages
+    CV_LIMIT_FLV_HEADER_BYTES = 1024,   // file header: always 9, the field says how long
+    CV_LIMIT_AGGREGATE_MESSAGES = 4096, // messages in one aggregate: servers make some 64 KB
 
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send

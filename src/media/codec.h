@@ -5,7 +5,10 @@
 #ifndef CV_MEDIA_CODEC_H
 #define CV_MEDIA_CODEC_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum cv_fourcc {
@@ -47,5 +50,31 @@ const char *cv_codec_name(uint32_t fourcc);
 bool cv_codec_has_composition(uint32_t fourcc);
 // The codec of a legacy video or audio header's number (0-15).
 uint32_t cv_codec_of_legacy(bool video, uint8_t number);
+
+// ---- what a codec configuration says, for logs, playlists and checks --------------------------
+
+struct cv_video_config {
+    uint8_t profile;           // as the codec's standard numbers it
+    uint8_t level;             // the same: AVC 31 = 3.1, HEVC 93 = 3.1, AV1 8 = 4.0
+    uint8_t nalu_length_bytes; // AVC, HEVC: size of each NALU's length; else 0
+    uint32_t width;            // pixels shown; 0 when not known
+    uint32_t height;           //
+};
+
+struct cv_audio_config {
+    uint8_t object_type;     // AAC: 2 = LC, 5 = HE; else 0
+    uint32_t sample_rate_hz; // of what is heard; 0 when not known
+    uint32_t channels;       // 0 when not known
+};
+
+// Parse the body of a sequence header (legacy packet type 0, enhanced SequenceStart). AVC, HEVC,
+// AV1 / AAC, Opus, FLAC; of other codecs nothing is known and *out is zeroed. Return 0, or
+// CV_E_TRUNCATED, CV_E_SYNTAX or CV_E_TOO_LONG with `why` filled and *out untouched; players
+// may still know better, so a bad configuration is a reason to warn, not to refuse. An SPS that
+// cannot be read leaves width and height 0.
+int cv_video_config_parse(struct cv_video_config *out, uint32_t fourcc, const void *data,
+                          size_t len, struct cv_why *why);
+int cv_audio_config_parse(struct cv_audio_config *out, uint32_t fourcc, const void *data,
+                          size_t len, struct cv_why *why);
 
 #endif
