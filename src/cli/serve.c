@@ -1,11 +1,11 @@
 // culvert serve: options, configuration, store and first keys, then the server.
 #include "cli/cli.h"
 
+#include "cli/first_keys.h"
 #include "server/server.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct serve_args {
     const char *config_path;
@@ -101,89 +101,16 @@ static const struct cv_option options[] = {
     {"print-config", 0, NULL, "print the configuration in full and end", set_print_config},
 };
 
-// ---- the first start ------------------------------------------------------------------------
-
-static bool listens_on(const struct cv_config *config, uint16_t port)
-{
-    for (uint32_t i = 0; i < config->listen_count; i++) {
-        if (config->listen[i].port == port)
-            return true;
-    }
-    return false;
-}
-
-// The server's part of a URL to paste: this machine's name, and the port if it must be said.
-static void example_host(const struct cv_config *config, char *out, size_t size)
-{
-    char host[128];
-    if (gethostname(host, sizeof host) != 0 || host[0] == '\0')
-        snprintf(host, sizeof host, "localhost");
-    host[sizeof host - 1] = '\0';
-    if (listens_on(config, CV_PORT_RTMP))
-        snprintf(out, size, "%s", host);
-    else
-        snprintf(out, size, "%s:%u", host, config->listen[0].port);
-}
-
-static void print_key(const struct cv_config *config, const char *app, const char *key)
-{
-    char host[160];
-    example_host(config, host, sizeof host);
-    printf("A publish key for app \"%s\", made now and shown only this once:\n\n"
-           "    %s\n\n"
-           "  FFmpeg  ffmpeg -re -i input.mp4 -c copy -f flv 'rtmp://%s/%s/mystream?key=%s'\n"
-           "  OBS     Server:      rtmp://%s/%s\n"
-           "          Stream Key:  mystream?key=%s\n"
-           "  play    ffplay 'rtmp://%s/%s/mystream'\n\n"
-           "More keys: culvert key add\n\n",
-           app, key, host, app, key, host, app, key, host, app);
-    fflush(stdout);
-}
-
-// With no key in the store: one for every app that asks for keys.
-static int make_first_keys(const struct cv_config *config, struct cv_store *store,
-                           struct cv_why *why)
-{
-    for (uint32_t i = 0; i < config->app_count; i++) {
-        const struct cv_config_app *app = &config->apps[i];
-        if (cv_config_publish(config, app) != CV_ACCESS_KEY)
-            continue;
-        char key[CV_KEY_TEXT_BYTES + 1];
-        int64_t id;
-        int err = cv_key_add(store, app->name, "", "made at first start", key, &id, why);
-        if (err != CV_OK)
-            return err;
-        print_key(config, app->name, key);
-        explicit_bzero(key, sizeof key);
-    }
-    return CV_OK;
-}
-
-// The store's keys, after the first ones were made where there are none. *out is the caller's.
-static int load_keys(const struct cv_config *config, struct cv_store *store, struct cv_keys **out,
-                     struct cv_why *why)
-{
-    struct cv_keys *keys;
-    int err = cv_keys_load(store, &keys, why);
-    if (err != CV_OK)
-        return err;
-    if (cv_keys_count(keys) > 0) {
-        *out = keys;
-        return CV_OK;
-    }
-    cv_keys_unref(&keys);
-    err = make_first_keys(config, store, why);
-    return err == CV_OK ? cv_keys_load(store, out, why) : err;
-}
-
 // ---- running --------------------------------------------------------------------------------
 
 static int run_with_keys(const struct serve_args *args, struct cv_config *config,
                          struct cv_store *store, struct cv_keys *keys)
 {
-    if (config->open_publish)
-        cv_log_text(CV_LOG_WARN, "publish.open", "note",
-                    "anybody may publish without a key; for trials only");
+    if (config->open_publish) {
+        printf("Anybody may publish, without a key (open publish): for trials only.\n\n");
+        fflush(stdout);
+        cv_log_event(CV_LOG_WARN, "publish.open");
+    }
     const struct cv_server_options server = {
         .config = config,
         .keys = keys,
@@ -208,7 +135,7 @@ static int run_with_config(const struct serve_args *args, struct cv_config *conf
     if (err != CV_OK)
         return cv_cli_fail(cv_cli_store_exit(err), why.text);
     struct cv_keys *keys;
-    err = load_keys(config, store, &keys, &why);
+    err = cv_first_keys(config, store, stdout, &keys, &why);
     int end;
     if (err != CV_OK) {
         end = cv_cli_fail(cv_cli_store_exit(err), why.text);

@@ -8,7 +8,7 @@
 
 #define CV_CONFIG_TOP(X)                                                                           \
     X(threads, THREADS, 0, CV_LIMIT_THREADS, 0, "event loops; auto is one per core")               \
-    X(log_level, LEVEL, CV_LOG_DEBUG, CV_LOG_ERROR, CV_LOG_INFO, "debug, info, warn or error")     \
+    X(log_level, LEVEL, CV_LOG_DEBUG, CV_LOG_ERROR, CV_LOG_INFO, "the least level of log lines")   \
     X(latency_ms, UINT, 0, 1000, CV_LATENCY_MS,                                                    \
       "how long media may wait under load to fill a send call; 0 never waits")                     \
     X(open_publish, BOOL, 0, 1, 0, "publish without a key, in every app; for trials only")
@@ -28,8 +28,8 @@
 
 #define CV_CONFIG_APP(X)                                                                           \
     X(publish, ACCESS, CV_ACCESS_KEY, CV_ACCESS_OFF, CV_ACCESS_KEY,                                \
-      "key (of `culvert key`), open (anybody) or off (nobody)")                                    \
-    X(play, ACCESS, CV_ACCESS_OPEN, CV_ACCESS_OFF, CV_ACCESS_OPEN, "open (anybody) or off")        \
+      "who may publish; keys are made with `culvert key add`")                                     \
+    X(play, ACCESS, CV_ACCESS_OPEN, CV_ACCESS_OFF, CV_ACCESS_OPEN, "who may play")                 \
     X(grace_s, UINT, 0, 3600, CV_GRACE_S, "a stream waits so long for its publisher's return")     \
     X(play_wait_s, UINT, 0, 3600, CV_PLAY_WAIT_S, "a viewer waits so long for a publisher")        \
     X(takeover, BOOL, 0, 1, 0, "a second publisher of a stream replaces the first")                \

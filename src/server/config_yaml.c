@@ -262,6 +262,14 @@ static int fail_shape(struct cv_yaml *yaml, struct report *report, struct cv_con
     return cv_yaml_fail(yaml, why, report->path, "%s must be %s", what, shape);
 }
 
+// The number of entries is wrong: the list counts, not the entry at which it showed.
+static int fail_list(struct cv_yaml *yaml, struct report *report, struct cv_config_why *why,
+                     const char *text)
+{
+    report->path[strcspn(report->path, "[")] = '\0';
+    return cv_yaml_fail(yaml, why, report->path, "%s %s", report->path, text);
+}
+
 static int fail_load(struct cv_yaml *yaml, cyaml_err_t err, struct report *report,
                      struct cv_config_why *why)
 {
@@ -277,11 +285,9 @@ static int fail_load(struct cv_yaml *yaml, cyaml_err_t err, struct report *repor
     if (starts_with(format, "Load: Expecting %s, got"))
         return fail_shape(yaml, report, why);
     if (starts_with(format, "Load: Excessive entries"))
-        return cv_yaml_fail(yaml, why, report->path, "%s: too many entries", report->path);
+        return fail_list(yaml, report, why, "has too many entries");
     if (starts_with(format, "Load: Insufficient entries"))
-        return cv_yaml_fail(yaml, why, report->path,
-                            "%s: an empty list says nothing; leave it out for the default",
-                            report->path);
+        return fail_list(yaml, report, why, "is an empty list; leave it out for the default");
     return cv_yaml_fail(yaml, why, report->path, "%s%s%s", report->path,
                         report->path[0] ? ": " : "", cyaml_strerror(err));
 }
@@ -318,6 +324,24 @@ static int fail_syntax(struct cv_yaml *yaml, const yaml_parser_t *parser, struct
     return fail_at(yaml->name, why, (int)parser->problem_mark.line + 1, text);
 }
 
+// A key that is itself a list or a mapping: libcyaml gives no place for it.
+static int refuse_complex_keys(struct cv_yaml *yaml, struct cv_config_why *why)
+{
+    yaml_document_t *document = &yaml->document;
+    for (const yaml_node_t *node = document->nodes.start; node < document->nodes.top; node++) {
+        if (node->type != YAML_MAPPING_NODE)
+            continue;
+        const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+        for (; pair < node->data.mapping.pairs.top; pair++) {
+            const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+            if (key->type != YAML_SCALAR_NODE)
+                return fail_at(yaml->name, why, (int)key->start_mark.line + 1,
+                               "a key must be a plain word");
+        }
+    }
+    return CV_OK;
+}
+
 // A second document in the file would be ignored without a word.
 static int refuse_second(struct cv_yaml *yaml, yaml_parser_t *parser, struct cv_config_why *why)
 {
@@ -345,11 +369,20 @@ static int load_document(struct cv_yaml *yaml, const char *text, size_t len,
         err = fail_syntax(yaml, &parser, why);
     } else if (yaml_document_get_root_node(&yaml->document)) {
         err = refuse_second(yaml, &parser, why);
+        if (err == CV_OK)
+            err = refuse_complex_keys(yaml, why);
         if (err != CV_OK)
             yaml_document_delete(&yaml->document);
     }
     yaml_parser_delete(&parser);
     return err;
+}
+
+// Empty, or only comments, or "---".
+static bool sets_nothing(yaml_document_t *document)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    return !root || (root->type == YAML_SCALAR_NODE && root->data.scalar.length == 0);
 }
 
 int cv_yaml_load(struct cv_yaml *yaml, const char *name, const char *text, size_t len,
@@ -359,6 +392,8 @@ int cv_yaml_load(struct cv_yaml *yaml, const char *name, const char *text, size_
     int err = load_document(yaml, text, len, why);
     if (err != CV_OK)
         return err;
+    if (sets_nothing(&yaml->document))
+        return CV_OK;
     struct report report = {.format = NULL};
     cyaml_config_t config = yaml_config(&report);
     cyaml_err_t failed = cyaml_load_data((const uint8_t *)text, len, &config, &top_schema,
