@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "base/err.h"
+#include "cli/cli.h"
 #include "server/config.h"
 #include "server/config_value.h"
 #include "server/nearest.h"
@@ -420,6 +421,85 @@ static void nearest_words(void **state)
     assert_null(nearest.best);
 }
 
+// ---- the documents --------------------------------------------------------------------------
+
+// The text of a file in doc/. The caller frees it.
+static char *document(const char *name)
+{
+    char path[1024];
+    const char *corpus = getenv("CORPUS");
+    assert_non_null(corpus);
+    int root_len = (int)(strlen(corpus) - strlen("/test/corpus"));
+    snprintf(path, sizeof path, "%.*s/doc/%s", root_len, corpus, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("no file %s", path);
+    char *text = calloc(1, 65536);
+    assert_non_null(text);
+    assert_in_range(fread(text, 1, 65535, file), 1, 65534);
+    fclose(file);
+    return text;
+}
+
+static void assert_told(const char *manual, const struct cv_field *field)
+{
+    char item[64];
+    char value[32];
+    char range[128];
+    snprintf(item, sizeof item, ".It Ic %s\n", field->name);
+    const char *at = strstr(manual, item);
+    if (!at)
+        fail_msg("the manual does not tell of %s", field->name);
+    cv_field_text(field, field->value_default, value, sizeof value);
+    if (field->kind == CV_FIELD_UINT)
+        snprintf(range, sizeof range, "Takes %u to %u; default %s.\n", field->min, field->max,
+                 value);
+    else
+        snprintf(range, sizeof range, "; default %s.\n", value);
+    const char *end = strstr(at + 1, ".It Ic");
+    const char *told = strstr(at, range);
+    if (!told || (end && told > end))
+        fail_msg("the manual tells another range or default of %s", field->name);
+}
+
+static void the_manual_tells_every_setting(void **state)
+{
+    (void)state;
+    const struct cv_fields *all[] = {&cv_fields_top, &cv_fields_limits, &cv_fields_app};
+    char *manual = document("culvert.yaml.5");
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        for (size_t j = 0; j < all[i]->count; j++)
+            assert_told(manual, &all[i]->rows[j]);
+    }
+    free(manual);
+}
+
+static void the_example_file_is_right(void **state)
+{
+    (void)state;
+    char *text = document("culvert.yaml");
+    struct cv_config *config = parsed(text);
+    assert_int_equal(config->app_count, 2);
+    cv_config_unref(&config);
+    free(text);
+}
+
+static void the_manual_tells_every_option(void **state)
+{
+    (void)state;
+    char *manual = document("culvert.1");
+    const struct cv_command *commands[] = {&cv_command_serve, &cv_command_key};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        for (size_t j = 0; j < commands[i]->option_count; j++) {
+            char macro[64];
+            snprintf(macro, sizeof macro, "Fl Fl %s", commands[i]->options[j].name);
+            if (!strstr(manual, macro))
+                fail_msg("the manual does not tell of --%s", commands[i]->options[j].name);
+        }
+    }
+    free(manual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +515,9 @@ int main(void)
         cmocka_unit_test(files_that_cannot_be_read_are_named),
         cmocka_unit_test(listen_texts),
         cmocka_unit_test(nearest_words),
+        cmocka_unit_test(the_manual_tells_every_setting),
+        cmocka_unit_test(the_manual_tells_every_option),
+        cmocka_unit_test(the_example_file_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
