@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include "base/check.h"
 #include "server/nearest.h"
 
 #include <stdbool.h>
@@ -91,6 +92,7 @@ int cv_options_parse(const struct cv_option *options, size_t count, int argc, ch
                      void *into, const char **words, size_t words_max, size_t *out_count,
                      struct cv_why *why)
 {
+    CV_ASSERT(argc >= 0);
     struct walk walk = {options, count, argc, argv, into, why};
     bool only_words = false;
     size_t word_count = 0;

@@ -1,6 +1,7 @@
 // culvert serve: options, configuration, store and first keys, then the server.
 #include "cli/cli.h"
 
+#include "base/check.h"
 #include "cli/first_keys.h"
 #include "server/server.h"
 
@@ -149,6 +150,7 @@ static int run_with_config(const struct serve_args *args, struct cv_config *conf
 
 static int finish(const struct serve_args *args, struct cv_config *config)
 {
+    CV_ASSERT(config->app_count > 0 && config->listen_count > 0);
     if (args->print_config)
         return cv_config_print(config, stdout) == CV_OK ? CV_EXIT_OK : CV_EXIT_FAILURE;
     if (!args->check)

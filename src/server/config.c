@@ -27,6 +27,7 @@ static void app_default(struct cv_config_app *app)
 // A configuration with all defaults and room for `app_count` apps, or NULL.
 static struct cv_config *config_new(uint32_t app_count)
 {
+    CV_ASSERT(app_count > 0 && app_count <= CV_LIMIT_APPS);
     struct cv_config *config = cv_mem_zero(1, sizeof *config);
     if (!config)
         return NULL;
@@ -291,7 +292,11 @@ void cv_config_unref(struct cv_config **config)
 {
     struct cv_config *gone = *config;
     *config = NULL;
-    if (!gone || atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) != 1)
+    if (!gone)
+        return;
+    unsigned before = atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel);
+    CV_ASSERT(before > 0);
+    if (before > 1)
         return;
     cv_mem_free(gone->state_dir);
     cv_mem_free(gone->apps);

@@ -95,6 +95,7 @@ int cv_field_parse(const struct cv_field *field, const char *text, uint32_t *out
 
 void cv_field_text(const struct cv_field *field, uint32_t value, char *out, size_t size)
 {
+    CV_ASSERT(value >= field->min && value <= field->max);
     if (has_words(field))
         snprintf(out, size, "%s", field_words(field)[value]);
     else if (field->kind == CV_FIELD_THREADS && value == 0)
@@ -144,6 +145,7 @@ _Static_assert(sizeof(enum cv_log_level) == sizeof(uint32_t), "choices are kept 
 
 void cv_field_set(const struct cv_field *field, void *owner, uint32_t value)
 {
+    CV_ASSERT(value >= field->min && value <= field->max);
     char *at = (char *)owner + field->value_at;
     if (field->kind == CV_FIELD_BOOL)
         *(bool *)at = value != 0;

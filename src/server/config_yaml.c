@@ -117,9 +117,9 @@ static int fail_at(const char *name, struct cv_config_why *why, int line, const 
 {
     why->line = line;
     if (line > 0)
-        snprintf(why->text, sizeof why->text, "%s:%d: %s", name, line, text);
+        snprintf(why->text, sizeof why->text, "%s:%d: %.400s", name, line, text);
     else
-        snprintf(why->text, sizeof why->text, "%s: %s", name, text);
+        snprintf(why->text, sizeof why->text, "%s: %.400s", name, text);
     for (char *at = why->text; *at; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';
@@ -203,6 +203,7 @@ static const cyaml_schema_field_t *fields_at(const char *path)
     size_t i = 0;
     while (!starts_with(path, mappings[i].prefix))
         i++;
+    CV_ASSERT(i < MAPPINGS); // the last prefix fits everything
     return mappings[i].fields;
 }
 
@@ -407,6 +408,7 @@ int cv_yaml_load(struct cv_yaml *yaml, const char *name, const char *text, size_
 
 void cv_yaml_done(struct cv_yaml *yaml)
 {
+    CV_ASSERT(yaml->name);
     cyaml_config_t config = yaml_config(NULL);
     cyaml_free(&config, &top_schema, yaml->raw, 0);
     yaml->raw = NULL;

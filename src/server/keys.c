@@ -58,7 +58,11 @@ void cv_keys_unref(struct cv_keys **keys)
 {
     struct cv_keys *gone = *keys;
     *keys = NULL;
-    if (gone && atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) == 1)
+    if (!gone)
+        return;
+    unsigned before = atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel);
+    CV_ASSERT(before > 0);
+    if (before == 1)
         cv_mem_free(gone);
 }
 

@@ -1,4 +1,5 @@
 // Listening addresses as text.
+#include "base/check.h"
 #include "base/err.h"
 #include "server/config.h"
 
@@ -54,6 +55,7 @@ int cv_listen_parse(const char *text, struct cv_listen *out)
 
 void cv_listen_text(const struct cv_listen *listen, char *out, size_t size)
 {
+    CV_ASSERT(listen->port > 0);
     if (listen->address[0] == '\0')
         snprintf(out, size, "%u", listen->port);
     else if (strchr(listen->address, ':'))

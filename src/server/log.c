@@ -42,6 +42,7 @@ bool cv_log_on(enum cv_log_level level)
 // The last byte is kept for the newline.
 static size_t line_room(const struct cv_line *line)
 {
+    CV_ASSERT(line->len < sizeof line->text);
     return sizeof line->text - 1 - line->len;
 }
 
@@ -164,6 +165,7 @@ static size_t quote(const char *value, size_t len, bool cut, char out[CV_LIMIT_L
         at += sizeof dots - 1;
     }
     out[at++] = '"';
+    CV_ASSERT(at <= CV_LIMIT_LOG_VALUE_BYTES);
     return at;
 }
 

@@ -143,6 +143,7 @@ static int db_number(struct cv_store *store, const char *sql, int64_t *out, stru
 
 static int migrate_step(struct cv_store *store, int64_t layout, struct cv_why *why)
 {
+    CV_ASSERT(layout >= 0 && layout < LAYOUT);
     char version[64];
     snprintf(version, sizeof version, "PRAGMA user_version = %d", (int)layout + 1);
     int err = db_run(store, migrations[layout], why);

@@ -75,6 +75,7 @@ static void options_and_words_are_taken(void **state)
         {{"--value", "a", "-vb"}, false, "b", 0},
         {{"one", "--flag", "two"}, true, NULL, 2},
         {{"--", "--flag", "-v"}, false, NULL, 2},
+        {{"--", "--"}, false, NULL, 1},
         {{"-"}, false, NULL, 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
