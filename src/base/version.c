@@ -1,0 +1,6 @@
+#include "culvert/culvert.h"
+
+const char *culvert_version(void)
+{
+    return CULVERT_VERSION;
+}

@@ -1,0 +1,82 @@
+// The configuration as YAML with a comment on every setting; it loads again to the same.
+#include "base/err.h"
+#include "server/config_value.h"
+
+#include <string.h>
+
+static void print_fields(FILE *file, const char *indent, const struct cv_fields *fields,
+                         const void *owner)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct cv_field *field = &fields->rows[i];
+        char value[32];
+        char expects[96];
+        cv_field_text(field, cv_field_get(field, owner), value, sizeof value);
+        cv_field_expects(field, expects, sizeof expects);
+        fprintf(file, "%s# %s (%s)\n", indent, field->about, expects);
+        fprintf(file, "%s%s: %s\n", indent, field->name, value);
+    }
+}
+
+// A YAML text in double quotes, whatever is in it.
+static void print_quoted(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fprintf(file, "\\%c", *text);
+        else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            fprintf(file, "\\x%02x", (unsigned)*text);
+        else
+            fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+static void print_listen(FILE *file, const struct cv_config *config)
+{
+    fprintf(file, "# ports or addresses with ports: 80, \"127.0.0.1:80\", \"[::1]:80\"\n");
+    // The default has a fallback that a list in a file has not: it is printed as a comment.
+    fprintf(file, config->listen_default ? "# listen: [" : "listen: [");
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        char text[64];
+        cv_listen_text(&config->listen[i], text, sizeof text);
+        const char *quote = strchr(text, ':') ? "\"" : "";
+        fprintf(file, "%s%s%s%s", i ? ", " : "", quote, text, quote);
+    }
+    fprintf(file, config->listen_default ? "] # or 8080 where 80 is refused\n" : "]\n");
+}
+
+static void print_state(FILE *file, const struct cv_config *config)
+{
+    fprintf(file, "# folder of the publish keys and databases\n");
+    if (!config->state_dir) {
+        fprintf(file, "# state: /var/lib/culvert\n");
+        return;
+    }
+    fprintf(file, "state: ");
+    print_quoted(file, config->state_dir);
+    fputc('\n', file);
+}
+
+static void print_app(FILE *file, const struct cv_config_app *app)
+{
+    fprintf(file, "  - name: ");
+    print_quoted(file, app->name);
+    fputc('\n', file);
+    print_fields(file, "    ", &cv_fields_app, app);
+}
+
+int cv_config_print(const struct cv_config *config, FILE *file)
+{
+    print_listen(file, config);
+    print_state(file, config);
+    print_fields(file, "", &cv_fields_top, config);
+    fprintf(file, "limits:\n");
+    print_fields(file, "  ", &cv_fields_limits, &config->limits);
+    fprintf(file, "# the first part of a stream's path: rtmp://host/NAME/stream\n");
+    fprintf(file, "apps:\n");
+    for (uint32_t i = 0; i < config->app_count; i++)
+        print_app(file, &config->apps[i]);
+    return fflush(file) == 0 && !ferror(file) ? CV_OK : CV_E_SYSTEM;
+}
