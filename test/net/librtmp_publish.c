@@ -64,13 +64,19 @@ static int serve_socket_until(RTMP *rtmp, uint64_t due_ms)
     }
 }
 
+// librtmp wants its own kind of string, which it does not change.
+static AVal text_val(const char *text)
+{
+    return (AVal){.av_val = (char *)(uintptr_t)text, .av_len = (int)strlen(text)};
+}
+
 // What connect says; librtmp's own connect would go out before our Set Chunk Size.
 static int send_connect(RTMP *rtmp)
 {
-    static const AVal names[] = {AVC("app"), AVC("type"), AVC("flashVer"), AVC("swfUrl"),
-                                 AVC("tcUrl")};
-    AVal kind = AVC("nonprivate"), version = AVC("FMLE/3.0 (compatible; FMSc/1.0)"),
-         connect = AVC("connect");
+    AVal names[] = {text_val("app"), text_val("type"), text_val("flashVer"), text_val("swfUrl"),
+                    text_val("tcUrl")};
+    AVal kind = text_val("nonprivate"), version = text_val("FMLE/3.0 (compatible; FMSc/1.0)");
+    AVal connect = text_val("connect");
     AVal *values[] = {&rtmp->Link.app, &kind, &version, &rtmp->Link.tcUrl, &rtmp->Link.tcUrl};
     char buffer[4096], *end = buffer + sizeof buffer;
     char *out = AMF_EncodeString(buffer + RTMP_MAX_HEADER_SIZE, end, &connect);
