@@ -3,6 +3,10 @@ import pathlib
 import shlex
 import subprocess
 import time
+import typing
+
+import frames
+from server import wait_until
 
 QUIET = ["-hide_banner", "-nostdin", "-loglevel", "info"]
 
@@ -96,19 +100,28 @@ class Clients:
 
     def rtmpsrc_play(self, url, out):
         return self.start("gst-rtmpsrc", ["gst-launch-1.0", "-q", "rtmpsrc", f"location={url} live=1",
-                                          "!", "filesink", f"location={out}"])
+                                          "!", "filesink", "buffer-mode=unbuffered", f"location={out}"])
 
     def rtmp2src_play(self, url, out):
         return self.start("gst-rtmp2src", ["gst-launch-1.0", "-q", "rtmp2src", f"location={url}",
                                            "!", "filesink", f"location={out}"])
 
 
-# player name -> (method of Clients, exit codes that mean "the stream ended")
+class Player(typing.NamedTuple):
+    """How a program plays and what is known about it."""
+    method: str
+    codes: tuple = (0,)    # exit codes that mean "the stream ended"
+    ends: bool = True      # stops when the stream does
+    lost_at_end: int = 0   # messages that it may drop when Stream EOF follows at once
+
+
 PLAYERS = {
-    "ffmpeg": ("ffmpeg_play", (0,)),
-    "rtmpdump": ("rtmpdump_play", (0, 2)),
-    "rtmpsrc": ("rtmpsrc_play", (0,)),
-    "rtmp2src": ("rtmp2src_play", (0,)),
+    "ffmpeg": Player("ffmpeg_play"),
+    "rtmpdump": Player("rtmpdump_play", codes=(0, 2)),
+    # connects again after UnpublishNotify and waits for the stream to return
+    "rtmpsrc": Player("rtmpsrc_play", ends=False),
+    # holds one message for its streaming thread and forgets it when Stream EOF arrives
+    "rtmp2src": Player("rtmp2src_play", lost_at_end=2),
 }
 PUBLISHERS = {
     "ffmpeg": "ffmpeg_publish",
@@ -118,7 +131,17 @@ PUBLISHERS = {
 }
 
 
-def play_with(clients, player, url, out):
-    """Starts the named player. Returns (child, accepted exit codes)."""
-    method, codes = PLAYERS[player]
-    return getattr(clients, method)(url, out), codes
+class Playing:
+    """A player at work; finish() waits for the end of the stream and compares."""
+
+    def __init__(self, clients, name, url, out):
+        self.player, self.out = PLAYERS[name], out
+        self.child = getattr(clients, self.player.method)(url, out)
+
+    def finish(self, source, kinds="va", timeout_s=20, **limits):
+        if self.player.ends:
+            self.child.wait(timeout_s, self.player.codes)
+        else:
+            wait_until(lambda: frames.reached_end(source, self.out, kinds), timeout_s, "last frame", 0.2)
+            self.child.kill()
+        frames.check_file(source, self.out, kinds, lost_at_end=self.player.lost_at_end, **limits)

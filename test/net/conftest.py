@@ -1,8 +1,11 @@
 """Fixtures of the end-to-end tests: real clients, real sockets, one server per test.
 
 Run: CULVERT_BIN=build/culvert python3 -m pytest test/net      (-m "not slow", -m threads)
+One loop unless CULVERT_THREADS says otherwise: with one, the answer to a publisher's command means
+that all its media before is in the stream's log, and tests can say exactly where a joiner starts.
 Nothing here sleeps for a fixed time: everything polls with a deadline.
 """
+import os
 import pathlib
 import shutil
 import signal
@@ -40,13 +43,6 @@ def time_limit(request):
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.hookimpl(tryfirst=True, hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Lets fixtures see whether the test itself failed."""
-    outcome = yield
-    setattr(item, "report_" + call.when, outcome.get_result())
-
-
 @pytest.fixture
 def start_server(time_limit, tmp_path):
     """Factory: start_server(*args, config=None). At the end each server must end cleanly."""
@@ -54,6 +50,8 @@ def start_server(time_limit, tmp_path):
 
     def start(*args, config=None, open_publish=True):
         flags = (["--open-publish"] if open_publish else []) + list(args)
+        if "--threads" not in flags:
+            flags += ["--threads", os.environ.get("CULVERT_THREADS", "1")]
         servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config))
         return servers[-1]
     yield start

@@ -6,6 +6,7 @@ Tag = collections.namedtuple("Tag", "type timestamp data")
 
 
 def read_tags(path):
+    """All complete tags; time stamps in ms, unsigned."""
     with open(path, "rb") as file:
         data = file.read()
     if data[:3] != b"FLV":
@@ -13,6 +14,8 @@ def read_tags(path):
     tags, pos = [], struct.unpack_from(">I", data, 5)[0] + 4
     while pos + 11 <= len(data):
         size = int.from_bytes(data[pos + 1:pos + 4], "big")
+        if pos + 11 + size > len(data):
+            break  # a file that is still being written, or whose player was killed
         stamp = int.from_bytes(data[pos + 4:pos + 7], "big") | data[pos + 7] << 24
         tags.append(Tag(data[pos] & 31, stamp, data[pos + 11:pos + 11 + size]))
         pos += 11 + size + 4

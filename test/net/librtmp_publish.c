@@ -1,6 +1,6 @@
 // Publishes an FLV file through librtmp in real time, the way OBS does: Set Chunk Size 4096 right
-// after the handshake, before connect; then write a tag when its time has come and read only when there is something
-// to read. Test tool only: usage librtmp_publish URL FILE.flv
+// after the handshake, before connect; then write a tag when its time has come and read only when
+// there is something to read. Test tool only: usage librtmp_publish URL FILE.flv
 #include <errno.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -25,7 +25,8 @@ static uint32_t get_u24(const uint8_t *p)
     return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
 }
 
-// Reads one whole tag with its back pointer into *tag (the caller frees it). Returns its size, 0 at the end.
+// Reads one whole tag with its back pointer into *tag (the caller frees it). Returns its size, 0 at
+// the end.
 static size_t read_tag(FILE *file, uint8_t **tag)
 {
     uint8_t head[TAG_HEADER_BYTES];
@@ -63,9 +64,41 @@ static int serve_socket_until(RTMP *rtmp, uint64_t due_ms)
     }
 }
 
-// Announces chunks of 4096 bytes before connect. librtmp has no call for the moment between handshake
-// and connect, so it is told to do the TCP part and the rest in two steps.
-static int send_chunk_size(RTMP *rtmp)
+// librtmp wants its own kind of string, which it does not change.
+static AVal text_val(const char *text)
+{
+    return (AVal){.av_val = (char *)(uintptr_t)text, .av_len = (int)strlen(text)};
+}
+
+// What connect says; librtmp's own connect would go out before our Set Chunk Size.
+static int send_connect(RTMP *rtmp)
+{
+    AVal names[] = {text_val("app"), text_val("type"), text_val("flashVer"), text_val("swfUrl"),
+                    text_val("tcUrl")};
+    AVal kind = text_val("nonprivate"), version = text_val("FMLE/3.0 (compatible; FMSc/1.0)");
+    AVal connect = text_val("connect");
+    AVal *values[] = {&rtmp->Link.app, &kind, &version, &rtmp->Link.tcUrl, &rtmp->Link.tcUrl};
+    char buffer[4096], *end = buffer + sizeof buffer;
+    char *out = AMF_EncodeString(buffer + RTMP_MAX_HEADER_SIZE, end, &connect);
+    out = AMF_EncodeNumber(out, end, ++rtmp->m_numInvokes);
+    *out++ = AMF_OBJECT;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        out = AMF_EncodeNamedString(out, end, &names[i], values[i]);
+        if (!out)
+            return -1;
+    }
+    out = AMF_EncodeInt24(out, end, AMF_OBJECT_END);
+    RTMPPacket packet = {.m_headerType = RTMP_PACKET_SIZE_LARGE,
+                         .m_packetType = RTMP_PACKET_TYPE_INVOKE,
+                         .m_nChannel = 3,
+                         .m_body = buffer + RTMP_MAX_HEADER_SIZE};
+    packet.m_nBodySize = (uint32_t)(out - packet.m_body);
+    return RTMP_SendPacket(rtmp, &packet, TRUE) ? 0 : -1;
+}
+
+// TCP, handshake, Set Chunk Size, connect, and all the rest up to Publish.Start. What is handed to
+// RTMP_Connect is sent in the place of its connect command.
+static int open_stream(RTMP *rtmp, char *url)
 {
     char buffer[RTMP_MAX_HEADER_SIZE + 4];
     RTMPPacket packet = {.m_headerType = RTMP_PACKET_SIZE_LARGE,
@@ -74,20 +107,13 @@ static int send_chunk_size(RTMP *rtmp)
                          .m_nBodySize = 4,
                          .m_body = buffer + RTMP_MAX_HEADER_SIZE};
     AMF_EncodeInt32(packet.m_body, packet.m_body + 4, CHUNK_BYTES);
-    if (!RTMP_SendPacket(rtmp, &packet, FALSE))
-        return -1;
-    rtmp->m_outChunkSize = CHUNK_BYTES;
-    return 0;
-}
-
-static int open_stream(RTMP *rtmp, char *url)
-{
     if (!RTMP_SetupURL(rtmp, url))
         return -1;
     RTMP_EnableWrite(rtmp);
-    if (!RTMP_Connect(rtmp, NULL))
+    if (!RTMP_Connect(rtmp, &packet))
         return -1;
-    if (send_chunk_size(rtmp) || !RTMP_ConnectStream(rtmp, 0))
+    rtmp->m_outChunkSize = CHUNK_BYTES;
+    if (send_connect(rtmp) || !RTMP_ConnectStream(rtmp, 0))
         return -1;
     return 0;
 }

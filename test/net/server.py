@@ -70,7 +70,7 @@ class Server:
         (self.folder / "command").write_text(shlex.join(cmd), encoding="utf-8")
         with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
             self.process = subprocess.Popen(cmd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=env)
-        self.stopped = False
+        self.stopped = self.asked_to_end = False
         self._wait_ready()
 
     def _wait_ready(self):
@@ -116,6 +116,7 @@ class Server:
         return self.process.poll() is None
 
     def terminate(self):
+        self.asked_to_end = True
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout_s=20):
@@ -132,8 +133,7 @@ class Server:
         if self.stopped:
             return
         self.stopped = True
-        died_early = not self.is_alive()
-        if not died_early:
+        if self.is_alive():
             self.terminate()
         try:
             code = self.wait()
@@ -143,4 +143,4 @@ class Server:
         log = (self.folder / "stderr").read_bytes()
         assert not SANITIZER.search(log), log[-8000:].decode(errors="replace")
         assert code == 0, f"exit code {code}: {self.log()[-3000:]}"
-        assert not died_early or log is not None
+        assert self.asked_to_end, f"the server ended by itself: {self.log()[-3000:]}"

@@ -84,6 +84,10 @@ class Publisher:
             self.now_ms += FRAME_MS
         return self.number - 1
 
+    def sync(self):
+        """Waits until the server has taken all that was sent: it answers in order."""
+        self.client.create_stream()
+
     def send_until_key(self):
         """Sends so that the next picture will be a key frame."""
         while self.number % self.gop:
