@@ -52,7 +52,7 @@ struct cv_post {
 
 struct cv_post *cv_post_new(unsigned threads)
 {
-    CV_ASSERT(threads > 0 && threads <= CV_LIMIT_THREADS);
+    CV_ASSERT(threads > 0 && threads <= CV_LIMIT_POST_THREADS);
     struct cv_post *post = cv_mem_zero(1, sizeof *post);
     if (!post)
         return NULL;

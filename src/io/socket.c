@@ -147,10 +147,10 @@ static int open_listener(const struct cv_addr *addr)
 
 int cv_socket_listen(const struct cv_addr *addr, int *out_fds, unsigned count, struct cv_why *why)
 {
-    int fds[CV_LIMIT_THREADS];
+    int fds[CV_LIMIT_POST_THREADS];
     unsigned opened = 0;
     struct cv_addr definite = *addr;
-    CV_ASSERT(count > 0 && count <= CV_LIMIT_THREADS);
+    CV_ASSERT(count > 0 && count <= CV_LIMIT_POST_THREADS);
     int failed = claim(&definite);
     while (!failed && opened < count) {
         int fd = open_listener(&definite);

@@ -359,7 +359,7 @@ static int on_aggregate(struct cv_rtmp *rtmp, struct cv_msg *msg)
     rtmp->aggregate_msg = *msg;
     msg->payload = NULL;
     const struct cv_block *payload = rtmp->aggregate_msg.payload;
-    rtmp->aggregate = cv_aggregate_over(payload->data, payload->len, rtmp->aggregate_msg.ts_ms);
+    rtmp->aggregate = cv_aggregate_over(rtmp->aggregate_msg.ts_ms, payload->data, payload->len);
     return CV_OK;
 }
 
@@ -399,8 +399,10 @@ static int on_message(struct cv_rtmp *rtmp, struct cv_rtmp_event *out)
 // The next part of the aggregate as the current message. 0 when it is used up.
 static int next_of_aggregate(struct cv_rtmp *rtmp)
 {
-    struct cv_aggregate_part part;
-    int more = cv_aggregate_next(&rtmp->aggregate, &part, &rtmp->why);
+    struct cv_aggregate_item part;
+    int more = cv_aggregate_next(&rtmp->aggregate, &part);
+    if (more < 0)
+        cv_why_set(&rtmp->why, more, "aggregate", "%s", rtmp->aggregate.why.text);
     if (more <= 0) {
         cv_block_unref(&rtmp->aggregate_msg.payload);
         return more;

@@ -27,7 +27,7 @@ enum cv_note_kind {
     CV_NOTE_STATE,       // to a thread with viewers: live, or over
     CV_NOTE_POLICY,      // to all: use this policy from now on
     CV_NOTE_STOP,        // to all: end all connections, then stop
-    CV_NOTE_STATS,       // to all: report; and back to the main thread with the figures
+    CV_NOTE_STATS,       // to all: send your counters to the main thread
     CV_NOTE_KINDS,
 };
 
@@ -58,8 +58,9 @@ struct cv_note {
     bool flag; // UNPUBLISH: clean. STATE: live
     struct cv_publisher_id publisher;
     struct cv_stream_settings settings;
-    struct cv_policy *policy; // one reference
-    struct cv_worker_stats stats;
+    struct cv_policy *policy;                 // one reference
+    void (*answer)(struct cv_mail *, void *); // STATS: how the main thread takes the answer
+    struct cv_worker_stats stats;             // that answer
     struct cv_path path;
 };
 

@@ -87,12 +87,10 @@ void cv_outlet_mark(struct cv_outlet *outlet)
     DL_APPEND(outlet->worker->dirty_outlets, outlet);
 }
 
+// Connections that fail here are doomed, not freed: the list stays as it is.
 static void flush_viewers(struct cv_outlet *outlet)
 {
-    struct cv_viewer *viewer;
-    struct cv_viewer *next;
-    // Connections that fail here are doomed, not freed: the list stays as it is.
-    DL_FOREACH_SAFE (outlet->viewers, viewer, next)
+    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer))
         cv_conn_flush(cv_viewer_conn(viewer));
 }
 
@@ -134,8 +132,7 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
     outlet->live = note->flag;
     if (was_live && !outlet->live && outlet->log == &outlet->own_log)
         cv_stream_log_end(&outlet->own_log);
-    struct cv_viewer *viewer;
-    DL_FOREACH (outlet->viewers, viewer)
+    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer))
         cv_viewer_on_state(viewer);
     cv_outlet_mark(outlet);
 }

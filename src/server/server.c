@@ -1,8 +1,366 @@
-// Placeholder: the server itself is not there yet.
 #include "server/server.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "io/openssl.h"
+#include "io/signals.h"
+#include "io/socket.h"
+#include "io/thread.h"
+#include "server/worker.h"
+
+#include <string.h>
+
+static const char place[] = "server";
+
+struct server {
+    const struct cv_server_options *options;
+    struct cv_shared shared;
+    struct cv_policy *policy; // in force
+    struct cv_worker *workers[CV_LIMIT_THREADS];
+    struct cv_loop *loop; // the main thread's
+    struct cv_signals *signals;
+    unsigned stats_missing; // answers that have not come yet
+    struct cv_worker_stats stats;
+};
+
+// ---- listening ------------------------------------------------------------------------------
+
+static void log_listen(const struct cv_addr *addr)
+{
+    char text[CV_ADDR_TEXT_BYTES];
+    cv_log_text(CV_LOG_INFO, "server.listen", "address", cv_addr_print(addr, text));
+}
+
+static int hand_out(struct server *server, const int *fds)
+{
+    int err = CV_OK;
+    for (unsigned i = 0; i < server->shared.workers; i++) {
+        int fd = fds[i];
+        if (err == CV_OK)
+            err = cv_worker_listen(server->workers[i], fd);
+        if (err != CV_OK)
+            cv_socket_close(&fd);
+    }
+    return err;
+}
+
+static int listen_on(struct server *server, const struct cv_addr *addr, struct cv_why *why)
+{
+    int fds[CV_LIMIT_THREADS];
+    int err = cv_socket_listen(addr, fds, server->shared.workers, why);
+    if (err != CV_OK)
+        return err;
+    err = hand_out(server, fds);
+    if (err != CV_OK)
+        return cv_why_set(why, err, place, "no memory to listen");
+    log_listen(addr);
+    return CV_OK;
+}
+
+static int read_listen(const struct cv_listen *listen, struct cv_addr *out, struct cv_why *why)
+{
+    char text[sizeof listen->address + 16];
+    cv_listen_text(listen, text, sizeof text);
+    return cv_addr_parse(text, 0, out, why);
+}
+
+// A port that nobody asked for by name is not worth failing for while another one works.
+static int listen_default(struct server *server, struct cv_addr addr, unsigned *opened)
+{
+    struct cv_why why = {0};
+    int err = listen_on(server, &addr, &why);
+    if (err != CV_OK && addr.port == CV_PORT_HTTP) {
+        cv_log_text(CV_LOG_WARN, "server.port_80", "why", why.text);
+        addr.port = CV_PORT_HTTP_UNPRIVILEGED;
+        why = (struct cv_why){0};
+        err = listen_on(server, &addr, &why);
+    }
+    if (err != CV_OK)
+        cv_log_text(CV_LOG_WARN, "server.no_listen", "why", why.text);
+    *opened += err == CV_OK;
+    return err;
+}
+
+static int open_listeners(struct server *server, struct cv_why *why)
+{
+    const struct cv_config *config = server->options->config;
+    unsigned opened = 0;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        struct cv_addr addr;
+        int err = read_listen(&config->listen[i], &addr, why);
+        if (err == CV_OK && config->listen_default) {
+            listen_default(server, addr, &opened);
+            continue;
+        }
+        if (err == CV_OK)
+            err = listen_on(server, &addr, why);
+        if (err != CV_OK)
+            return CV_E_UNREACHABLE;
+        opened++;
+    }
+    if (opened)
+        return CV_OK;
+    return cv_why_set(why, CV_E_UNREACHABLE, place,
+                      "no port could be opened; choose one with --listen PORT");
+}
+
+// ---- what the main thread tells the workers --------------------------------------------------
+
+static bool send_all(struct server *server, const struct cv_note *note)
+{
+    bool all = true;
+    for (unsigned i = 0; i < server->shared.workers; i++) {
+        struct cv_note *copy = cv_worker_note_new(note);
+        if (copy && copy->policy)
+            cv_policy_ref(copy->policy);
+        if (copy && cv_post_send(server->shared.post, server->shared.workers, i, &copy->mail) == 0)
+            continue;
+        if (copy)
+            cv_note_free(copy);
+        all = false;
+    }
+    return all;
+}
+
+static void log_stats(const struct server *server)
+{
+    const struct cv_worker_stats *stats = &server->stats;
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_INFO, "server.stats");
+    cv_line_uint(&line, "connections", stats->connections);
+    cv_line_uint(&line, "accepted", stats->accepted);
+    cv_line_uint(&line, "refused", stats->refused);
+    cv_line_uint(&line, "publishers", stats->publishers);
+    cv_line_uint(&line, "viewers", stats->viewers);
+    cv_line_uint(&line, "messages_in", stats->messages_in);
+    cv_line_uint(&line, "messages_out", stats->messages_out);
+    cv_line_uint(&line, "bytes_in", stats->bytes_in);
+    cv_line_uint(&line, "bytes_out", stats->bytes_out);
+    cv_line_uint(&line, "writes", stats->writes);
+    cv_line_uint(&line, "flushes", stats->flushes);
+    cv_line_uint(&line, "jumps", stats->jumps);
+    cv_line_uint(&line, "skipped", stats->skipped);
+    cv_line_uint(&line, "allocs", stats->allocs);
+    cv_line_uint(&line, "rss_bytes", cv_process_rss_bytes());
+    cv_line_uint(&line, "cpu_us", cv_process_cpu_us());
+    cv_line_end(&line);
+}
+
+// The counters are all uint64_t, so that sums need no list of names.
+static void add_stats(struct cv_worker_stats *sum, const struct cv_worker_stats *part)
+{
+    uint64_t *to = (uint64_t *)sum;
+    const uint64_t *from = (const uint64_t *)part;
+    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+        to[i] += from[i];
+}
+
+static void on_stats_answer(struct cv_mail *mail, void *receiver)
+{
+    struct server *server = receiver;
+    struct cv_note *note = (struct cv_note *)mail;
+    add_stats(&server->stats, &note->stats);
+    cv_note_free(note);
+    if (--server->stats_missing == 0)
+        log_stats(server);
+}
+
+static void ask_stats(struct server *server)
+{
+    struct cv_note note = {.kind = CV_NOTE_STATS, .answer = on_stats_answer};
+    if (server->stats_missing > 0)
+        return; // the last question is still being answered
+    server->stats = (struct cv_worker_stats){0};
+    server->stats_missing = server->shared.workers;
+    if (!send_all(server, &note))
+        cv_log_event(CV_LOG_ERROR, "server.stats_failed");
+}
+
+// ---- reload ---------------------------------------------------------------------------------
+
+static struct cv_policy *load_policy(struct server *server, struct cv_config_why *why)
+{
+    const struct cv_server_options *options = server->options;
+    struct cv_config *config = NULL;
+    struct cv_keys *keys = NULL;
+    struct cv_policy *policy = NULL;
+    struct cv_why keys_why = {0};
+    if (cv_config_load(options->config_path, options->override, &config, why) != CV_OK)
+        return NULL;
+    if (cv_keys_load(options->store, &keys, &keys_why) == CV_OK)
+        policy = cv_policy_new(config, keys, &server->shared.tallies);
+    else
+        memcpy(why->text, keys_why.text, sizeof keys_why.text);
+    cv_config_unref(&config);
+    cv_keys_unref(&keys);
+    return policy;
+}
+
+// What is new holds for connections that come from now on; sessions that are there go on. Ports and
+// threads stay as they are. A configuration with a mistake changes nothing.
+static void reload(struct server *server)
+{
+    struct cv_config_why why = {0};
+    struct cv_policy *policy = load_policy(server, &why);
+    if (!policy) {
+        cv_log_text(CV_LOG_ERROR, "server.reload_failed", "why", why.text);
+        return;
+    }
+    cv_policy_unref(&server->policy);
+    server->policy = policy;
+    cv_log_set_level(policy->config->log_level);
+    struct cv_note note = {.kind = CV_NOTE_POLICY, .policy = policy};
+    if (send_all(server, &note))
+        cv_log_event(CV_LOG_INFO, "server.reload");
+    else
+        cv_log_event(CV_LOG_ERROR, "server.reload_incomplete");
+}
+
+// ---- running --------------------------------------------------------------------------------
+
+static void on_signal(void *arg, enum cv_signal signal)
+{
+    struct server *server = arg;
+    struct cv_note stop = {.kind = CV_NOTE_STOP};
+    switch (signal) {
+    case CV_SIGNAL_STOP:
+        cv_log_event(CV_LOG_INFO, "server.stop");
+        if (send_all(server, &stop))
+            cv_loop_stop(server->loop);
+        else
+            cv_log_event(CV_LOG_ERROR, "server.stop_failed");
+        return;
+    case CV_SIGNAL_RELOAD:
+        reload(server);
+        return;
+    case CV_SIGNAL_USER:
+        ask_stats(server);
+        return;
+    }
+    CV_UNREACHABLE();
+}
+
+static int make_tallies(struct cv_tallies *tallies, struct cv_why *why)
+{
+    struct cv_tally **all[] = {&tallies->addresses, &tallies->app_streams, &tallies->app_viewers,
+                               &tallies->stream_viewers};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        uint64_t seed;
+        if (cv_crypto_openssl.random(&seed, sizeof seed) != CV_OK)
+            return cv_why_set(why, CV_E_SYSTEM, place, "no random numbers");
+        *all[i] = cv_tally_new(seed);
+        if (!*all[i])
+            return cv_why_set(why, CV_E_NOMEM, place, "no memory");
+    }
+    return CV_OK;
+}
+
+static void free_tallies(struct cv_tallies *tallies)
+{
+    cv_tally_free(tallies->addresses);
+    cv_tally_free(tallies->app_streams);
+    cv_tally_free(tallies->app_viewers);
+    cv_tally_free(tallies->stream_viewers);
+}
+
+static int make_main(struct server *server, struct cv_why *why)
+{
+    struct cv_shared *shared = &server->shared;
+    uint32_t threads = server->options->config->threads;
+    shared->workers = threads ? threads : cv_cpu_count();
+    if (shared->workers > CV_LIMIT_THREADS)
+        shared->workers = CV_LIMIT_THREADS;
+    atomic_init(&shared->connections, 0);
+    int err = make_tallies(&shared->tallies, why);
+    if (err != CV_OK)
+        return err;
+    server->policy =
+        cv_policy_new(server->options->config, server->options->keys, &shared->tallies);
+    shared->post = cv_post_new(shared->workers + 1);
+    server->loop = cv_loop_new();
+    if (!server->policy || !shared->post || !server->loop)
+        return cv_why_set(why, CV_E_NOMEM, place, "no memory or descriptors to start");
+    cv_post_attach(shared->post, shared->workers, server->loop, server);
+    server->signals = cv_signals_new(server->loop, on_signal, server);
+    return server->signals ? CV_OK : cv_why_set(why, CV_E_NOMEM, place, "no memory to start");
+}
+
+static int make_workers(struct server *server, struct cv_why *why)
+{
+    for (unsigned i = 0; i < server->shared.workers; i++) {
+        server->workers[i] = cv_worker_new(&server->shared, i, server->policy);
+        if (!server->workers[i])
+            return cv_why_set(why, CV_E_NOMEM, place, "no memory or descriptors for a thread");
+    }
+    return CV_OK;
+}
+
+static int start_threads(struct server *server, struct cv_why *why)
+{
+    for (unsigned i = 0; i < server->shared.workers; i++) {
+        struct cv_worker *worker = server->workers[i];
+        int err = cv_thread_start(&worker->thread, "worker", cv_worker_run, worker);
+        if (err != CV_OK)
+            return cv_why_set(why, err, place, "could not start a thread");
+    }
+    return CV_OK;
+}
+
+static void join_threads(struct server *server)
+{
+    for (unsigned i = 0; i < server->shared.workers; i++)
+        cv_thread_join(&server->workers[i]->thread);
+}
+
+static void log_ready(const struct server *server)
+{
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_INFO, "server.ready");
+    cv_line_text(&line, "version", CULVERT_VERSION);
+    cv_line_uint(&line, "threads", server->shared.workers);
+    cv_line_end(&line);
+}
+
+static int run(struct server *server, struct cv_why *why)
+{
+    int err = start_threads(server, why);
+    if (err == CV_OK) {
+        log_ready(server);
+        cv_loop_run(server->loop);
+    } else {
+        struct cv_note stop = {.kind = CV_NOTE_STOP};
+        send_all(server, &stop);
+    }
+    join_threads(server);
+    return err;
+}
+
+static void server_done(struct server *server)
+{
+    for (unsigned i = 0; i < server->shared.workers; i++)
+        cv_worker_free(server->workers[i]);
+    cv_signals_free(server->signals);
+    if (server->shared.post && server->loop)
+        cv_post_detach(server->shared.post, server->shared.workers);
+    cv_post_free(server->shared.post, cv_worker_drop_mail, NULL);
+    cv_loop_free(server->loop);
+    cv_policy_unref(&server->policy);
+    free_tallies(&server->shared.tallies);
+}
 
 int cv_server_run(const struct cv_server_options *options, struct cv_why *why)
 {
-    (void)options;
-    return cv_why_set(why, CV_E_BUG, "server", "this build has no server yet");
+    struct server server = {.options = options};
+    cv_signals_ignore_pipe();
+    cv_process_raise_descriptors();
+    int err = make_main(&server, why);
+    if (err == CV_OK)
+        err = make_workers(&server, why);
+    if (err == CV_OK)
+        err = open_listeners(&server, why);
+    if (err == CV_OK)
+        err = run(&server, why);
+    server_done(&server);
+    cv_log_event(CV_LOG_INFO, "server.end");
+    return err;
 }

@@ -91,6 +91,11 @@ void cv_viewer_free(struct cv_viewer *viewer)
     cv_mem_free(viewer);
 }
 
+struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer)
+{
+    return viewer->next;
+}
+
 struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer)
 {
     return viewer->conn;

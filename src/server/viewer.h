@@ -17,6 +17,8 @@ struct cv_viewer *cv_viewer_new(struct cv_conn *conn, uint32_t net_stream,
                                 const struct cv_config_app *app);
 // Leaves the outlet. NULL is allowed.
 void cv_viewer_free(struct cv_viewer *viewer);
+// The next in its outlet's list; NULL after the last.
+struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer);
 struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer);
 
 // Moves what the cursor finds into the connection's engine, until that has enough for one write or

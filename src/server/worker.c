@@ -143,14 +143,33 @@ static void wait_for_room(struct cv_worker *worker, unsigned to, struct cv_note 
     cv_worker_retry(worker);
 }
 
-int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note)
+struct cv_note *cv_worker_note_new(const struct cv_note *note)
 {
     struct cv_note *copy = cv_mem_alloc(sizeof *copy);
     if (!copy)
-        return CV_E_NOMEM;
+        return NULL;
     *copy = *note;
-    copy->mail.deliver = deliver_note;
     copy->next = NULL;
+    if (!copy->mail.deliver)
+        copy->mail.deliver = deliver_note;
+    return copy;
+}
+
+void cv_worker_drop_mail(struct cv_mail *mail, void *arg)
+{
+    (void)arg;
+    struct cv_batch *batch = (struct cv_batch *)mail;
+    if (mail->deliver == deliver_batch)
+        cv_batch_free(&batch);
+    else
+        cv_note_free((struct cv_note *)mail);
+}
+
+int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note)
+{
+    struct cv_note *copy = cv_worker_note_new(note);
+    if (!copy)
+        return CV_E_NOMEM;
     copy->from = worker->index;
     if (worker->overflow[to] || !post_note(worker, to, copy))
         wait_for_room(worker, to, copy);
@@ -214,9 +233,9 @@ static void on_stop_deadline(void *arg)
 
 static void on_stats(struct cv_worker *worker, const struct cv_note *note)
 {
-    struct cv_note reply = {.kind = CV_NOTE_STATS, .stats = worker->stats};
+    struct cv_note reply = {.mail.deliver = note->answer, .stats = worker->stats};
     reply.stats.allocs = cv_mem_stats().allocs;
-    cv_worker_send_note(worker, note->from, &reply);
+    cv_worker_send_note(worker, worker->shared->workers, &reply);
 }
 
 typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);

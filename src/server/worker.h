@@ -69,6 +69,10 @@ unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *pa
 // Sends a copy of the note to a thread (this one too), later if the mailbox is full; order is kept.
 // The note's policy reference moves with it. 0 or CV_E_NOMEM.
 int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note);
+// A note on the heap, ready to be posted by the main thread. NULL: no memory.
+struct cv_note *cv_worker_note_new(const struct cv_note *note);
+// Frees mail that was never delivered (for cv_post_free).
+void cv_worker_drop_mail(struct cv_mail *mail, void *arg);
 // Sends media. 0 and the batch is gone; CV_E_QUEUE_FULL and it stays the caller's, who tries again
 // in a later turn, which will come.
 int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch *batch);
