@@ -46,5 +46,3 @@ CV_ERR(STORE, -111, SYSTEM, "store error")
 CV_ERR(DENIED, -116, SYSTEM, "not permitted")
 CV_ERR(PORT_IN_USE, -117, SYSTEM, "port is in use by another program")
 CV_ERR(NO_DESCRIPTORS, -118, SYSTEM, "out of file descriptors")
-// class BUG: our own promise is broken
-CV_ERR(BUG, -120, BUG, "internal error")

@@ -2,10 +2,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/secret.h"
+#include "io/openssl.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,7 +86,7 @@ bool cv_keys_allow(const struct cv_keys *keys, const char *app, const char *stre
     bool allowed = false;
     for (size_t i = 0; i < keys->count; i++) {
         const struct cv_key_row *row = &keys->rows[i];
-        bool same = CRYPTO_memcmp(row->hash, hash, sizeof hash) == 0;
+        bool same = cv_ct_equal(row->hash, hash, sizeof hash);
         allowed |= same & row_covers(row, app, stream);
     }
     return allowed;
@@ -99,26 +98,19 @@ int cv_key_make(char out[CV_KEY_TEXT_BYTES + 1])
 {
     static const char hex[] = "0123456789abcdef";
     uint8_t random[CV_KEY_RANDOM_BYTES];
-    if (RAND_bytes(random, sizeof random) != 1)
+    if (cv_crypto_openssl.random(random, sizeof random) != CV_OK)
         return CV_E_SYSTEM;
     for (size_t i = 0; i < sizeof random; i++) {
         out[2 * i] = hex[random[i] >> 4];
         out[2 * i + 1] = hex[random[i] & 15];
     }
     out[CV_KEY_TEXT_BYTES] = '\0';
-    OPENSSL_cleanse(random, sizeof random);
     return CV_OK;
 }
 
 int cv_key_hash(const char *key, size_t len, uint8_t out[CV_KEY_HASH_BYTES])
 {
-    uint8_t hash[EVP_MAX_MD_SIZE];
-    unsigned hash_len = 0;
-    if (EVP_Digest(key, len, hash, &hash_len, EVP_sha256(), NULL) != 1)
-        return CV_E_SYSTEM;
-    CV_ASSERT(hash_len == CV_KEY_HASH_BYTES);
-    memcpy(out, hash, CV_KEY_HASH_BYTES);
-    return CV_OK;
+    return cv_sha256(key, len, out);
 }
 
 // Fits, and has nothing in it that a name in a URL or a line of a list cannot have.
@@ -153,6 +145,6 @@ int cv_key_add(struct cv_store *store, const char *app, const char *stream, cons
     int err = cv_store_key_add(store, &row, out_id, why);
     if (err == CV_OK)
         memcpy(out, key, sizeof key);
-    OPENSSL_cleanse(key, sizeof key);
+    explicit_bzero(key, sizeof key);
     return err;
 }
