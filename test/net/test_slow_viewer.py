@@ -41,6 +41,7 @@ def test_bug_10_stopped_viewer_while_240_mb_pass(server, raw):
     stopped.play("a")
     pub = Publisher(server.port, size=FRAME_BYTES, chunk_size=65536, audio=False)
     raw.keep(pub.client)
+    pub.send(1)
     stopped.media()
     before, highest, seen = server.rss_bytes(), 0, []
     while pub.number * FRAME_BYTES < 240_000_000:
@@ -78,6 +79,7 @@ def test_bug_10_twenty_seconds_without_reading(server, raw):
     stopped.play("a")
     pub = Publisher(server.port, size=FRAME_BYTES, chunk_size=65536)
     raw.keep(pub.client)
+    pub.send(1)
     stopped.media()
     begin, seen = time.monotonic(), []
     while time.monotonic() - begin < 20:
@@ -93,6 +95,7 @@ def test_viewer_that_never_reads_again_is_closed(start_server, raw):
     stopped.play("a")
     pub = Publisher(server.port, size=FRAME_BYTES, chunk_size=65536)
     raw.keep(pub.client)
+    pub.send(1)
     stopped.media()
     begin = time.monotonic()
 

@@ -111,6 +111,7 @@ def test_stopped_viewer_on_some_loop(wide, raw):
         client.play("a")
     pub = Publisher(wide.port, size=100_000, chunk_size=65536, audio=False)
     raw.keep(pub.client)
+    pub.send(1)
     for client in stopped:
         client.media()
     before = wide.rss_bytes()
