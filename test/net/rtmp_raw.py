@@ -493,10 +493,13 @@ class RtmpClient:
         values = self.expect(wanted, timeout_s, f"reply {call_id}").values()
         return values[0], values[2:]
 
-    def expect_status(self, *codes, timeout_s=None):
-        """Info object and message of the next onStatus whose code is one of codes (none = any)."""
+    def expect_status(self, *codes, timeout_s=None, msid=None):
+        """Info object and message of the next onStatus whose code is one of codes (none = any).
+
+        msid: only those of this message stream.
+        """
         def wanted(msg):
-            if msg.type not in (COMMAND, COMMAND3):
+            if msg.type not in (COMMAND, COMMAND3) or msid not in (None, msg.msid):
                 return False
             values = msg.values()
             return values[0] == "onStatus" and (not codes or values[3]["code"] in codes)
@@ -546,9 +549,7 @@ class RtmpClient:
         self.command("FCPublish", name)
         msid = self.create_stream()
         self.command("publish", name, kind, msid=msid)
-        info, msg = self.expect_status()
-        if msg.msid != msid:
-            raise ProtocolError(f"publish status on stream {msg.msid}, not {msid}")
+        info, _ = self.expect_status(msid=msid)
         if info["level"] == "error":
             raise Refused(info)
         if info["code"] != "NetStream.Publish.Start":

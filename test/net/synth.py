@@ -3,6 +3,7 @@ import hashlib
 import struct
 
 import rtmp_raw
+import server
 from rtmp_raw import AUDIO, DATA, VIDEO, Ecma, amf_encode
 
 FRAME_MS = 40
@@ -61,6 +62,16 @@ class Publisher:
         self.audio, self.video = audio, video
         self.number = 0
         self._headers()
+
+    @classmethod
+    def when_free(cls, port, timeout_s=5, **settings):
+        """Publishes as soon as the server has seen the end of the publisher before."""
+        def attempt():
+            try:
+                return cls(port, **settings)
+            except (rtmp_raw.Refused, rtmp_raw.Closed):
+                return None
+        return server.wait_until(attempt, timeout_s, "the name is free")
 
     def _headers(self):
         self.put(DATA, amf_encode("@setDataFrame", "onMetaData", METADATA), csid=4)

@@ -47,9 +47,9 @@ def bystanders(strict):
 
 
 def assert_one_line(server, client):
-    """The end of a bad connection is one line that names the peer; opening it may be another."""
+    """The end of a bad connection is one line that names the peer; opening it and connect may be others."""
     lines = server_module.wait_until(lambda: server.lines_about(client.local_port), 5, "a log line")
-    assert len(lines) <= 2, lines
+    assert len(lines) <= 3, lines
 
 
 HALF_HANDSHAKES = {
@@ -152,6 +152,7 @@ def feed_until_closed(client, filler=b"\0" * 4096, total=2 * MIB):
     return client.closed_within(CLOSED_SOON_S) is not None
 
 
+@pytest.mark.limit_s(150)
 @pytest.mark.parametrize("connected", [False, True], ids=["before_connect", "after_connect"])
 def test_malformed_messages_close_only_their_connection(strict, bystanders, connected):
     """One server for the whole table: what one attack breaks, the next would notice."""

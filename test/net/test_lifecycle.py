@@ -85,6 +85,7 @@ def test_sigterm_with_a_viewer_that_does_not_read(server, raw):
     stopped.play("a")
     pub = Publisher(server.port, size=100_000, chunk_size=65536)
     raw.keep(pub.client)
+    pub.send(1)
     stopped.media()
     pub.send(100)
     pub.sync()
