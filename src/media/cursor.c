@@ -48,6 +48,11 @@ static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *l
 static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
     go_to_newest(cursor, log);
+    if (cursor->early && log->first >= log->tail) {
+        cursor->seq = log->first;
+        cursor->wants_key = false;
+    }
+    cursor->early = false;
     resend_headers(cursor, log);
     cursor->joined = true;
 }
@@ -113,8 +118,10 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
 
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
-    if (!cursor->joined && !log->started)
+    if (!cursor->joined && !log->started) {
+        cursor->early = true;
         return 0;
+    }
     if (!cursor->joined)
         join(cursor, log);
     if (cursor->seq < log->tail)

@@ -262,8 +262,9 @@ static int on_play(struct command *command)
 {
     struct cv_policy *policy = command->session->policy;
     struct target target = {0};
-    if (!command->stream || command->stream->publisher || command->stream->viewer)
+    if (!command->stream || command->stream->publisher)
         return refuse(command, CV_STATUS_PLAY_FAILED, "The message stream is not free.");
+    end_stream(command->stream, true); // another play takes the place of the one before
     int err = find_target(command, &target);
     if (err == CV_OK)
         err = cv_policy_may_play(policy, target.app);
