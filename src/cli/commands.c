@@ -34,8 +34,8 @@ static const struct cv_command *find_command(const char *name)
 
 static void print_overview(FILE *file)
 {
-    fprintf(file, "Culvert carries live video and data past firewalls: RTMP and RTMPT on one "
-                  "port.\n\nUsage: culvert COMMAND [OPTIONS]\n\nCommands:\n");
+    fprintf(file, "Culvert carries live video and data past firewalls.\n\n"
+                  "Usage: culvert COMMAND [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file,

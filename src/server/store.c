@@ -54,9 +54,9 @@ int cv_state_dir(char *out, size_t size, struct cv_why *why)
 {
     if (dir_from(getenv("STATE_DIRECTORY"), "", out, size))
         return CV_OK;
-    if (geteuid() == 0 && dir_from("/var/lib/culvert", "", out, size))
-        return CV_OK;
     if (dir_from(getenv("XDG_STATE_HOME"), "/culvert", out, size))
+        return CV_OK;
+    if (geteuid() == 0 && dir_from("/var/lib/culvert", "", out, size))
         return CV_OK;
     if (dir_from(getenv("HOME"), "/.local/state/culvert", out, size))
         return CV_OK;

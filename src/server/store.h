@@ -25,8 +25,9 @@ struct cv_key_row {
     int64_t created_s; // unix time
 };
 
-// The folder for the state where none is named: $STATE_DIRECTORY (systemd), /var/lib/culvert for
-// root, $XDG_STATE_HOME/culvert, ~/.local/state/culvert. 0, or CV_E_STORE with *why.
+// The folder for the state where none is named: $STATE_DIRECTORY (systemd),
+// $XDG_STATE_HOME/culvert, /var/lib/culvert for root, ~/.local/state/culvert. 0, or CV_E_STORE with
+// *why.
 int cv_state_dir(char *out, size_t size, struct cv_why *why);
 
 // Opens `state_dir`/culvert.db; folder (0700) and file (0600) are made when missing, older layouts
