@@ -276,7 +276,7 @@ class RtmpClient:
     def _fill(self, deadline):
         wait_s = max(0, deadline - time.monotonic())
         if not select.select([self.sock], [], [], wait_s)[0]:
-            raise TimedOut(f"no bytes for {self.timeout_s} s")
+            raise TimedOut("nothing came in time")
         try:
             data = self.sock.recv(1 << 18)
         except (ConnectionResetError, BrokenPipeError) as err:

@@ -29,6 +29,15 @@ def test_players_end_on_an_unknown_stream(impatient, clients, tmp_path, player):
     assert playing.child.wait(15, codes=None) != 0
 
 
+def test_each_of_several_players_is_told(impatient, raw):
+    """Not only the first one that waits for a name."""
+    viewers = [raw(impatient) for _ in range(4)]
+    for viewer in viewers:
+        viewer.play("nothing")
+    for viewer in viewers:
+        viewer.expect_status("NetStream.Play.StreamNotFound", timeout_s=5)
+
+
 def test_player_waits_for_its_stream(server, raw):
     viewer = raw(server)
     viewer.play("later")

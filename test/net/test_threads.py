@@ -23,9 +23,11 @@ def wide(start_server):
 
 
 def viewers_of(server, raw, count, name="a"):
+    """Players that wait for the stream. The answer to the command behind play says that play has been seen."""
     clients = [raw(server) for _ in range(count)]
     for client in clients:
         client.play(name)
+        client.create_stream()
     return clients
 
 
