@@ -278,10 +278,12 @@ static int on_play(struct command *command)
     }
     command->stream->viewer =
         cv_viewer_new(command->session->conn, command->stream_id, &target.path, policy, target.app);
-    if (command->stream->viewer)
-        return CV_OK;
-    cv_policy_leave_viewer(policy, target.app, &target.path);
-    return CV_E_NOMEM;
+    if (!command->stream->viewer) {
+        cv_policy_leave_viewer(policy, target.app, &target.path);
+        return CV_E_NOMEM;
+    }
+    cv_conn_rearm(command->session->conn); // it may have to wait for a publisher
+    return CV_OK;
 }
 
 // It comes on stream 0 with the stream's name, and says that what ends now ends on purpose.
