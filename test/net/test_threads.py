@@ -83,7 +83,8 @@ def test_publishers_come_and_go(wide, raw):
         last = pub.send(30)
         for viewer in viewers:
             got = collect(viewer, last)
-            check_run([msg for msg in got if msg.type == VIDEO], first=0)
+            # Where the first run begins depends on which loop was faster; later ones miss nothing.
+            check_run([msg for msg in got if msg.type == VIDEO], first=0 if turn else None)
             viewer.last_ms = getattr(viewer, "last_ms", got[0].timestamp)
             assert delta_ms(got[-2].timestamp, viewer.last_ms) >= 0
             viewer.last_ms = got[-2].timestamp
