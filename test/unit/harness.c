@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -110,4 +111,49 @@ size_t corpus_each(const char *name,
     closedir(dir);
     assert_true(count > 0);
     return count;
+}
+
+static int remove_entry(const char *path, const struct stat *stat, int kind, struct FTW *place)
+{
+    (void)stat;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+int remove_tree(const char *folder)
+{
+    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static const char *looked_for;
+
+static int look_into(const char *path, const struct stat *stat, int kind, struct FTW *place)
+{
+    (void)place;
+    if (kind != FTW_F || stat->st_size == 0)
+        return 0;
+    size_t len = (size_t)stat->st_size;
+    FILE *file = fopen(path, "rb");
+    char *bytes = malloc(len);
+    assert_non_null(file);
+    assert_non_null(bytes);
+    len = fread(bytes, 1, len, file);
+    fclose(file);
+    bool found = memmem(bytes, len, looked_for, strlen(looked_for)) != NULL;
+    free(bytes);
+    return found;
+}
+
+bool tree_has(const char *folder, const char *text)
+{
+    looked_for = text;
+    return nftw(folder, look_into, 8, FTW_PHYS) == 1;
+}
+
+void append_text(char *buffer, size_t size, const char *text)
+{
+    size_t at = strlen(buffer);
+    int len = snprintf(buffer + at, size - at, "%s", text);
+    assert_true(len >= 0 && (size_t)len < size - at);
 }

@@ -31,6 +31,13 @@ void guard_free(struct guard *guard);
 // allocation failed may still succeed, one without must.
 void fail_nth(bool (*run)(void *arg), void *arg);
 
+// Removes a folder with all that is in it. 0, or -1 with errno.
+int remove_tree(const char *folder);
+// True when the bytes of `text` are in any file below the folder.
+bool tree_has(const char *folder, const char *text);
+// Appends `text` to the string in `buffer` of `size` bytes; fails the test when it does not fit.
+void append_text(char *buffer, size_t size, const char *text);
+
 // Calls `each` with every file of the corpus folder `name` (test/corpus/<name>). Fails when the
 // folder is empty or missing. Returns how many files there were.
 size_t corpus_each(const char *name,

@@ -338,12 +338,13 @@ static void bug_03_depth_is_bounded(void **state)
     for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++) {
         char hex[16000] = "";
         for (unsigned depth = 0; depth < CV_LIMIT_AMF_DEPTH; depth++)
-            strcat(hex, opens[i]);
+            append_text(hex, sizeof hex, opens[i]);
         size_t at_limit = strlen(hex);
-        strcpy(hex + at_limit, "05");
+        append_text(hex, sizeof hex, "05");
         cv_amf_doc_free(amf_decode_hex(cv_amf0_decode, hex, CV_OK));
+        hex[at_limit] = '\0';
         for (unsigned depth = 0; depth < 500; depth++)
-            strcpy(hex + at_limit + depth * strlen(opens[i]), opens[i]);
+            append_text(hex, sizeof hex, opens[i]);
         cv_amf_doc_free(amf_decode_hex(cv_amf0_decode, hex, CV_E_TOO_DEEP));
     }
 }

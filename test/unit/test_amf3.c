@@ -295,10 +295,10 @@ static void bug_03_depth_is_bounded(void **state)
     for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++) {
         char hex[4000] = "";
         for (unsigned depth = 0; depth < CV_LIMIT_AMF_DEPTH; depth++)
-            strcat(hex, opens[i]);
-        strcat(hex, opens[i]);
+            append_text(hex, sizeof hex, opens[i]);
+        append_text(hex, sizeof hex, opens[i]);
         for (unsigned depth = 0; depth < 20; depth++)
-            strcat(hex, "01");
+            append_text(hex, sizeof hex, "01");
         cv_amf_doc_free(amf_decode_hex(cv_amf3_decode, hex, CV_E_TOO_DEEP));
     }
 }

@@ -127,17 +127,13 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return remove_tree(folder);
 }
 
 // Is the text anywhere in the store's files?
 static bool on_disk(const char *text)
 {
-    char command[200];
-    snprintf(command, sizeof command, "grep -rqa -e '%s' '%s'", text, folder);
-    return system(command) == 0;
+    return tree_has(folder, text);
 }
 
 static void bug_20_no_default_key_and_only_hashes_are_kept(void **state)

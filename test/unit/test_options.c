@@ -142,9 +142,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return remove_tree(folder);
 }
 
 static int redirect(int fd, int *saved)
@@ -171,8 +169,10 @@ static int culvert(const char *args)
     static char line[1024];
     char *argv[16] = {(char[]){"culvert"}};
     int argc = 1;
+    char *rest;
     snprintf(line, sizeof line, "%s", args);
-    for (char *word = strtok(line, " "); word && argc < 15; word = strtok(NULL, " "))
+    for (char *word = strtok_r(line, " ", &rest); word && argc < 15;
+         word = strtok_r(NULL, " ", &rest))
         argv[argc++] = word;
     int saved_out;
     int saved_err;
@@ -190,9 +190,9 @@ static int culvert(const char *args)
 static const char *in_folder(const char *format)
 {
     static char text[512];
-    char *at = text;
+    text[0] = '\0';
     for (; *format; format++)
-        at += *format == '@' ? sprintf(at, "%s", folder) : sprintf(at, "%c", *format);
+        append_text(text, sizeof text, *format == '@' ? folder : (char[]){*format, '\0'});
     return text;
 }
 

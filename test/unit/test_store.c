@@ -33,9 +33,7 @@ static int make_root(void **state)
 static int remove_root(void **state)
 {
     (void)state;
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    return remove_tree(root);
 }
 
 static struct cv_store *opened(void)
