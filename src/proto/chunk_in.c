@@ -12,7 +12,7 @@ enum {
     FIRST_CONTEXTS = 4, // what a player opens
     FIRST_PARTIAL_BYTES = 1024,
     EXTENDED_BYTES = 4,
-    NO_EXTENDED = 0xffffff, // the 24-bit field says: an extended timestamp follows
+    NO_TIME = 0xffffff, // the 24-bit field says: an extended timestamp follows
 };
 
 // Bytes of the message header by its type (5.3.1.2).
@@ -24,6 +24,13 @@ void cv_chunk_in_init(struct cv_chunk_in *in, uint32_t media_bytes_max)
         .chunk_bytes = CV_CHUNK_BYTES_INITIAL,
         .media_bytes_max = media_bytes_max,
     };
+}
+
+// The longest message that any type may have.
+static size_t largest_message(const struct cv_chunk_in *in)
+{
+    uint32_t media = in->media_bytes_max;
+    return media > CV_LIMIT_SHARED_OBJECT_BYTES ? media : CV_LIMIT_SHARED_OBJECT_BYTES;
 }
 
 static void drop_partial(struct cv_chunk_in *in, struct cv_chunk_context *context)
@@ -103,54 +110,75 @@ static int grow_partial(struct cv_chunk_context *context, size_t more)
 
 struct header {
     uint32_t csid;
-    uint8_t form; // 0-3, the type of the message header
-    size_t basic_len;
-    size_t len;        // basic and message header, without an extended timestamp
-    uint32_t ts_field; // the 24-bit timestamp or delta; 0 for form 3
+    uint8_t form;       // 0-3, the type of the message header
+    size_t len;         // of all of it
+    uint32_t time;      // forms 0-2: timestamp or delta
+    uint32_t msg_len;   // forms 0 and 1
+    uint8_t type;       // forms 0 and 1
+    uint32_t stream_id; // form 0
 };
 
-// Basic header (5.3.1.1). False while bytes are missing.
-static bool read_basic(const uint8_t *bytes, size_t len, struct header *out)
+// Moves bytes from `rd` into the look-ahead until it has `need`. False when `rd` ran dry before.
+static bool look(struct cv_chunk_in *in, struct cv_rd *rd, size_t need)
 {
-    uint8_t low = bytes[0] & 0x3f;
-    out->form = bytes[0] >> 6;
-    out->basic_len = low == 0 ? 2 : low == 1 ? 3 : 1;
-    out->len = out->basic_len + message_header_bytes[out->form];
-    if (len < out->basic_len)
-        return false;
-    out->csid = low;
-    if (low == 0)
-        out->csid = bytes[1] + 64u;
-    else if (low == 1)
-        out->csid = bytes[1] + 256u * bytes[2] + 64u;
-    return true;
-}
-
-static bool read_header(const struct cv_chunk_in *in, struct header *out)
-{
-    if (in->header_len == 0 || !read_basic(in->header, in->header_len, out))
-        return false;
-    if (in->header_len < out->len)
-        return false;
-    const uint8_t *field = in->header + out->basic_len;
-    out->ts_field = 0;
-    if (out->form < 3)
-        out->ts_field = (uint32_t)field[0] << 16 | (uint32_t)field[1] << 8 | field[2];
-    return true;
-}
-
-// Moves bytes from `rd` into the header until it has `need`. False when `rd` ran dry before.
-static bool collect(struct cv_chunk_in *in, struct cv_rd *rd, size_t need)
-{
-    CV_ASSERT(need <= sizeof in->header);
-    if (in->header_len >= need)
+    CV_ASSERT(need <= sizeof in->ahead);
+    if (in->ahead_len >= need)
         return true;
-    size_t missing = need - in->header_len;
+    size_t missing = need - in->ahead_len;
     size_t take = missing < cv_rd_left(rd) ? missing : cv_rd_left(rd);
     if (take)
-        memcpy(in->header + in->header_len, cv_rd_bytes(rd, take), take);
-    in->header_len = (uint8_t)(in->header_len + take);
+        memcpy(in->ahead + in->ahead_len, cv_rd_bytes(rd, take), take);
+    in->ahead_len = (uint8_t)(in->ahead_len + take);
     return take == missing;
+}
+
+// The first `len` bytes of the look-ahead are done with.
+static void use_up(struct cv_chunk_in *in, size_t len)
+{
+    CV_ASSERT(len <= in->ahead_len);
+    in->ahead_len = (uint8_t)(in->ahead_len - len);
+    memmove(in->ahead, in->ahead + len, in->ahead_len);
+}
+
+// Bytes of the basic header (5.3.1.1) that starts with `first`.
+static size_t basic_bytes(uint8_t first)
+{
+    uint8_t low = first & 0x3f;
+    return low == 0 ? 2 : low == 1 ? 3 : 1;
+}
+
+static uint32_t read_csid(struct cv_rd *rd, uint8_t first)
+{
+    uint32_t low = first & 0x3f;
+    if (low > 1)
+        return low;
+    uint32_t csid = cv_rd_u8(rd) + 64u;
+    return low == 0 ? csid : csid + 256u * cv_rd_u8(rd);
+}
+
+// Basic and message header (5.3.1), without an extended timestamp. False while bytes are missing.
+static bool read_header(struct cv_chunk_in *in, struct cv_rd *rd, struct header *out)
+{
+    if (!look(in, rd, 1))
+        return false;
+    uint8_t first = in->ahead[0];
+    struct header header = {.form = first >> 6};
+    header.len = basic_bytes(first) + message_header_bytes[header.form];
+    if (!look(in, rd, header.len))
+        return false;
+    struct cv_rd field = cv_rd_over(in->ahead + 1, header.len - 1);
+    header.csid = read_csid(&field, first);
+    if (header.form <= 2)
+        header.time = cv_rd_u24(&field);
+    if (header.form <= 1) {
+        header.msg_len = cv_rd_u24(&field);
+        header.type = cv_rd_u8(&field);
+    }
+    if (header.form == 0)
+        header.stream_id = cv_rd_u32le(&field);
+    CV_ASSERT(field.err == CV_OK && cv_rd_left(&field) == 0);
+    *out = header;
+    return true;
 }
 
 // The context that the header names, opened when it is new. Only forms 0 and 1 can open one; form 1
@@ -176,24 +204,60 @@ static int enter_context(struct cv_chunk_in *in, const struct header *header, st
     return CV_OK;
 }
 
-// Fields of a message header of form 0, 1 or 2 into the context (5.3.1.2).
-static void read_message_header(struct cv_chunk_context *context, const struct header *header,
-                                const uint8_t *bytes, uint32_t time)
+// Type 3: the extended timestamp is there by the letter of the specification, and is left out by
+// some senders (OBS before 2024, the 2009 text). It is there when the last value is repeated.
+// Looks byte by byte, and no further than they agree: what does not is payload, or the next header,
+// and is often the last byte that has come. False while bytes are missing.
+static bool find_repeated(struct cv_chunk_in *in, struct cv_rd *rd, uint32_t value,
+                          struct header *header)
 {
-    struct cv_rd rd = cv_rd_over(bytes, message_header_bytes[header->form]);
-    cv_rd_u24(&rd);
-    if (header->form <= 1) {
-        context->len = cv_rd_u24(&rd);
-        context->type = cv_rd_u8(&rd);
+    uint8_t expected[EXTENDED_BYTES];
+    struct cv_wr wr = cv_wr_fixed(expected, sizeof expected);
+    cv_wr_u32(&wr, value);
+    for (size_t i = 0; i < EXTENDED_BYTES; i++) {
+        if (!look(in, rd, header->len + i + 1))
+            return false;
+        if (in->ahead[header->len + i] != expected[i])
+            return true;
     }
-    if (header->form == 0)
-        context->stream_id = cv_rd_u32le(&rd);
-    CV_ASSERT(rd.err == CV_OK);
-    context->has_extended = header->ts_field == NO_EXTENDED;
-    context->extended = time;
-    context->delta_ms = time;
+    header->len += EXTENDED_BYTES;
+    return true;
+}
+
+// The extended timestamp (5.3.1.3), where there is one. False while bytes are missing.
+static bool read_extended(struct cv_chunk_in *in, struct cv_rd *rd, struct header *header)
+{
+    const struct cv_chunk_context *context = &in->contexts[in->current];
+    if (header->form == 3)
+        return !context->has_extended || find_repeated(in, rd, context->extended, header);
+    if (header->time != NO_TIME)
+        return true;
+    if (!look(in, rd, header->len + EXTENDED_BYTES))
+        return false;
+    struct cv_rd field = cv_rd_over(in->ahead + header->len, EXTENDED_BYTES);
+    header->time = cv_rd_u32(&field);
+    header->len += EXTENDED_BYTES;
+    return true;
+}
+
+// What the header of a message changes in its context; what it leaves out is inherited.
+static void apply_header(struct cv_chunk_context *context, const struct header *header)
+{
+    if (header->form == 0) {
+        context->stream_id = header->stream_id;
+        context->ts_ms = 0;
+    }
+    if (header->form <= 1) {
+        context->len = header->msg_len;
+        context->type = header->type;
+    }
+    if (header->form <= 2) {
+        context->has_extended = header->time >= NO_TIME;
+        context->extended = header->time;
+        context->delta_ms = header->time; // after type 0 too: its timestamp (5.3.1.2.4)
+    }
     // Deltas are added modulo 2^32: senders write a step back as a delta of 0xffffffff.
-    context->ts_ms = header->form == 0 ? time : context->ts_ms + time;
+    context->ts_ms += context->delta_ms;
 }
 
 // A message starts: its length is checked here, before anything is allocated for it.
@@ -214,120 +278,39 @@ static int start_message(struct cv_chunk_in *in, struct cv_chunk_context *contex
     return CV_OK;
 }
 
-static void enter_payload(struct cv_chunk_in *in)
-{
-    const struct cv_chunk_context *context = &in->contexts[in->current];
-    uint32_t left = context->len - context->partial->len;
-    in->chunk_left = left < in->chunk_bytes ? left : in->chunk_bytes;
-    in->header_len = 0;
-    in->in_payload = true;
-}
-
-// Type 3: the extended timestamp is there by the letter of the specification, and is left out by
-// some senders (OBS before 2024, the 2009 text). Tells them apart by comparing with the last value,
-// byte by byte, so that it never waits for bytes that the message does not owe.
-// 1: a field was read. 0: more bytes are needed. -1: it is payload, and lies in the header's tail.
-static int peek_extended(struct cv_chunk_in *in, struct cv_rd *rd, size_t at, uint32_t payload_left)
-{
-    const struct cv_chunk_context *context = &in->contexts[in->current];
-    uint8_t expected[EXTENDED_BYTES];
-    struct cv_wr wr = cv_wr_fixed(expected, sizeof expected);
-    cv_wr_u32(&wr, context->extended);
-    if (in->header_len == at && cv_rd_left(rd) >= EXTENDED_BYTES &&
-        memcmp(rd->at, expected, sizeof expected) != 0)
-        return -1;
-    for (size_t i = in->header_len - at; i < EXTENDED_BYTES; i++) {
-        if (cv_rd_left(rd) == 0)
-            return 0;
-        if (i < payload_left && *rd->at != expected[i])
-            return -1;
-        in->header[in->header_len++] = cv_rd_u8(rd);
-    }
-    return 1;
-}
-
-// Bytes that were taken for an extended timestamp and are payload after all.
-static int give_back(struct cv_chunk_in *in, size_t at)
-{
-    struct cv_chunk_context *context = &in->contexts[in->current];
-    size_t len = in->header_len - at;
-    if (len == 0)
-        return CV_OK;
-    CV_ASSERT(len <= in->chunk_left);
-    if (grow_partial(context, len) != CV_OK)
-        return CV_E_NOMEM;
-    cv_block_append(context->partial, in->header + at, len);
-    in->partial_bytes += len;
-    in->chunk_left -= (uint32_t)len;
-    return CV_OK;
-}
-
-// A complete type 3 header: the next chunk of a message, or a message that inherits everything.
-static int continue_chunk(struct cv_chunk_in *in, struct cv_rd *rd, size_t header_len,
-                          struct cv_why *why)
-{
-    struct cv_chunk_context *context = &in->contexts[in->current];
-    uint32_t left = context->len - (context->partial ? context->partial->len : 0);
-    int peeked = 1;
-    if (left > in->chunk_bytes)
-        left = in->chunk_bytes;
-    if (context->has_extended)
-        peeked = peek_extended(in, rd, header_len, left);
-    if (peeked == 0)
-        return 0;
-    if (!context->partial) {
-        context->ts_ms += context->delta_ms;
-        int err = start_message(in, context, cv_rd_left(rd), why);
-        if (err != CV_OK)
-            return err;
-    }
-    uint8_t tail_len = in->header_len;
-    enter_payload(in);
-    in->header_len = tail_len;
-    int err = peeked < 0 ? give_back(in, header_len) : CV_OK;
-    in->header_len = 0;
-    return err == CV_OK ? 1 : cv_why_set(why, err, place, "no memory for a message");
-}
-
 // Reads a header. 1: payload follows. 0: more bytes are needed.
 static int next_header(struct cv_chunk_in *in, struct cv_rd *rd, struct cv_why *why)
 {
     struct header header;
-    if (!collect(in, rd, 1))
+    if (!read_header(in, rd, &header))
         return 0;
-    while (!read_header(in, &header)) {
-        bool basic = read_basic(in->header, in->header_len, &header);
-        if (!collect(in, rd, basic ? header.len : header.basic_len))
-            return 0;
-    }
     int err = enter_context(in, &header, why);
     if (err != CV_OK)
         return err;
-    if (header.form == 3)
-        return continue_chunk(in, rd, header.len, why);
-    uint32_t time = header.ts_field;
-    if (time == NO_EXTENDED) {
-        if (!collect(in, rd, header.len + EXTENDED_BYTES))
-            return 0;
-        struct cv_rd extended = cv_rd_over(in->header + header.len, EXTENDED_BYTES);
-        time = cv_rd_u32(&extended);
-    }
+    if (!read_extended(in, rd, &header))
+        return 0;
+    use_up(in, header.len);
     struct cv_chunk_context *context = &in->contexts[in->current];
-    read_message_header(context, &header, in->header + header.basic_len, time);
-    err = start_message(in, context, cv_rd_left(rd), why);
-    if (err != CV_OK)
-        return err;
-    enter_payload(in);
+    if (!context->partial) {
+        apply_header(context, &header);
+        err = start_message(in, context, cv_rd_left(rd), why);
+        if (err != CV_OK)
+            return err;
+    }
+    uint32_t left = context->len - context->partial->len;
+    in->chunk_left = left < in->chunk_bytes ? left : in->chunk_bytes;
+    in->in_payload = true;
     return 1;
 }
 
 // ---- payload --------------------------------------------------------------------------------
 
-static int read_payload(struct cv_chunk_in *in, struct cv_rd *rd, struct cv_why *why)
+// Takes what `from` has of the chunk's payload.
+static int append_payload(struct cv_chunk_in *in, struct cv_rd *from, struct cv_why *why)
 {
     struct cv_chunk_context *context = &in->contexts[in->current];
-    size_t take = cv_rd_left(rd) < in->chunk_left ? cv_rd_left(rd) : in->chunk_left;
-    size_t partial_max = (size_t)in->media_bytes_max * CV_LIMIT_PARTIAL_FACTOR;
+    size_t take = cv_rd_left(from) < in->chunk_left ? cv_rd_left(from) : in->chunk_left;
+    size_t partial_max = largest_message(in) * CV_LIMIT_PARTIAL_FACTOR;
     if (in->partial_bytes + take > partial_max)
         return cv_why_set(why, CV_E_TOO_LONG, place, "unfinished messages of more than %zu bytes",
                           partial_max);
@@ -335,17 +318,30 @@ static int read_payload(struct cv_chunk_in *in, struct cv_rd *rd, struct cv_why 
         return cv_why_set(why, CV_E_NOMEM, place, "no memory for a message of %u bytes",
                           context->len);
     if (take)
-        cv_block_append(context->partial, cv_rd_bytes(rd, take), take);
+        cv_block_append(context->partial, cv_rd_bytes(from, take), take);
     in->partial_bytes += take;
     in->chunk_left -= (uint32_t)take;
-    in->in_payload = in->chunk_left > 0;
     return CV_OK;
+}
+
+// 1: the chunk is complete. 0: more bytes are needed.
+static int read_payload(struct cv_chunk_in *in, struct cv_rd *rd, struct cv_why *why)
+{
+    struct cv_rd ahead = cv_rd_over(in->ahead, in->ahead_len);
+    int err = append_payload(in, &ahead, why);
+    use_up(in, in->ahead_len - cv_rd_left(&ahead));
+    if (err == CV_OK)
+        err = append_payload(in, rd, why);
+    if (err != CV_OK)
+        return err;
+    in->in_payload = in->chunk_left > 0;
+    return !in->in_payload;
 }
 
 static bool take_message(struct cv_chunk_in *in, struct cv_msg *out)
 {
     struct cv_chunk_context *context = &in->contexts[in->current];
-    if (in->in_payload || context->partial->len < context->len)
+    if (context->partial->len < context->len)
         return false;
     in->partial_bytes -= context->partial->len;
     *out = (struct cv_msg){
@@ -362,16 +358,11 @@ int cv_chunk_in_next(struct cv_chunk_in *in, struct cv_rd *rd, struct cv_msg *ou
                      struct cv_why *why)
 {
     for (;;) {
-        if (!in->in_payload) {
-            int ready = next_header(in, rd, why);
-            if (ready <= 0)
-                return ready;
-        }
-        if (in->chunk_left && cv_rd_left(rd) == 0)
-            return 0;
-        int err = read_payload(in, rd, why);
-        if (err != CV_OK)
-            return err;
+        int ready = in->in_payload ? 1 : next_header(in, rd, why);
+        if (ready > 0)
+            ready = read_payload(in, rd, why);
+        if (ready <= 0)
+            return ready;
         if (take_message(in, out))
             return 1;
     }

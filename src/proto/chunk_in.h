@@ -30,13 +30,13 @@ struct cv_chunk_in {
     struct cv_chunk_context *contexts; // grows as chunk streams are opened
     uint32_t count;
     uint32_t capacity;
-    uint32_t current;                    // index of the context of the chunk being read
-    uint32_t chunk_bytes;                // the peer's chunk size
-    uint32_t chunk_left;                 // payload bytes left in the chunk being read
-    uint32_t media_bytes_max;            // cap of one audio or video message
-    size_t partial_bytes;                // in all unfinished messages
-    uint8_t header[CV_CHUNK_HEADER_MAX]; // a header that is not complete yet
-    uint8_t header_len;
+    uint32_t current;                   // index of the context of the chunk being read
+    uint32_t chunk_bytes;               // the peer's chunk size
+    uint32_t chunk_left;                // payload bytes left in the chunk being read
+    uint32_t media_bytes_max;           // cap of one audio or video message
+    size_t partial_bytes;               // in all unfinished messages
+    uint8_t ahead[CV_CHUNK_HEADER_MAX]; // bytes that were looked at and not used up: first a header
+    uint8_t ahead_len;
     bool in_payload;
 };
 

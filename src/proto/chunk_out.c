@@ -140,21 +140,31 @@ static bool lend(struct cv_gather *gather, const uint8_t *data, size_t len, size
     return cv_gather_borrow(gather, data + gone, len - gone);
 }
 
+// Steps over the chunks that have left as a whole: counts skip down. Returns their payload bytes.
+static size_t skip_chunks(const struct cv_chunk_item *item, size_t *skip)
+{
+    size_t first = first_header_bytes(item) + item->chunk_bytes;
+    size_t next = next_header_bytes(item) + item->chunk_bytes;
+    if (*skip < first)
+        return 0;
+    size_t more = (*skip - first) / next;
+    *skip -= first + more * next;
+    return (1 + more) * item->chunk_bytes;
+}
+
 // False when the gather is full before the message ends.
 static bool pull_item(const struct cv_chunk_item *item, size_t skip, struct cv_gather *gather)
 {
-    size_t at = 0;
-    bool first = true;
+    size_t at = skip_chunks(item, &skip);
     do {
         uint8_t header[16];
-        size_t header_len = write_header(item, first, header);
+        size_t header_len = write_header(item, at == 0, header);
         size_t left = item->payload->len - at;
         size_t len = left < item->chunk_bytes ? left : item->chunk_bytes;
         if (!lend(gather, header, header_len, &skip, true) ||
             !lend(gather, item->payload->data + at, len, &skip, false))
             return false;
         at += len;
-        first = false;
     } while (at < item->payload->len);
     return true;
 }
