@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { PUBLISH = 1, STUCK = 2, STOP = 4, HEAD_BYTES = 2, HANDSHAKE_BYTES = 1 + 2 * 1536 };
 
+static volatile uint8_t sink;
+
 struct result {
     uint32_t events;
     uint32_t sum;
@@ -49,7 +51,6 @@ static void add_event(struct result *result, const struct cv_rtmp_client_event *
 static void drain(struct cv_rtmp_client *client)
 {
     static struct cv_gather gather;
-    static volatile uint8_t sink;
     do {
         cv_gather_clear(&gather);
         cv_rtmp_client_pull(client, &gather);
