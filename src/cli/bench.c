@@ -53,7 +53,7 @@ static int set_url(void *into, const char *value, struct cv_why *why)
 
 static int set_server_pid(void *into, const char *value, struct cv_why *why)
 {
-    uint32_t pid;
+    uint32_t pid = 0;
     int err = read_number("server-pid", value, 1, INT_MAX, &pid, why);
     if (err == CV_OK)
         ((struct cv_bench_options *)into)->server_pid = (pid_t)pid;
