@@ -79,6 +79,9 @@ enum {
     CV_PLAY_WAIT_S = 10,               // play waits for a publisher to come
     CV_STREAMS_MAX = 1000,             // live streams per app
 
+    // ---- client
+    CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
+
     // ---- server: fixed caps
     CV_LIMIT_THREADS = 64,
     CV_LIMIT_LISTEN = 16,            // listening addresses

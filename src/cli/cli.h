@@ -31,6 +31,7 @@ struct cv_command {
 
 extern const struct cv_command cv_command_serve;
 extern const struct cv_command cv_command_key;
+extern const struct cv_command cv_command_bench;
 extern const struct cv_command cv_command_help;
 extern const struct cv_command cv_command_version;
 

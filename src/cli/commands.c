@@ -10,6 +10,7 @@
 static const struct cv_command *const commands[] = {
     &cv_command_serve,
     &cv_command_key,
+    &cv_command_bench,
     &cv_command_help,
     &cv_command_version,
 };

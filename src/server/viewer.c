@@ -187,6 +187,7 @@ static int fill_media(struct cv_viewer *viewer)
         if (err != CV_OK)
             return err;
         viewer->messages++;
+        cv_conn_worker(viewer->conn)->stats.messages_out++;
     }
     return CV_OK;
 }

@@ -1,0 +1,586 @@
+#include "cli/bench_run.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/url.h"
+#include "client/link.h"
+#include "io/clock.h"
+#include "io/loop.h"
+#include "io/openssl.h"
+#include "io/resolve.h"
+#include "io/thread.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    US_PER_S = 1000000,
+    TICK_US = 5000,                // how often the phases look around
+    JOINING_MAX = 64,              // players that connect at the same time
+    SETTLE_US = US_PER_S,          // before memory is read
+    WARM_US = US_PER_S,            // and one group of pictures, before anything is measured
+    DRAIN_US = 3 * US_PER_S,       // for the last messages to arrive
+    PHASE_US_MAX = 60 * US_PER_S,  // a phase that waits for the server takes no longer
+    MEDIA_BYTES_MAX = 4 * 1048576, // one message
+    NAME_BYTES = 256,
+};
+
+static const char place[] = "bench";
+
+struct peer {
+    struct bench *bench;
+    struct cv_link *link;
+    uint32_t stream;
+    bool started;
+    uint64_t opened_us;
+};
+
+struct publisher {
+    struct peer peer;
+    struct cv_bench_source source;
+    struct cv_timer timer;
+    uint64_t base_us; // when the clock of its stream was 0
+};
+
+struct player {
+    struct peer peer;
+    struct cv_bench_checker checker;
+    bool joined; // has its first key frame
+};
+
+struct bench {
+    const struct cv_bench_options *options;
+    struct cv_bench_result *result;
+    struct cv_why *why;
+    struct cv_loop *loop;
+    struct cv_link_room *room;
+    struct cv_bench_server *server;
+    struct cv_resolve *resolve;
+    struct publisher *publishers;
+    struct player *players;
+    uint32_t publisher_count;
+    uint32_t player_count;
+    uint32_t opened;  // players, so far
+    uint32_t started; // publishers
+    uint32_t joined;  // players
+    unsigned phase;
+    uint64_t phase_us; // when it began
+    struct cv_timer tick;
+    bool flowing;
+    bool measuring;
+    bool closing; // ends of connections are no news any more
+    struct cv_addr addr;
+    char app[NAME_BYTES];
+    char query[NAME_BYTES]; // with its '?'
+    char tc_url[NAME_BYTES];
+    uint64_t begin_us;
+    uint64_t own_cpu_us;
+    struct cv_bench_counters first;
+};
+
+static void give_up(struct bench *bench, const char *what)
+{
+    cv_why_set(bench->why, CV_E_SYSTEM, place, "%s", what);
+    cv_loop_stop(bench->loop);
+}
+
+static void note_trouble(struct bench *bench, const char *what)
+{
+    if (!bench->result->trouble[0])
+        snprintf(bench->result->trouble, sizeof bench->result->trouble, "%s", what);
+}
+
+// ---- connections ----------------------------------------------------------------------------
+
+static void on_end(void *arg, const struct cv_why *why)
+{
+    struct peer *peer = arg;
+    struct bench *bench = peer->bench;
+    cv_link_free(&peer->link);
+    if (bench->closing)
+        return;
+    bench->result->lost++;
+    note_trouble(bench, why->text);
+    if (bench->joined < bench->player_count)
+        give_up(bench, why->text);
+}
+
+static int open_link(struct peer *peer, enum cv_rtmp_client_mode mode,
+                     void (*on_event)(void *arg, const struct cv_rtmp_client_event *event))
+{
+    struct bench *bench = peer->bench;
+    char name[NAME_BYTES + 64];
+    int len =
+        snprintf(name, sizeof name, "bench%d_%u%s", (int)getpid(), peer->stream, bench->query);
+    struct cv_link_config config = {
+        .server = bench->addr,
+        .rtmp = {.mode = mode,
+                 .crypto = &cv_crypto_openssl,
+                 .app = cv_text_of(bench->app),
+                 .name = {name, (size_t)len},
+                 .tc_url = cv_text_of(bench->tc_url),
+                 .media_bytes_max = MEDIA_BYTES_MAX},
+        .start_s = PHASE_US_MAX / US_PER_S,
+        .on_event = on_event,
+        .on_end = on_end,
+        .arg = peer,
+    };
+    peer->opened_us = cv_clock_now_us();
+    peer->link = cv_link_new(bench->room, &config);
+    return peer->link ? CV_OK : CV_E_NOMEM;
+}
+
+// ---- publishers -----------------------------------------------------------------------------
+
+static void send_block(struct publisher *publisher, uint8_t type, struct cv_block *block)
+{
+    struct cv_msg msg = {.type = type, .payload = block};
+    if (!block || cv_rtmp_client_send(cv_link_client(publisher->peer.link), &msg) != CV_OK)
+        note_trouble(publisher->peer.bench, "no memory for a header");
+    cv_block_unref(&block);
+}
+
+static void send_next(struct publisher *publisher, uint64_t now_us)
+{
+    struct bench *bench = publisher->peer.bench;
+    struct cv_msg msg;
+    if (cv_bench_source_next(&publisher->source, now_us, &msg) != CV_OK ||
+        cv_rtmp_client_send(cv_link_client(publisher->peer.link), &msg) != CV_OK) {
+        bench->result->late++;
+        note_trouble(bench, "the bench could not send: its connection is too slow");
+    }
+    cv_block_unref(&msg.payload);
+}
+
+// Headers and one key frame: enough for players to start.
+static void send_first(struct publisher *publisher)
+{
+    struct cv_block *metadata = cv_bench_metadata(&publisher->source.shape);
+    if (metadata)
+        cv_rtmp_client_send_metadata(cv_link_client(publisher->peer.link), 0, metadata);
+    cv_block_unref(&metadata);
+    send_block(publisher, CV_MSG_VIDEO, cv_bench_video_header());
+    if (publisher->source.shape.audio_kbps)
+        send_block(publisher, CV_MSG_AUDIO, cv_bench_audio_header());
+    send_next(publisher, cv_clock_now_us());
+    cv_link_flush(publisher->peer.link);
+}
+
+static void on_publisher_event(void *arg, const struct cv_rtmp_client_event *event)
+{
+    struct publisher *publisher = arg;
+    if (event->type != CV_RTMP_CLIENT_STARTED)
+        return;
+    publisher->peer.started = true;
+    publisher->peer.bench->started++;
+    send_first(publisher);
+}
+
+// Sends what is due and sleeps until the next message is.
+static void on_due(void *arg)
+{
+    struct publisher *publisher = arg;
+    struct bench *bench = publisher->peer.bench;
+    if (!bench->flowing || !publisher->peer.link)
+        return;
+    uint64_t due_us = publisher->base_us + cv_bench_source_due_us(&publisher->source);
+    uint64_t now_us = cv_clock_now_us();
+    while (due_us <= now_us) {
+        if (bench->measuring)
+            cv_histogram_add(&bench->result->lag_us, now_us - due_us);
+        send_next(publisher, now_us);
+        due_us = publisher->base_us + cv_bench_source_due_us(&publisher->source);
+    }
+    cv_link_flush(publisher->peer.link);
+    cv_timer_start_at(&publisher->timer, due_us);
+}
+
+// Key frames of the streams are spread over a group of pictures.
+static void flow(struct bench *bench)
+{
+    uint64_t now_us = cv_clock_now_us();
+    uint64_t gop_us = bench->options->shape.gop_s * UINT64_C(1000000);
+    bench->flowing = true;
+    for (uint32_t i = 0; i < bench->publisher_count; i++) {
+        struct publisher *publisher = &bench->publishers[i];
+        uint64_t behind_us = cv_bench_source_due_us(&publisher->source);
+        publisher->base_us = now_us + gop_us * i / bench->publisher_count - behind_us;
+        cv_timer_start_at(&publisher->timer, publisher->base_us + behind_us);
+    }
+}
+
+// ---- players --------------------------------------------------------------------------------
+
+static void on_player_event(void *arg, const struct cv_rtmp_client_event *event)
+{
+    struct player *player = arg;
+    struct bench *bench = player->peer.bench;
+    uint64_t sent_us;
+    if (event->type != CV_RTMP_CLIENT_MEDIA)
+        return;
+    enum cv_bench_seen seen = cv_bench_check(&player->checker, &event->msg, &sent_us);
+    if (seen == CV_BENCH_HEADER || seen == CV_BENCH_DAMAGED)
+        return;
+    uint64_t now_us = cv_clock_now_us();
+    if (bench->measuring)
+        cv_histogram_add(&bench->result->latency_us, now_us - sent_us);
+    if (seen == CV_BENCH_KEY && !player->joined) {
+        player->joined = true;
+        bench->joined++;
+        cv_histogram_add(&bench->result->join_us, now_us - player->peer.opened_us);
+    }
+}
+
+static void open_players(struct bench *bench)
+{
+    while (bench->opened < bench->player_count && bench->opened - bench->joined < JOINING_MAX) {
+        struct player *player = &bench->players[bench->opened];
+        player->peer.bench = bench;
+        player->peer.stream = bench->opened % bench->publisher_count;
+        player->checker.id = player->peer.stream;
+        bench->opened++;
+        if (open_link(&player->peer, CV_RTMP_CLIENT_PLAY, on_player_event) != CV_OK) {
+            give_up(bench, "no memory or no descriptors for another player");
+            return;
+        }
+    }
+}
+
+static bool all_arrived(const struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->player_count; i++) {
+        const struct player *player = &bench->players[i];
+        const struct publisher *publisher = &bench->publishers[player->peer.stream];
+        if (player->peer.link && player->checker.next < publisher->source.sequence)
+            return false;
+    }
+    return true;
+}
+
+static void sum_players(const struct bench *bench, struct cv_bench_checker *out)
+{
+    *out = (struct cv_bench_checker){0};
+    for (uint32_t i = 0; i < bench->player_count; i++) {
+        const struct cv_bench_checker *checker = &bench->players[i].checker;
+        out->messages += checker->messages;
+        out->bytes += checker->bytes;
+        out->gaps += checker->gaps;
+        out->doubles += checker->doubles;
+        out->damaged += checker->damaged;
+    }
+}
+
+// ---- where the server is --------------------------------------------------------------------
+
+static void on_resolved(void *arg, int code, const struct cv_addr *addrs, unsigned count)
+{
+    struct bench *bench = arg;
+    bench->resolve = NULL;
+    if (code == CV_OK && count > 0)
+        bench->addr = addrs[0];
+    else
+        give_up(bench, "the server's name is not known");
+}
+
+static int find_server(struct bench *bench)
+{
+    struct cv_url url;
+    char host[CV_LIMIT_HOST_BYTES + 1];
+    int err = cv_url_parse(&url, cv_text_of(bench->options->url), bench->why);
+    if (err != CV_OK)
+        return err;
+    struct cv_text app = url.path;
+    while (app.len > 0 && app.at[0] == '/')
+        app = cv_text_skip(app, 1);
+    if (url.scheme != CV_SCHEME_RTMP || app.len == 0 || app.len >= NAME_BYTES / 2 ||
+        url.query.len >= NAME_BYTES - 1)
+        return cv_why_set(bench->why, CV_E_URL, place, "--url: rtmp://host[:port]/app is needed");
+    snprintf(host, sizeof host, "%.*s", (int)url.host.len, url.host.at);
+    snprintf(bench->app, NAME_BYTES, "%.*s", (int)app.len, app.at);
+    if (url.query.len)
+        snprintf(bench->query, NAME_BYTES, "?%.*s", (int)url.query.len, url.query.at);
+    snprintf(bench->tc_url, NAME_BYTES, "rtmp://%.100s:%u/%.100s", host, url.port, bench->app);
+    bench->resolve = cv_resolve_start(bench->loop, host, url.port, on_resolved, bench);
+    bench->server = cv_bench_server_attach(bench->options->server_pid);
+    return bench->resolve && bench->server ? CV_OK : CV_E_NOMEM;
+}
+
+static int start_server(struct bench *bench)
+{
+    bool pin = bench->options->threads == 1 && cv_cpu_count() > 1;
+    struct cv_bench_server_options options = {
+        .threads = bench->options->threads,
+        .latency_ms = bench->options->latency_ms,
+        .pin = pin,
+    };
+    int err = cv_bench_server_start(bench->loop, &options, &bench->server, bench->why);
+    if (err != CV_OK)
+        return err;
+    if (pin)
+        cv_thread_pin(1);
+    bench->addr = (struct cv_addr){
+        .family = CV_ADDR_IPV4, .port = cv_bench_server_port(bench->server), .ip = {127, 0, 0, 1}};
+    snprintf(bench->app, NAME_BYTES, "live");
+    snprintf(bench->tc_url, NAME_BYTES, "rtmp://127.0.0.1:%u/live", bench->addr.port);
+    return CV_OK;
+}
+
+// ---- phases ---------------------------------------------------------------------------------
+//
+// Each begins once; when it is done, the next one begins.
+
+static bool has_lasted(const struct bench *bench, uint64_t us)
+{
+    return cv_loop_now_us(bench->loop) - bench->phase_us >= us;
+}
+
+static void begin_server(struct bench *bench)
+{
+    int err = bench->options->url ? find_server(bench) : start_server(bench);
+    if (err != CV_OK)
+        give_up(bench, cv_err_text(err));
+}
+
+static bool server_done(struct bench *bench)
+{
+    if (cv_bench_server_has_died(bench->server))
+        give_up(bench, cv_bench_server_last_words(bench->server));
+    return cv_bench_server_is_ready(bench->server) && bench->addr.port != 0;
+}
+
+static void begin_publish(struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->publisher_count; i++) {
+        struct publisher *publisher = &bench->publishers[i];
+        publisher->peer.bench = bench;
+        publisher->peer.stream = publisher->source.id = i;
+        publisher->source.shape = bench->options->shape;
+        cv_timer_init(&publisher->timer, bench->loop, on_due, publisher);
+        if (open_link(&publisher->peer, CV_RTMP_CLIENT_PUBLISH, on_publisher_event) != CV_OK) {
+            give_up(bench, "no memory or no descriptors for a publisher");
+            return;
+        }
+    }
+}
+
+static bool publish_done(struct bench *bench)
+{
+    return bench->started == bench->publisher_count;
+}
+
+static void begin_nothing(struct bench *bench)
+{
+    (void)bench;
+}
+
+static bool settle_done(struct bench *bench)
+{
+    return has_lasted(bench, SETTLE_US);
+}
+
+static void begin_join(struct bench *bench)
+{
+    bench->result->before = cv_bench_server_usage(bench->server);
+    open_players(bench);
+}
+
+static bool join_done(struct bench *bench)
+{
+    open_players(bench);
+    return bench->joined == bench->player_count;
+}
+
+static void begin_warm(struct bench *bench)
+{
+    bench->result->idle = cv_bench_server_usage(bench->server);
+    if (!bench->options->idle)
+        flow(bench);
+}
+
+static bool warm_done(struct bench *bench)
+{
+    return bench->options->idle ||
+           has_lasted(bench, WARM_US + bench->options->shape.gop_s * UINT64_C(1000000));
+}
+
+static void begin_ask(struct bench *bench)
+{
+    cv_bench_server_ask(bench->server);
+}
+
+static bool ask_done(struct bench *bench)
+{
+    return cv_bench_server_has_counters(bench->server);
+}
+
+static void begin_steady(struct bench *bench)
+{
+    struct cv_bench_checker sum;
+    sum_players(bench, &sum);
+    bench->result->messages = sum.messages;
+    bench->result->bytes = sum.bytes;
+    bench->first = cv_bench_server_counters(bench->server);
+    bench->result->begin = cv_bench_server_usage(bench->server);
+    bench->own_cpu_us = cv_process_cpu_us();
+    bench->begin_us = cv_clock_now_us();
+    bench->measuring = true;
+}
+
+static bool steady_done(struct bench *bench)
+{
+    return bench->options->idle || has_lasted(bench, bench->options->seconds * UINT64_C(1000000));
+}
+
+static void begin_last_ask(struct bench *bench)
+{
+    struct cv_bench_result *result = bench->result;
+    struct cv_bench_checker sum;
+    bench->measuring = false;
+    sum_players(bench, &sum);
+    result->messages = sum.messages - result->messages;
+    result->bytes = sum.bytes - result->bytes;
+    result->seconds = (double)(cv_clock_now_us() - bench->begin_us) / US_PER_S;
+    result->end = cv_bench_server_usage(bench->server);
+    result->own_cpu_us = cv_process_cpu_us() - bench->own_cpu_us;
+    cv_bench_server_ask(bench->server);
+}
+
+static void begin_drain(struct bench *bench)
+{
+    struct cv_bench_counters last = cv_bench_server_counters(bench->server);
+    struct cv_bench_counters *counted = &bench->result->counted;
+    counted->messages_out = last.messages_out - bench->first.messages_out;
+    counted->bytes_out = last.bytes_out - bench->first.bytes_out;
+    counted->writes = last.writes - bench->first.writes;
+    counted->flushes = last.flushes - bench->first.flushes;
+    counted->jumps = last.jumps - bench->first.jumps;
+    counted->skipped = last.skipped - bench->first.skipped;
+    counted->allocs = last.allocs - bench->first.allocs;
+    bench->result->has_counters = last.messages_out > 0;
+    bench->result->has_usage = bench->result->end.rss_bytes > 0;
+    bench->flowing = false;
+}
+
+static bool drain_done(struct bench *bench)
+{
+    return all_arrived(bench) || has_lasted(bench, DRAIN_US);
+}
+
+static const struct phase {
+    const char *name;
+    void (*begin)(struct bench *bench);
+    bool (*done)(struct bench *bench);
+} phases[] = {
+    {"the server's start", begin_server, server_done},
+    {"publishing", begin_publish, publish_done},
+    {"settling", begin_nothing, settle_done},
+    {"joining", begin_join, join_done},
+    {"settling", begin_nothing, settle_done},
+    {"warming up", begin_warm, warm_done},
+    {"the server's counters", begin_ask, ask_done},
+    {"measuring", begin_steady, steady_done},
+    {"the server's counters", begin_last_ask, ask_done},
+    {"draining", begin_drain, drain_done},
+};
+enum { PHASES = sizeof phases / sizeof phases[0] };
+
+static void begin_phase(struct bench *bench, unsigned phase)
+{
+    bench->phase = phase;
+    bench->phase_us = cv_loop_now_us(bench->loop);
+    if (phase == PHASES)
+        cv_loop_stop(bench->loop);
+    else
+        phases[phase].begin(bench);
+}
+
+static void check_clock(struct bench *bench)
+{
+    char text[100];
+    uint64_t most_us = PHASE_US_MAX + bench->options->seconds * UINT64_C(1000000);
+    if (!has_lasted(bench, most_us))
+        return;
+    snprintf(text, sizeof text, "%s took too long", phases[bench->phase].name);
+    give_up(bench, text);
+}
+
+static void on_tick(void *arg)
+{
+    struct bench *bench = arg;
+    if (bench->phase > 0 && cv_bench_server_has_died(bench->server)) {
+        give_up(bench, "the server has died");
+        return;
+    }
+    if (bench->why->code == CV_OK && phases[bench->phase].done(bench))
+        begin_phase(bench, bench->phase + 1);
+    if (bench->why->code != CV_OK || bench->phase == PHASES)
+        return;
+    check_clock(bench);
+    cv_timer_start(&bench->tick, TICK_US);
+}
+
+// ---- running --------------------------------------------------------------------------------
+
+static int make(struct bench *bench)
+{
+    const struct cv_bench_options *options = bench->options;
+    bench->publisher_count = options->idle ? 1 : options->publishers;
+    bench->player_count = options->idle ? options->idle : options->publishers * options->players;
+    bench->result->players = bench->player_count;
+    bench->publishers = cv_mem_zero(bench->publisher_count, sizeof *bench->publishers);
+    bench->players = cv_mem_zero(bench->player_count, sizeof *bench->players);
+    bench->loop = cv_loop_new();
+    bench->room = bench->loop ? cv_link_room_new(bench->loop) : NULL;
+    if (!bench->publishers || !bench->players || !bench->room)
+        return cv_why_set(bench->why, CV_E_NOMEM, place, "no memory");
+    uint64_t wanted = bench->publisher_count + bench->player_count + 64;
+    if (cv_process_raise_descriptors() < wanted)
+        return cv_why_set(bench->why, CV_E_NO_DESCRIPTORS, place,
+                          "%u connections need a higher limit of descriptors (ulimit -n)",
+                          bench->player_count);
+    cv_timer_init(&bench->tick, bench->loop, on_tick, bench);
+    return CV_OK;
+}
+
+static void close_all(struct bench *bench)
+{
+    bench->closing = true;
+    for (uint32_t i = 0; bench->publishers && i < bench->publisher_count; i++) {
+        cv_timer_stop(&bench->publishers[i].timer);
+        cv_link_free(&bench->publishers[i].peer.link);
+    }
+    for (uint32_t i = 0; bench->players && i < bench->player_count; i++)
+        cv_link_free(&bench->players[i].peer.link);
+    cv_timer_stop(&bench->tick);
+    if (bench->resolve)
+        cv_resolve_cancel(&bench->resolve);
+    cv_bench_server_free(bench->server);
+    cv_loop_free(bench->loop);
+    cv_link_room_free(bench->room);
+    cv_mem_free(bench->publishers);
+    cv_mem_free(bench->players);
+}
+
+int cv_bench_run(const struct cv_bench_options *options, struct cv_bench_result *out,
+                 struct cv_why *why)
+{
+    struct bench bench = {.options = options, .result = out, .why = why};
+    memset(out, 0, sizeof *out);
+    if (make(&bench) == CV_OK) {
+        begin_phase(&bench, 0);
+        cv_timer_start(&bench.tick, TICK_US);
+        if (why->code == CV_OK)
+            cv_loop_run(bench.loop);
+    }
+    struct cv_bench_checker sum = {0};
+    if (bench.players)
+        sum_players(&bench, &sum);
+    out->gaps = sum.gaps;
+    out->doubles = sum.doubles;
+    out->damaged = sum.damaged;
+    if (why->code == CV_OK && !all_arrived(&bench))
+        note_trouble(&bench, "the last messages did not arrive");
+    close_all(&bench);
+    return why->code;
+}
