@@ -48,6 +48,11 @@ static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *l
 static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
     go_to_newest(cursor, log);
+    if (cursor->early && log->first >= log->tail) {
+        cursor->seq = log->first;
+        cursor->wants_key = false;
+    }
+    cursor->early = false;
     resend_headers(cursor, log);
     cursor->joined = true;
 }
@@ -79,6 +84,22 @@ static bool passes(struct cv_cursor *cursor, const struct cv_log_entry *entry)
     return !cursor->wants_key;
 }
 
+// Time 0, not the first frame's: FFmpeg makes a data track out of later metadata.
+static struct cv_msg metadata_msg(struct cv_block *payload)
+{
+    return (struct cv_msg){.type = CV_MSG_DATA_AMF0, .payload = payload};
+}
+
+// The first frame's time: a header at 0 before frames at hours makes players wait.
+static struct cv_msg header_msg(const struct cv_cursor *cursor, const struct cv_stream_log *log,
+                                const struct cv_log_header *header)
+{
+    uint32_t ts_ms = log->last_ts_ms;
+    if (cursor->seq < log->head)
+        ts_ms = cv_stream_log_at(log, cursor->seq)->ts_ms;
+    return (struct cv_msg){.type = header->type, .ts_ms = ts_ms, .payload = header->payload};
+}
+
 // The next of metadata and codec headers. False when this one does not exist.
 static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *log,
                         struct cv_msg *out)
@@ -91,17 +112,16 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
     struct cv_block *payload = is_metadata ? log->metadata : header->payload;
     if (!payload)
         return false;
-    uint32_t ts_ms =
-        cursor->seq < log->head ? cv_stream_log_at(log, cursor->seq)->ts_ms : log->last_ts_ms;
-    uint8_t type = is_metadata ? (uint8_t)CV_MSG_DATA_AMF0 : header->type;
-    *out = (struct cv_msg){.type = type, .ts_ms = ts_ms, .payload = payload};
+    *out = is_metadata ? metadata_msg(payload) : header_msg(cursor, log, header);
     return true;
 }
 
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
-    if (!cursor->joined && !log->started)
+    if (!cursor->joined && !log->started) {
+        cursor->early = true;
         return 0;
+    }
     if (!cursor->joined)
         join(cursor, log);
     if (cursor->seq < log->tail)

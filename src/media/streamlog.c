@@ -123,9 +123,21 @@ void cv_stream_log_end(struct cv_stream_log *log)
 static void settle(struct cv_stream_log *log, uint32_t ts_ms)
 {
     int32_t ahead_ms = cv_seq_diff(ts_ms + log->ts_offset_ms, log->last_ts_ms);
-    if (ahead_ms <= 0 || ahead_ms > CONTINUES_MS)
-        log->ts_offset_ms = log->last_ts_ms + 1 - ts_ms;
     log->restarted = false;
+    if (ahead_ms > 0 && ahead_ms <= CONTINUES_MS)
+        return;
+    log->ts_offset_ms = log->last_ts_ms + 1 - ts_ms;
+    log->has_floor = true;
+    log->floor_ms = log->last_ts_ms + 1;
+}
+
+// The first frame of a new timeline need not be its earliest: audio may come before video.
+static uint32_t above_floor(struct cv_stream_log *log, uint32_t ts_ms)
+{
+    int32_t above_ms = cv_seq_diff(ts_ms, log->floor_ms);
+    if (above_ms > CONTINUES_MS)
+        log->has_floor = false;
+    return above_ms < 0 && above_ms > -CONTINUES_MS ? log->floor_ms : ts_ms;
 }
 
 // The publisher's time on the log's timeline. After a restart only a frame can settle it: encoders
@@ -136,7 +148,8 @@ static uint32_t timeline(struct cv_stream_log *log, uint32_t ts_ms, bool is_fram
         return log->last_ts_ms;
     if (log->restarted)
         settle(log, ts_ms);
-    return ts_ms + log->ts_offset_ms;
+    ts_ms += log->ts_offset_ms;
+    return log->has_floor ? above_floor(log, ts_ms) : ts_ms;
 }
 
 // ---- appending ------------------------------------------------------------------------------
@@ -156,7 +169,8 @@ static int put(struct cv_stream_log *log, uint8_t type, uint8_t flags, uint32_t 
         .payload = cv_block_ref(payload), .ts_ms = ts_ms, .type = type, .flags = flags};
     log->head++;
     log->bytes += payload->len;
-    log->last_ts_ms = ts_ms;
+    if (flags & (CV_LOG_VIDEO | CV_LOG_AUDIO)) // others may carry any time
+        log->last_ts_ms = ts_ms;
     log->messages++;
     trim(log);
     return CV_OK;
@@ -211,6 +225,14 @@ static uint8_t media_flags(const struct cv_avtag *tag)
     return CV_LOG_HEADER;
 }
 
+static void start(struct cv_stream_log *log)
+{
+    if (log->started)
+        return;
+    log->started = true;
+    log->first = log->head;
+}
+
 static int append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uint8_t flags)
 {
     bool useless = log->wants_key && flags == CV_LOG_VIDEO;
@@ -220,7 +242,7 @@ static int append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uin
         log->dropped++;
         return CV_OK;
     }
-    log->started = true;
+    start(log);
     return put(log, msg->type, flags, timeline(log, msg->ts_ms, true), msg->payload);
 }
 
@@ -270,7 +292,7 @@ static int append_data(struct cv_stream_log *log, const struct cv_msg *msg)
         log->headers_version++;
         return CV_OK;
     case CV_DATA_PASS:
-        log->started = true;
+        start(log);
         return put(log, msg->type, CV_LOG_SCRIPT, timeline(log, msg->ts_ms, false), msg->payload);
     }
     CV_UNREACHABLE();

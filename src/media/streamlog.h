@@ -51,9 +51,10 @@ struct cv_stream_log {
     struct cv_log_limits limits;
     struct cv_log_entry *ring; // capacity is a power of two
     uint32_t capacity;
-    uint64_t tail; // oldest entry
-    uint64_t head; // where the next one goes
-    uint64_t gop;  // newest key frame, or CV_LOG_NONE
+    uint64_t tail;  // oldest entry
+    uint64_t head;  // where the next one goes
+    uint64_t gop;   // newest key frame, or CV_LOG_NONE
+    uint64_t first; // the first frame of the present publishing
     size_t bytes;
     struct cv_log_header headers[CV_LIMIT_TRACKS];
     uint32_t header_count;
@@ -67,6 +68,8 @@ struct cv_stream_log {
     uint32_t ts_offset_ms; // added to the publisher's time
     uint32_t last_ts_ms;   // of the newest entry
     bool restarted;        // the next frame decides ts_offset_ms
+    bool has_floor;        // a restart has moved the timeline: no frame lies before floor_ms
+    uint32_t floor_ms;
     // counters
     uint64_t messages;
     uint64_t key_frames;
