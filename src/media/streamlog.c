@@ -353,19 +353,14 @@ static void append_media(struct cv_stream_log *log, const struct cv_msg *msg)
     append_parsed(log, msg, &tag);
 }
 
-static int append_metadata(struct cv_stream_log *log, const struct cv_msg *msg, size_t offset)
+static void append_metadata(struct cv_stream_log *log, const struct cv_msg *msg)
 {
-    struct cv_block *part = cv_block_copy(msg->payload->data + offset, msg->payload->len - offset);
-    if (!part)
-        return CV_E_NOMEM;
-    if (!log->metadata || !same_bytes(log->metadata, part)) {
-        put(log, CV_MSG_DATA_AMF0, CV_LOG_SCRIPT, header_time(log, msg->ts_ms), part);
-        cv_block_unref(&log->metadata);
-        log->metadata = cv_block_ref(part);
-        log->headers_version++;
-    }
-    cv_block_unref(&part);
-    return CV_OK;
+    if (log->metadata && same_bytes(log->metadata, msg->payload))
+        return;
+    put(log, msg->type, CV_LOG_SCRIPT, header_time(log, msg->ts_ms), msg->payload);
+    cv_block_unref(&log->metadata);
+    log->metadata = cv_block_ref(msg->payload);
+    log->headers_version++;
 }
 
 // In a stream without audio and video the data messages are what it is about, and make its time.
@@ -377,21 +372,39 @@ static void append_passed(struct cv_stream_log *log, const struct cv_msg *msg)
         append_frame(log, msg, CV_LOG_SCRIPT);
 }
 
-static int append_data(struct cv_stream_log *log, const struct cv_msg *msg)
+static void append_kind(struct cv_stream_log *log, const struct cv_msg *msg, enum cv_data_kind kind)
 {
-    size_t offset;
-    switch (cv_data_classify(msg->payload, &offset)) {
+    switch (kind) {
     case CV_DATA_METADATA:
-        return append_metadata(log, msg, offset);
+        append_metadata(log, msg);
+        return;
     case CV_DATA_CLEAR:
         cv_block_unref(&log->metadata);
         log->headers_version++;
-        return CV_OK;
+        return;
     case CV_DATA_PASS:
         append_passed(log, msg);
-        return CV_OK;
+        return;
     }
     CV_UNREACHABLE();
+}
+
+static int append_data(struct cv_stream_log *log, const struct cv_msg *msg)
+{
+    size_t offset;
+    const struct cv_block *whole = msg->payload;
+    enum cv_data_kind kind = cv_data_classify(whole, &offset);
+    if (offset == 0) {
+        append_kind(log, msg, kind);
+        return CV_OK;
+    }
+    struct cv_msg part = *msg;
+    part.payload = cv_block_copy(whole->data + offset, whole->len - offset);
+    if (!part.payload)
+        return CV_E_NOMEM;
+    append_kind(log, &part, kind);
+    cv_block_unref(&part.payload);
+    return CV_OK;
 }
 
 int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg)

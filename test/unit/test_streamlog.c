@@ -284,6 +284,12 @@ static void metadata_is_kept_and_forgotten(void **state)
     expect(&later, &log, "-");
     put_metadata(&log, 0, 3); // the same again is news now
     expect(&later, &log, "M3@0 -");
+    // "@setDataFrame" is for the server, also in front of something that is not kept.
+    put_hex(&log, CV_MSG_DATA_AMF0, 0,
+            "02000d40736574446174614672616d65"
+            "02000a6f6e5465787444617461"
+            "05");
+    expect(&later, &log, "18:02000a6f6e546578744461746105@0 -");
     cv_stream_log_done(&log);
 }
 
