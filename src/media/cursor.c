@@ -27,6 +27,7 @@ void cv_cursor_receive_video(struct cv_cursor *cursor, bool on)
 void cv_cursor_rejoin(struct cv_cursor *cursor)
 {
     cursor->joined = false;
+    cursor->early = false;
 }
 
 // Metadata counts as one more header, before the others.
@@ -37,10 +38,10 @@ static void resend_headers(struct cv_cursor *cursor, const struct cv_stream_log 
 }
 
 // Places the cursor at the newest key frame, or at the live edge, where video waits for a key
-// frame.
+// frame. Never back: a key frame that the viewer has been past is of no use to it.
 static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
-    bool at_key = log->gop != CV_LOG_NONE && log->limits.gop_cache;
+    bool at_key = log->gop != CV_LOG_NONE && log->gop >= cursor->seq && log->limits.gop_cache;
     cursor->seq = at_key ? log->gop : log->head;
     cursor->wants_key = !at_key && log->has_video;
 }
@@ -53,7 +54,8 @@ static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
         cursor->wants_key = false;
     }
     cursor->early = false;
-    resend_headers(cursor, log);
+    if (cursor->headers_version != log->headers_version)
+        resend_headers(cursor, log);
     cursor->joined = true;
 }
 

@@ -35,7 +35,8 @@ bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log
 void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on);
 void cv_cursor_receive_video(struct cv_cursor *cursor, bool on);
 
-// Goes on at the live edge (after a pause), video at a key frame.
+// Goes on after a pause: at the newest key frame if that came since, else at the live edge, video
+// at a key frame. Headers come again if they have changed.
 void cv_cursor_rejoin(struct cv_cursor *cursor);
 
 #endif

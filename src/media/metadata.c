@@ -17,12 +17,16 @@ enum cv_data_kind cv_data_classify(const struct cv_block *payload, size_t *out_o
 {
     struct cv_rd rd = cv_rd_over(payload->data, payload->len);
     *out_offset = 0;
-    struct cv_text name = read_name(&rd);
-    if (cv_text_is(name, "@clearDataFrame"))
-        return CV_DATA_CLEAR;
-    if (cv_text_is(name, "@setDataFrame")) {
-        *out_offset = (size_t)(rd.at - payload->data);
+    struct cv_text command = read_name(&rd);
+    struct cv_text name = command;
+    size_t offset = 0;
+    if (cv_text_is(command, "@setDataFrame") || cv_text_is(command, "@clearDataFrame")) {
+        offset = (size_t)(rd.at - payload->data);
         name = read_name(&rd);
     }
-    return cv_text_is(name, "onMetaData") ? CV_DATA_METADATA : CV_DATA_PASS;
+    bool metadata = cv_text_is(name, "onMetaData");
+    if (cv_text_is(command, "@clearDataFrame"))
+        return metadata || !name.at ? CV_DATA_CLEAR : CV_DATA_PASS;
+    *out_offset = name.at ? offset : 0;
+    return metadata ? CV_DATA_METADATA : CV_DATA_PASS;
 }

@@ -11,9 +11,9 @@ enum cv_data_kind {
     CV_DATA_CLEAR,    // "@clearDataFrame": forget what is kept
 };
 
-// What the data message (AMF0) is. For CV_DATA_METADATA *out_offset is where the part for viewers
-// starts: "onMetaData" and its object, behind "@setDataFrame" if that was there. Unreadable
-// messages are CV_DATA_PASS.
+// What the data message (AMF0) is. *out_offset is where the part for viewers starts: behind
+// "@setDataFrame" if that is there and something follows it, else 0. Only "onMetaData" is metadata,
+// and only that, or nothing at all, is cleared. Unreadable messages are CV_DATA_PASS.
 enum cv_data_kind cv_data_classify(const struct cv_block *payload, size_t *out_offset);
 
 #endif

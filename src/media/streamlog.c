@@ -12,11 +12,13 @@ enum {
     FIRST_ENTRIES = 64,
     // A returning publisher's time that is so far ahead at most belongs to the old timeline.
     CONTINUES_MS = 60000,
+    // Messages of one time come so far apart at most, also from careless encoders.
+    INTERLEAVE_MS = 5000,
 };
 
 void cv_stream_log_init(struct cv_stream_log *log, const struct cv_log_limits *limits)
 {
-    *log = (struct cv_stream_log){.limits = *limits, .gop = CV_LOG_NONE};
+    *log = (struct cv_stream_log){.limits = *limits, .gop = CV_LOG_NONE, .wants_key = true};
 }
 
 static struct cv_log_entry *entry_at(const struct cv_stream_log *log, uint64_t seq)
@@ -65,7 +67,7 @@ static bool tail_is_surplus(const struct cv_stream_log *log)
 {
     if (log->tail + 1 >= log->head) // the newest message always stays
         return false;
-    if (log->bytes > log->limits.bytes_max || log->head - log->tail > CV_LOG_MESSAGES_MAX)
+    if (log->bytes > log->limits.bytes_max)
         return true;
     int32_t age_ms = cv_seq_diff(log->last_ts_ms, entry_at(log, log->tail)->ts_ms);
     if (age_ms <= 0)
@@ -82,12 +84,13 @@ static void trim(struct cv_stream_log *log)
         drop_tail(log);
 }
 
+// One more message fits afterwards. The only thing in an append that can fail, so it comes first.
 static int make_room(struct cv_stream_log *log)
 {
-    if (log->head - log->tail < log->capacity)
+    // A full ring of the largest size loses its oldest.
+    if (log->head - log->tail < log->capacity || log->capacity >= CV_LOG_MESSAGES_MAX)
         return CV_OK;
     uint32_t capacity = log->capacity ? log->capacity * 2 : FIRST_ENTRIES;
-    CV_ASSERT(capacity <= 2 * CV_LOG_MESSAGES_MAX);
     struct cv_log_entry *ring = cv_mem_alloc(capacity * sizeof *ring);
     if (!ring)
         return CV_E_NOMEM;
@@ -103,8 +106,8 @@ static int make_room(struct cv_stream_log *log)
 
 void cv_stream_log_restart(struct cv_stream_log *log)
 {
-    log->restarted = log->head > 0;
-    log->wants_key = log->has_video;
+    log->restarted = log->timed;
+    log->wants_key = true;
     log->gop = CV_LOG_NONE;
 }
 
@@ -117,50 +120,80 @@ void cv_stream_log_end(struct cv_stream_log *log)
     log->has_video = false;
     log->has_audio = false;
     log->started = false;
-    log->wants_key = false;
+}
+
+// Many programs keep 31 bits of the time: of the two times that can be meant, the one that is
+// nearer to the last.
+static uint32_t nearest(const struct cv_stream_log *log, uint32_t ts_ms)
+{
+    const uint32_t half = UINT32_C(1) << 31;
+    uint32_t apart_ms = ts_ms - log->last_ts_ms + half / 2;
+    return log->timed && apart_ms > half ? ts_ms + half : ts_ms;
 }
 
 static void settle(struct cv_stream_log *log, uint32_t ts_ms)
 {
-    int32_t ahead_ms = cv_seq_diff(ts_ms + log->ts_offset_ms, log->last_ts_ms);
+    int32_t ahead_ms = cv_seq_diff(nearest(log, ts_ms + log->ts_offset_ms), log->last_ts_ms);
+    if (ahead_ms <= 0 || ahead_ms > CONTINUES_MS)
+        log->ts_offset_ms = log->last_ts_ms + 1 - ts_ms;
     log->restarted = false;
-    if (ahead_ms > 0 && ahead_ms <= CONTINUES_MS)
-        return;
-    log->ts_offset_ms = log->last_ts_ms + 1 - ts_ms;
     log->has_floor = true;
     log->floor_ms = log->last_ts_ms + 1;
 }
 
-// The first frame of a new timeline need not be its earliest: audio may come before video.
-static uint32_t above_floor(struct cv_stream_log *log, uint32_t ts_ms)
+// The publisher's time on the log's timeline. The first frame after a restart need not be its
+// earliest: audio may come before video, and stays behind what was there before.
+static uint32_t timeline(const struct cv_stream_log *log, uint32_t ts_ms)
 {
-    int32_t above_ms = cv_seq_diff(ts_ms, log->floor_ms);
-    if (above_ms > CONTINUES_MS)
-        log->has_floor = false;
-    return above_ms < 0 && above_ms > -CONTINUES_MS ? log->floor_ms : ts_ms;
+    uint32_t mapped_ms = nearest(log, ts_ms + log->ts_offset_ms);
+    int32_t above_ms = cv_seq_diff(mapped_ms, log->floor_ms);
+    bool below = log->has_floor && above_ms < 0 && above_ms > -CONTINUES_MS;
+    return below ? log->floor_ms : mapped_ms;
 }
 
-// The publisher's time on the log's timeline. After a restart only a frame can settle it: encoders
-// send headers with time 0 whatever their frames will have.
-static uint32_t timeline(struct cv_stream_log *log, uint32_t ts_ms, bool is_frame)
+// Before its first frame a publisher sends headers with time 0, whatever the frames will have.
+static void retime(struct cv_stream_log *log, uint32_t ts_ms)
 {
-    if (log->restarted && !is_frame)
-        return log->last_ts_ms;
+    for (uint64_t seq = log->tail; seq < log->head; seq++)
+        entry_at(log, seq)->ts_ms = ts_ms;
+}
+
+static uint32_t frame_time(struct cv_stream_log *log, uint32_t ts_ms)
+{
     if (log->restarted)
         settle(log, ts_ms);
-    ts_ms += log->ts_offset_ms;
-    return log->has_floor ? above_floor(log, ts_ms) : ts_ms;
+    uint32_t mapped_ms = timeline(log, ts_ms);
+    if (!log->timed)
+        retime(log, mapped_ms);
+    int32_t ahead_ms = cv_seq_diff(mapped_ms, log->last_ts_ms);
+    if (!log->timed || ahead_ms > 0 || ahead_ms < -INTERLEAVE_MS)
+        log->last_ts_ms = mapped_ms;
+    if (cv_seq_diff(mapped_ms, log->floor_ms) > CONTINUES_MS)
+        log->has_floor = false;
+    log->timed = true;
+    return mapped_ms;
+}
+
+// Headers and metadata: their own time if it fits to the frames', since many come with time 0.
+static uint32_t header_time(const struct cv_stream_log *log, uint32_t ts_ms)
+{
+    if (!log->timed)
+        return ts_ms;
+    uint32_t mapped_ms = timeline(log, ts_ms);
+    int32_t ahead_ms = cv_seq_diff(mapped_ms, log->last_ts_ms);
+    bool fits = ahead_ms <= INTERLEAVE_MS && ahead_ms >= -INTERLEAVE_MS;
+    return fits && !log->restarted ? mapped_ms : log->last_ts_ms;
 }
 
 // ---- appending ------------------------------------------------------------------------------
 
-// `payload` stays the caller's; the log takes a reference.
-static int put(struct cv_stream_log *log, uint8_t type, uint8_t flags, uint32_t ts_ms,
-               struct cv_block *payload)
+// There is room. `payload` stays the caller's; the log takes a reference.
+static void put(struct cv_stream_log *log, uint8_t type, uint8_t flags, uint32_t ts_ms,
+                struct cv_block *payload)
 {
-    int err = make_room(log);
-    if (err != CV_OK)
-        return err;
+    if (log->head - log->tail == CV_LOG_MESSAGES_MAX)
+        drop_tail(log);
+    CV_ASSERT(log->head - log->tail < log->capacity);
     if (flags & CV_LOG_GOP) {
         log->gop = log->head;
         log->key_frames++;
@@ -169,11 +202,8 @@ static int put(struct cv_stream_log *log, uint8_t type, uint8_t flags, uint32_t 
         .payload = cv_block_ref(payload), .ts_ms = ts_ms, .type = type, .flags = flags};
     log->head++;
     log->bytes += payload->len;
-    if (flags & (CV_LOG_VIDEO | CV_LOG_AUDIO)) // others may carry any time
-        log->last_ts_ms = ts_ms;
     log->messages++;
     trim(log);
-    return CV_OK;
 }
 
 static bool same_bytes(const struct cv_block *a, const struct cv_block *b)
@@ -181,39 +211,94 @@ static bool same_bytes(const struct cv_block *a, const struct cv_block *b)
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-// The slot of this header, a free one, or NULL when all are taken.
-static struct cv_log_header *header_slot(struct cv_stream_log *log, uint8_t type, uint8_t role,
-                                         uint8_t track)
+static bool has_track(const struct cv_log_header *header, uint8_t track)
 {
-    for (uint32_t i = 0; i < log->header_count; i++) {
-        struct cv_log_header *slot = &log->headers[i];
-        if (slot->type == type && slot->role == role && slot->track == track)
-            return slot;
+    return memchr(header->tracks, track, header->track_count);
+}
+
+static bool is_about(const struct cv_log_header *header, const struct cv_avtag *tag,
+                     enum cv_av_role role)
+{
+    return header->role == role && header->type == (tag->video ? CV_MSG_VIDEO : CV_MSG_AUDIO);
+}
+
+static bool shares_track(const struct cv_log_header *header, const struct cv_avtag *tag)
+{
+    for (uint32_t i = 0; i < tag->track_count; i++) {
+        if (has_track(header, tag->tracks[i].id))
+            return true;
     }
-    if (log->header_count == CV_LIMIT_TRACKS)
-        return NULL;
-    struct cv_log_header *slot = &log->headers[log->header_count++];
-    *slot = (struct cv_log_header){.type = type, .role = role, .track = track};
-    return slot;
+    return false;
+}
+
+static bool covers(const struct cv_avtag *tag, const struct cv_log_header *header)
+{
+    for (uint32_t i = 0; i < header->track_count; i++) {
+        if (!cv_avtag_find(tag, header->tracks[i]))
+            return false;
+    }
+    return true;
+}
+
+// The last one of this role about a track of the message, or NULL.
+static struct cv_log_header *last_header(struct cv_stream_log *log, const struct cv_avtag *tag,
+                                         enum cv_av_role role)
+{
+    for (uint32_t i = log->header_count; i > 0; i--) {
+        struct cv_log_header *header = &log->headers[i - 1];
+        if (is_about(header, tag, role) && shares_track(header, tag))
+            return header;
+    }
+    return NULL;
+}
+
+// Forgets what a new header replaces: those about no other tracks than its own.
+static void drop_replaced(struct cv_stream_log *log, const struct cv_avtag *tag)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < log->header_count; i++) {
+        struct cv_log_header *header = &log->headers[i];
+        if (is_about(header, tag, tag->role) && covers(tag, header))
+            cv_block_unref(&header->payload);
+        else
+            log->headers[kept++] = *header;
+    }
+    log->header_count = kept;
+}
+
+static void add_header(struct cv_stream_log *log, const struct cv_avtag *tag, uint8_t type,
+                       struct cv_block *payload)
+{
+    if (log->header_count == CV_LIMIT_TRACKS || payload->len > CV_LIMIT_HEADER_BYTES)
+        return;
+    struct cv_log_header *header = &log->headers[log->header_count++];
+    *header = (struct cv_log_header){
+        .payload = cv_block_ref(payload), .type = type, .role = (uint8_t)tag->role};
+    for (uint32_t i = 0; i < tag->track_count; i++)
+        header->tracks[header->track_count++] = tag->tracks[i].id;
 }
 
 // Keeps a codec header for later viewers. False when it is the one that is kept already.
 static bool keep_header(struct cv_stream_log *log, const struct cv_avtag *tag, uint8_t type,
                         struct cv_block *payload)
 {
-    uint8_t track = tag->track_count ? tag->tracks[0].id : 0;
-    struct cv_log_header *slot = header_slot(log, type, (uint8_t)tag->role, track);
-    if (!slot || payload->len > CV_LIMIT_HEADER_BYTES)
-        return true;
-    if (slot->payload && same_bytes(slot->payload, payload))
+    const struct cv_log_header *last = last_header(log, tag, tag->role);
+    if (last && !last->ended && same_bytes(last->payload, payload))
         return false;
     // Frames of the old configuration are of no use to those who join now.
-    if (slot->payload && tag->video && tag->role == CV_AV_CONFIG)
+    if (last && tag->role == CV_AV_CONFIG && !same_bytes(last->payload, payload))
         log->gop = CV_LOG_NONE;
-    cv_block_unref(&slot->payload);
-    slot->payload = cv_block_ref(payload);
+    drop_replaced(log, tag);
+    add_header(log, tag, type, payload);
     log->headers_version++;
     return true;
+}
+
+static void end_sequence(struct cv_stream_log *log, const struct cv_avtag *tag)
+{
+    struct cv_log_header *last = last_header(log, tag, CV_AV_CONFIG);
+    if (last)
+        last->ended = true;
 }
 
 static uint8_t media_flags(const struct cv_avtag *tag)
@@ -225,84 +310,112 @@ static uint8_t media_flags(const struct cv_avtag *tag)
     return CV_LOG_HEADER;
 }
 
-static void start(struct cv_stream_log *log)
+static void append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uint8_t flags)
 {
-    if (log->started)
-        return;
+    if (!log->started)
+        log->first = log->head;
     log->started = true;
-    log->first = log->head;
+    put(log, msg->type, flags, frame_time(log, msg->ts_ms), msg->payload);
 }
 
-static int append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uint8_t flags)
+static void append_parsed(struct cv_stream_log *log, const struct cv_msg *msg,
+                          const struct cv_avtag *tag)
 {
-    bool useless = log->wants_key && flags == CV_LOG_VIDEO;
+    uint8_t flags = media_flags(tag);
     if (flags & CV_LOG_GOP)
         log->wants_key = false;
-    if (useless) {
+    if (log->wants_key && flags == CV_LOG_VIDEO) {
         log->dropped++;
-        return CV_OK;
+        return;
     }
-    start(log);
-    return put(log, msg->type, flags, timeline(log, msg->ts_ms, true), msg->payload);
+    if (tag->role == CV_AV_FRAME) {
+        append_frame(log, msg, flags);
+        return;
+    }
+    if (tag->role == CV_AV_END)
+        end_sequence(log, tag);
+    if (cv_avtag_is_header(tag) && !keep_header(log, tag, msg->type, msg->payload))
+        return;
+    put(log, msg->type, flags, header_time(log, msg->ts_ms), msg->payload);
 }
 
-static int append_media(struct cv_stream_log *log, const struct cv_msg *msg)
+static void append_media(struct cv_stream_log *log, const struct cv_msg *msg)
 {
     bool video = msg->type == CV_MSG_VIDEO;
     struct cv_avtag tag;
     if (cv_avtag_parse(&tag, video, msg->payload->data, msg->payload->len, NULL) != CV_OK) {
         log->unparsed++;
-        return append_frame(log, msg, video ? CV_LOG_VIDEO : CV_LOG_AUDIO);
+        append_frame(log, msg, video ? CV_LOG_VIDEO : CV_LOG_AUDIO);
+        return;
     }
     log->has_video |= video && tag.role != CV_AV_EMPTY;
     log->has_audio |= !video;
-    if (tag.role == CV_AV_FRAME)
-        return append_frame(log, msg, media_flags(&tag));
-    if (cv_avtag_is_header(&tag) && !keep_header(log, &tag, msg->type, msg->payload))
-        return CV_OK;
-    uint32_t ts_ms = timeline(log, msg->ts_ms, false);
-    return put(log, msg->type, media_flags(&tag), ts_ms, msg->payload);
+    append_parsed(log, msg, &tag);
 }
 
-static int append_metadata(struct cv_stream_log *log, const struct cv_msg *msg, size_t offset)
+static void append_metadata(struct cv_stream_log *log, const struct cv_msg *msg)
 {
-    struct cv_block *part = cv_block_copy(msg->payload->data + offset, msg->payload->len - offset);
-    if (!part)
-        return CV_E_NOMEM;
-    int err = CV_OK;
-    if (!log->metadata || !same_bytes(log->metadata, part)) {
-        uint32_t ts_ms = timeline(log, msg->ts_ms, false);
-        err = put(log, CV_MSG_DATA_AMF0, CV_LOG_SCRIPT, ts_ms, part);
+    if (log->metadata && same_bytes(log->metadata, msg->payload))
+        return;
+    put(log, msg->type, CV_LOG_SCRIPT, header_time(log, msg->ts_ms), msg->payload);
+    cv_block_unref(&log->metadata);
+    log->metadata = cv_block_ref(msg->payload);
+    log->headers_version++;
+}
+
+// In a stream without audio and video the data messages are what it is about, and make its time.
+static void append_passed(struct cv_stream_log *log, const struct cv_msg *msg)
+{
+    if (log->has_audio || log->has_video)
+        put(log, msg->type, CV_LOG_SCRIPT, header_time(log, msg->ts_ms), msg->payload);
+    else
+        append_frame(log, msg, CV_LOG_SCRIPT);
+}
+
+static void append_kind(struct cv_stream_log *log, const struct cv_msg *msg, enum cv_data_kind kind)
+{
+    switch (kind) {
+    case CV_DATA_METADATA:
+        append_metadata(log, msg);
+        return;
+    case CV_DATA_CLEAR:
         cv_block_unref(&log->metadata);
-        log->metadata = cv_block_ref(part);
         log->headers_version++;
+        return;
+    case CV_DATA_PASS:
+        append_passed(log, msg);
+        return;
     }
-    cv_block_unref(&part);
-    return err;
+    CV_UNREACHABLE();
 }
 
 static int append_data(struct cv_stream_log *log, const struct cv_msg *msg)
 {
     size_t offset;
-    switch (cv_data_classify(msg->payload, &offset)) {
-    case CV_DATA_METADATA:
-        return append_metadata(log, msg, offset);
-    case CV_DATA_CLEAR:
-        cv_block_unref(&log->metadata);
-        log->headers_version++;
+    const struct cv_block *whole = msg->payload;
+    enum cv_data_kind kind = cv_data_classify(whole, &offset);
+    if (offset == 0) {
+        append_kind(log, msg, kind);
         return CV_OK;
-    case CV_DATA_PASS:
-        start(log);
-        return put(log, msg->type, CV_LOG_SCRIPT, timeline(log, msg->ts_ms, false), msg->payload);
     }
-    CV_UNREACHABLE();
+    struct cv_msg part = *msg;
+    part.payload = cv_block_copy(whole->data + offset, whole->len - offset);
+    if (!part.payload)
+        return CV_E_NOMEM;
+    append_kind(log, &part, kind);
+    cv_block_unref(&part.payload);
+    return CV_OK;
 }
 
 int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg)
 {
     CV_ASSERT(msg->payload);
+    int err = make_room(log);
+    if (err != CV_OK)
+        return err;
     if (msg->type == CV_MSG_DATA_AMF0)
         return append_data(log, msg);
     CV_ASSERT(msg->type == CV_MSG_AUDIO || msg->type == CV_MSG_VIDEO);
-    return append_media(log, msg);
+    append_media(log, msg);
+    return CV_OK;
 }

@@ -39,10 +39,12 @@ struct cv_log_entry {
 
 // A message that later viewers need first.
 struct cv_log_header {
-    struct cv_block *payload; // one reference, or NULL while the slot is free
+    struct cv_block *payload; // one reference
     uint8_t type;             // audio or video
     uint8_t role;             // enum cv_av_role
-    uint8_t track;
+    bool ended;               // an end of sequence came: the same one again is news
+    uint8_t track_count;
+    uint8_t tracks[CV_LIMIT_MESSAGE_TRACKS];
 };
 
 #define CV_LOG_NONE UINT64_MAX
@@ -56,25 +58,26 @@ struct cv_stream_log {
     uint64_t gop;   // newest key frame, or CV_LOG_NONE
     uint64_t first; // the first frame of the present publishing
     size_t bytes;
-    struct cv_log_header headers[CV_LIMIT_TRACKS];
+    struct cv_log_header headers[CV_LIMIT_TRACKS]; // in the order they came
     uint32_t header_count;
     uint32_t headers_version; // counts changes of headers and metadata
     struct cv_block *metadata;
     bool has_video; // a video header or frame has been seen
     bool has_audio;
     bool started;   // a frame (or a data message to pass on) has come: viewers may join
-    bool wants_key; // after a restart: video frames are dropped until a key frame
+    bool wants_key; // from a publisher's start on: video frames are dropped until a key frame
     // timeline
     uint32_t ts_offset_ms; // added to the publisher's time
-    uint32_t last_ts_ms;   // of the newest entry
+    uint32_t last_ts_ms;   // of the latest frame; headers and metadata do not count
+    bool timed;            // last_ts_ms is known
     bool restarted;        // the next frame decides ts_offset_ms
-    bool has_floor;        // a restart has moved the timeline: no frame lies before floor_ms
+    bool has_floor;        // after a restart no frame lies before floor_ms
     uint32_t floor_ms;
     // counters
     uint64_t messages;
     uint64_t key_frames;
     uint64_t unparsed; // media messages that could not be understood, passed on all the same
-    uint64_t dropped;  // video frames after a restart that nobody could decode
+    uint64_t dropped;  // video frames before a publisher's first key frame
 };
 
 void cv_stream_log_init(struct cv_stream_log *log, const struct cv_log_limits *limits);
