@@ -324,6 +324,18 @@ void cv_amf0_end(struct cv_wr *wr)
     cv_wr_u8(wr, MARK_OBJECT_END);
 }
 
+void cv_amf0_put_string(struct cv_wr *wr, const char *key, const char *value)
+{
+    cv_amf0_key(wr, key);
+    cv_amf0_string(wr, value);
+}
+
+void cv_amf0_put_number(struct cv_wr *wr, const char *key, double value)
+{
+    cv_amf0_key(wr, key);
+    cv_amf0_number(wr, value);
+}
+
 static void write_value(struct cv_wr *wr, const struct cv_amf *value, unsigned depth);
 
 static uint32_t count_children(const struct cv_amf *value)

@@ -29,6 +29,9 @@ void cv_amf0_strict_array(struct cv_wr *wr, uint32_t count); // then `count` val
 void cv_amf0_key(struct cv_wr *wr, const char *key);
 void cv_amf0_key_text(struct cv_wr *wr, struct cv_text key);
 void cv_amf0_end(struct cv_wr *wr);
+// A member of an open object: key and value at once.
+void cv_amf0_put_string(struct cv_wr *wr, const char *key, const char *value);
+void cv_amf0_put_number(struct cv_wr *wr, const char *key, double value);
 // One decoded value with all below it. What AMF0 cannot say (vectors, dictionaries, byte arrays) is
 // written as an AMF3 value behind marker 0x11.
 void cv_amf0_value(struct cv_wr *wr, const struct cv_amf *value);

@@ -3,25 +3,13 @@
 #include "base/limits.h"
 #include "proto/amf0.h"
 
-static void put_string(struct cv_wr *wr, const char *key, const char *value)
-{
-    cv_amf0_key(wr, key);
-    cv_amf0_string(wr, value);
-}
-
-static void put_number(struct cv_wr *wr, const char *key, double value)
-{
-    cv_amf0_key(wr, key);
-    cv_amf0_number(wr, value);
-}
-
 // {level, code, description}, left open for more.
 static void begin_info(struct cv_wr *wr, enum cv_status status, const char *description)
 {
     cv_amf0_object(wr);
-    put_string(wr, "level", cv_status_level(status));
-    put_string(wr, "code", cv_status_code(status));
-    put_string(wr, "description", description);
+    cv_amf0_put_string(wr, "level", cv_status_level(status));
+    cv_amf0_put_string(wr, "code", cv_status_code(status));
+    cv_amf0_put_string(wr, "description", description);
 }
 
 // What we can do of Enhanced RTMP: forward every codec untouched.
@@ -35,10 +23,10 @@ static void put_enhanced(struct cv_wr *wr)
     for (int i = 0; i < 2; i++) {
         cv_amf0_key(wr, maps[i]);
         cv_amf0_object(wr);
-        put_number(wr, "*", CAN_FORWARD);
+        cv_amf0_put_number(wr, "*", CAN_FORWARD);
         cv_amf0_end(wr);
     }
-    put_number(wr, "capsEx", CAPS_MULTITRACK_MODEX_NANO);
+    cv_amf0_put_number(wr, "capsEx", CAPS_MULTITRACK_MODEX_NANO);
 }
 
 static int send_connect_result(struct cv_rtmp *rtmp, double transaction,
@@ -46,14 +34,14 @@ static int send_connect_result(struct cv_rtmp *rtmp, double transaction,
 {
     struct cv_wr wr = cv_rtmp_command_begin(rtmp, "_result", transaction);
     cv_amf0_object(&wr);
-    put_string(&wr, "fmsVer", "FMS/3,5,7,7009");
-    put_number(&wr, "capabilities", 31);
-    put_number(&wr, "mode", 1);
+    cv_amf0_put_string(&wr, "fmsVer", "FMS/3,5,7,7009");
+    cv_amf0_put_number(&wr, "capabilities", 31);
+    cv_amf0_put_number(&wr, "mode", 1);
     if (connect->enhanced)
         put_enhanced(&wr);
     cv_amf0_end(&wr);
     begin_info(&wr, CV_STATUS_CONNECT_SUCCESS, "Connection succeeded.");
-    put_number(&wr, "objectEncoding", connect->amf3 ? 3 : 0);
+    cv_amf0_put_number(&wr, "objectEncoding", connect->amf3 ? 3 : 0);
     if (connect->enhanced)
         put_enhanced(&wr);
     cv_amf0_end(&wr);

@@ -142,28 +142,16 @@ size_t cv_rtmp_client_out_bytes(const struct cv_rtmp_client *client)
 
 // ---- commands -------------------------------------------------------------------------------
 
-static void put_string(struct cv_wr *wr, const char *key, const char *value)
-{
-    cv_amf0_key(wr, key);
-    cv_amf0_string(wr, value);
-}
-
-static void put_number(struct cv_wr *wr, const char *key, double value)
-{
-    cv_amf0_key(wr, key);
-    cv_amf0_number(wr, value);
-}
-
 // Players say what they can decode (RTMP 1.0, 7.2.1.1); old servers ask.
 static void put_player(struct cv_wr *wr)
 {
     enum { CAPABILITIES = 15, ALL_AUDIO = 0xfff, ALL_VIDEO = 0xff, CAN_SEEK = 1 };
     cv_amf0_key(wr, "fpad");
     cv_amf0_boolean(wr, false);
-    put_number(wr, "capabilities", CAPABILITIES);
-    put_number(wr, "audioCodecs", ALL_AUDIO);
-    put_number(wr, "videoCodecs", ALL_VIDEO);
-    put_number(wr, "videoFunction", CAN_SEEK);
+    cv_amf0_put_number(wr, "capabilities", CAPABILITIES);
+    cv_amf0_put_number(wr, "audioCodecs", ALL_AUDIO);
+    cv_amf0_put_number(wr, "videoCodecs", ALL_VIDEO);
+    cv_amf0_put_number(wr, "videoFunction", CAN_SEEK);
 }
 
 // Enhanced RTMP v2: we forward every codec untouched.
@@ -173,7 +161,7 @@ static void put_enhanced(struct cv_wr *wr)
     cv_amf0_key(wr, "fourCcList");
     cv_amf0_strict_array(wr, 1);
     cv_amf0_string(wr, "*");
-    put_number(wr, "capsEx", MULTITRACK_MODEX_NANO);
+    cv_amf0_put_number(wr, "capsEx", MULTITRACK_MODEX_NANO);
 }
 
 int cv_rtmp_client_connect(struct cv_rtmp_client *client)
@@ -181,15 +169,15 @@ int cv_rtmp_client_connect(struct cv_rtmp_client *client)
     CV_ASSERT(client->state == STATE_NEW);
     struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, "connect", ASK_CONNECT);
     cv_amf0_object(&wr);
-    put_string(&wr, "app", client->app);
+    cv_amf0_put_string(&wr, "app", client->app);
     if (is_publisher(client))
-        put_string(&wr, "type", "nonprivate");
-    put_string(&wr, "flashVer",
-               is_publisher(client) ? "FMLE/3.0 (compatible; Culvert)" : "LNX 9,0,124,2");
-    put_string(&wr, "tcUrl", client->tc_url);
+        cv_amf0_put_string(&wr, "type", "nonprivate");
+    cv_amf0_put_string(&wr, "flashVer",
+                       is_publisher(client) ? "FMLE/3.0 (compatible; Culvert)" : "LNX 9,0,124,2");
+    cv_amf0_put_string(&wr, "tcUrl", client->tc_url);
     if (!is_publisher(client))
         put_player(&wr);
-    put_number(&wr, "objectEncoding", 0);
+    cv_amf0_put_number(&wr, "objectEncoding", 0);
     if (client->enhanced)
         put_enhanced(&wr);
     cv_amf0_end(&wr);
