@@ -40,11 +40,13 @@ static atomic_uint *slot_of(struct cv_tally *tally, const void *name, size_t len
 bool cv_tally_enter(struct cv_tally *tally, const void *name, size_t len, uint32_t max)
 {
     atomic_uint *slot = slot_of(tally, name, len);
-    unsigned before = atomic_fetch_add_explicit(slot, 1, memory_order_relaxed);
-    if (max == 0 || before < max)
-        return true;
-    atomic_fetch_sub_explicit(slot, 1, memory_order_relaxed);
-    return false;
+    unsigned count = atomic_load_explicit(slot, memory_order_relaxed);
+    do {
+        if (max != 0 && count >= max)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(slot, &count, count + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
 }
 
 void cv_tally_leave(struct cv_tally *tally, const void *name, size_t len)
