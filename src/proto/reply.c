@@ -15,13 +15,14 @@ static void put_number(struct cv_wr *wr, const char *key, double value)
     cv_amf0_number(wr, value);
 }
 
-// {level, code, description}, left open for more.
+// {level, code, description}, left open for more. Without a description the code stands in for it.
 static void begin_info(struct cv_wr *wr, enum cv_status status, const char *description)
 {
     cv_amf0_object(wr);
     put_string(wr, "level", cv_status_level(status));
     put_string(wr, "code", cv_status_code(status));
-    put_string(wr, "description", description);
+    bool described = description && *description;
+    put_string(wr, "description", described ? description : cv_status_code(status));
 }
 
 // What we can do of Enhanced RTMP: forward every codec untouched.
