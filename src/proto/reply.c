@@ -3,13 +3,14 @@
 #include "base/limits.h"
 #include "proto/amf0.h"
 
-// {level, code, description}, left open for more.
+// {level, code, description}, left open for more. Without a description the code stands in for it.
 static void begin_info(struct cv_wr *wr, enum cv_status status, const char *description)
 {
+    bool described = description && *description;
     cv_amf0_object(wr);
     cv_amf0_put_string(wr, "level", cv_status_level(status));
     cv_amf0_put_string(wr, "code", cv_status_code(status));
-    cv_amf0_put_string(wr, "description", description);
+    cv_amf0_put_string(wr, "description", described ? description : cv_status_code(status));
 }
 
 // What we can do of Enhanced RTMP: forward every codec untouched.

@@ -1,7 +1,8 @@
 // What a server answers: the replies of NetConnection and NetStream, queued on the engine.
 //
-// All return 0, CV_E_QUEUE_FULL or CV_E_NOMEM. None of them answers a transaction id of 0: such
-// commands want no reply (GStreamer sends several).
+// All return 0, CV_E_QUEUE_FULL or CV_E_NOMEM. Results and errors are not sent for a transaction id
+// of 0: such commands want no reply (GStreamer sends several). A description that is empty or NULL
+// becomes the status code: FFmpeg ignores errors without one.
 #ifndef CV_PROTO_REPLY_H
 #define CV_PROTO_REPLY_H
 
@@ -10,10 +11,11 @@
 #include "proto/status.h"
 
 // Accepts a connect: windows, chunk size (before the result: several clients depend on it), Stream
-// Begin 0, _result. Answers with the object encoding that was asked for.
+// Begin 0, _result. Answers with the object encoding that was asked for, whatever the transaction
+// id: no client can go on without it.
 int cv_reply_connect(struct cv_rtmp *rtmp, double transaction, const struct cv_connect *connect,
                      uint32_t chunk_bytes);
-// _error with a status object; the description is never empty, because FFmpeg ignores such errors.
+// _error with a status object.
 int cv_reply_error(struct cv_rtmp *rtmp, double transaction, enum cv_status status,
                    const char *description);
 // _result null, and undefined or a number behind it.

@@ -27,6 +27,7 @@ struct cv_rtmp {
     uint64_t bytes_out;
     uint64_t bytes_acked;
     uint32_t ack_every_bytes;
+    uint32_t pongs; // since the queue was last empty
     bool amf3;
 };
 
@@ -203,6 +204,8 @@ void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len)
     }
     size_t foreign = cv_chunk_out_sent(&rtmp->out, len);
     CV_ASSERT(foreign == 0);
+    if (cv_chunk_out_empty(&rtmp->out))
+        rtmp->pongs = 0;
 }
 
 // ---- receiving: handshake -------------------------------------------------------------------
@@ -260,20 +263,36 @@ static int on_window(struct cv_rtmp *rtmp, uint32_t window_bytes)
     return CV_OK;
 }
 
+// The result of answering a ping or acknowledging. In a queue that is full there is no room for
+// it, and it would come too late: it is left out.
+static int answered(struct cv_rtmp *rtmp, int err)
+{
+    if (err == CV_OK || err == CV_E_QUEUE_FULL)
+        return CV_OK;
+    return cv_why_set(&rtmp->why, err, place, "could not answer");
+}
+
+static int on_ping(struct cv_rtmp *rtmp, uint32_t time)
+{
+    if (rtmp->pongs == CV_LIMIT_UNREAD_REPLIES)
+        return cv_why_set(&rtmp->why, CV_E_QUEUE_FULL, place, "pings, and answers are not read");
+    rtmp->pongs++;
+    return answered(rtmp, cv_rtmp_send_user(rtmp, CV_USER_PING_RESPONSE, time));
+}
+
 static int on_user_control(struct cv_rtmp *rtmp, struct cv_rd *rd, struct cv_rtmp_event *out)
 {
+    size_t len = cv_rd_left(rd);
     out->type = CV_RTMP_USER_CONTROL;
     out->user_event = cv_rd_u16(rd);
     out->user_id = cv_rd_left(rd) >= 4 ? cv_rd_u32(rd) : 0;
     out->user_value = cv_rd_left(rd) >= 4 ? cv_rd_u32(rd) : 0;
     if (rd->err != CV_OK)
-        return control_failed(rtmp, CV_MSG_USER_CONTROL, 0);
-    if (out->user_event != CV_USER_PING_REQUEST)
-        return 1;
-    if (rtmp->out.count >= CV_LIMIT_UNREAD_REPLIES)
-        return cv_why_set(&rtmp->why, CV_E_QUEUE_FULL, place, "pings, and answers are not read");
-    int err = cv_rtmp_send_user(rtmp, CV_USER_PING_RESPONSE, out->user_id);
-    return err == CV_OK ? 1 : cv_why_set(&rtmp->why, err, place, "could not answer a ping");
+        return control_failed(rtmp, CV_MSG_USER_CONTROL, len);
+    int err = CV_OK;
+    if (out->user_event == CV_USER_PING_REQUEST)
+        err = on_ping(rtmp, out->user_id);
+    return err == CV_OK ? 1 : err;
 }
 
 // 1: an event for the caller. 0: handled here.
@@ -431,8 +450,7 @@ static int acknowledge(struct cv_rtmp *rtmp)
     // A publisher that never reads (OBS) must not pile them up.
     if (rtmp->out.count >= CV_LIMIT_UNREAD_REPLIES)
         return CV_OK;
-    int err = cv_rtmp_send_control(rtmp, CV_MSG_ACK, (uint32_t)rtmp->bytes_in);
-    return err == CV_OK ? CV_OK : cv_why_set(&rtmp->why, err, place, "could not acknowledge");
+    return answered(rtmp, cv_rtmp_send_control(rtmp, CV_MSG_ACK, (uint32_t)rtmp->bytes_in));
 }
 
 static void drop_current(struct cv_rtmp *rtmp)
