@@ -27,6 +27,7 @@ void cv_cursor_receive_video(struct cv_cursor *cursor, bool on)
 void cv_cursor_rejoin(struct cv_cursor *cursor)
 {
     cursor->joined = false;
+    cursor->waited = false;
 }
 
 // Metadata counts as one more header, before the others.
@@ -36,12 +37,25 @@ static void resend_headers(struct cv_cursor *cursor, const struct cv_stream_log 
     cursor->headers_version = log->headers_version;
 }
 
+// What joining sends anyhow need not come twice.
+static void skip_headers(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    for (; cursor->seq < log->head; cursor->seq++) {
+        const struct cv_log_entry *entry = cv_stream_log_at(log, cursor->seq);
+        if (!(entry->flags & CV_LOG_HEADER) && entry->payload != log->metadata)
+            return;
+    }
+}
+
 // Places the cursor at the newest key frame, or at the live edge, where video waits for a key
 // frame.
 static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
     bool at_key = log->gop != CV_LOG_NONE && log->limits.gop_cache;
-    cursor->seq = at_key ? log->gop : log->head;
+    if (cursor->waited && !log->has_video && cursor->seq >= log->tail)
+        skip_headers(cursor, log);
+    else
+        cursor->seq = at_key ? log->gop : log->head;
     cursor->wants_key = !at_key && log->has_video;
 }
 
@@ -50,6 +64,7 @@ static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
     go_to_newest(cursor, log);
     resend_headers(cursor, log);
     cursor->joined = true;
+    cursor->waited = false;
 }
 
 // What the viewer has not read is gone: on to the newest key frame. Never back.
@@ -100,8 +115,11 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
 
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
-    if (!cursor->joined && !log->started)
+    if (!cursor->joined && !log->started) {
+        cursor->waited = true; // sound from its first frame on; video starts at a key frame anyhow
+        cursor->seq = log->head;
         return 0;
+    }
     if (!cursor->joined)
         join(cursor, log);
     if (cursor->seq < log->tail)

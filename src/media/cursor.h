@@ -13,6 +13,7 @@ struct cv_cursor {
     uint32_t headers_version; // the log's, when headers were last sent
     uint8_t headers_left;     // metadata and headers still to be sent before entries
     bool joined;              // the start has been chosen
+    bool waited;              // it was there before the first frame: seq is where it began to wait
     bool wants_key;           // video is held back until a key frame
     bool audio_off;           // receiveAudio(false)
     bool video_off;           // receiveVideo(false)
