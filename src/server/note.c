@@ -56,6 +56,8 @@ void cv_batch_free(struct cv_batch **batch)
 
 void cv_note_free(struct cv_note *note)
 {
+    if (!note)
+        return;
     cv_policy_unref(&note->policy);
     cv_mem_free(note);
 }

@@ -94,6 +94,7 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
 int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg);
 // Frees it with the references that are left in it; *batch may be NULL.
 void cv_batch_free(struct cv_batch **batch);
+// NULL is allowed.
 void cv_note_free(struct cv_note *note);
 
 #endif

@@ -81,8 +81,7 @@ void cv_outlet_free(struct cv_outlet *outlet)
     cv_timer_stop(&outlet->window);
     HASH_DEL(outlet->worker->outlets, outlet);
     cv_stream_log_done(&outlet->own_log);
-    if (outlet->unsubscribe)
-        cv_note_free(outlet->unsubscribe);
+    cv_note_free(outlet->unsubscribe);
     cv_mem_free(outlet);
 }
 

@@ -889,6 +889,5 @@ int main(void)
         cmocka_unit_test(stop_tells_players),
         cmocka_unit_test(bug_24_stop_with_everything_on_its_way),
     };
-    cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

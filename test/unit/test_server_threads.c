@@ -203,8 +203,6 @@ static void bug_24_stop_in_a_storm(void **state)
         while (cv_clock_now_us() < end || kit_stats(&kit).accepted < 20)
             kit_stats(&kit);
         struct cv_note stop = {.kind = CV_NOTE_STOP};
-        struct cv_note stats = {.kind = CV_NOTE_STATS};
-        (void)stats;
         assert_true(kit_tell_all(&kit, &stop));
         storm_end(storms, &over);
         kit_stop(&kit);
