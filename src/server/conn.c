@@ -53,6 +53,7 @@ struct cv_conn {
     const char *doom_place;
     struct cv_conn *dirty_prev, *dirty_next;   // in the worker's list
     struct cv_conn *doomed_prev, *doomed_next; // in the worker's list
+    struct cv_conn *paused_prev, *paused_next; // in the worker's list
 };
 
 uint64_t cv_conn_id(const struct cv_conn *conn)
@@ -86,6 +87,11 @@ struct cv_conn *cv_conn_find(struct cv_worker *worker, uint64_t id)
 struct cv_conn *cv_conn_next(const struct cv_conn *conn)
 {
     return conn->hh.next;
+}
+
+struct cv_conn *cv_conn_next_paused(const struct cv_conn *conn)
+{
+    return conn->paused_next;
 }
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
@@ -127,10 +133,12 @@ static void dismiss(struct cv_worker *worker, const struct cv_addr *peer)
 
 static struct cv_rtmp *new_engine(const struct cv_worker *worker)
 {
+    uint32_t media_bytes_max = worker->policy->config->limits.media_message_bytes_max;
     struct cv_rtmp_config config = {
         .role = CV_RTMP_SERVER,
         .crypto = &cv_crypto_openssl,
-        .media_bytes_max = worker->policy->config->limits.media_message_bytes_max,
+        .media_bytes_max = media_bytes_max,
+        .out_bytes_max = (size_t)CV_LIMIT_OUT_BYTES + media_bytes_max, // the largest fits, always
     };
     return cv_rtmp_new(&config, (uint32_t)(cv_loop_now_us(worker->loop) / 1000));
 }
@@ -245,6 +253,8 @@ void cv_conn_free(struct cv_conn *conn)
         DL_DELETE2(worker->dirty_conns, conn, dirty_prev, dirty_next);
     if (conn->doomed)
         DL_DELETE2(worker->doomed_conns, conn, doomed_prev, doomed_next);
+    if (conn->paused)
+        DL_DELETE2(worker->paused_conns, conn, paused_prev, paused_next);
     HASH_DEL(worker->conns, conn);
     cv_timer_stop(&conn->timer);
     cv_rtmp_free(conn->rtmp);
@@ -260,6 +270,30 @@ void cv_conn_free(struct cv_conn *conn)
         cv_mem_free(conn);
 }
 
+// ---- what the socket is watched for ------------------------------------------------------------
+
+static void watch_wanted(struct cv_conn *conn)
+{
+    cv_watch_set(&conn->watch,
+                 (conn->paused ? 0 : CV_WATCH_READ) | (conn->blocked ? CV_WATCH_WRITE : 0));
+}
+
+static void pause_reading(struct cv_conn *conn)
+{
+    conn->paused = true;
+    DL_APPEND2(conn->worker->paused_conns, conn, paused_prev, paused_next);
+    watch_wanted(conn);
+}
+
+static void unpause(struct cv_conn *conn)
+{
+    conn->paused = false;
+    DL_DELETE2(conn->worker->paused_conns, conn, paused_prev, paused_next);
+    watch_wanted(conn);
+}
+
+// ---- ending politely -------------------------------------------------------------------------
+
 static void enter_phase(struct cv_conn *conn, enum phase phase)
 {
     conn->phase = phase;
@@ -269,8 +303,11 @@ static void enter_phase(struct cv_conn *conn, enum phase phase)
 
 void cv_conn_finish(struct cv_conn *conn)
 {
-    if (conn->phase != PHASE_OPEN)
+    if (conn->phase != PHASE_OPEN || conn->doomed)
         return;
+    if (conn->paused)
+        unpause(conn);
+    cv_block_unref(&conn->stash);
     enter_phase(conn, PHASE_DRAIN);
     cv_conn_mark(conn);
 }
@@ -281,7 +318,8 @@ void cv_conn_stop(struct cv_conn *conn)
         cv_conn_doom(conn, CV_OK, "stop");
         return;
     }
-    cv_session_say_over(&conn->session);
+    if (conn->phase == PHASE_OPEN && cv_session_fill(&conn->session) == CV_OK)
+        cv_session_say_over(&conn->session);
     cv_conn_finish(conn);
 }
 
@@ -298,7 +336,7 @@ static uint64_t silence_deadline_us(const struct cv_conn *conn)
     if (!conn->ready)
         return conn->opened_us + limits->handshake_s * UINT64_C(1000000);
     // A player may be silent for ever; it shows by taking what it gets that it is alive.
-    if (cv_session_is_playing(&conn->session))
+    if (cv_session_is_playing(&conn->session) && !cv_session_is_publishing(&conn->session))
         return UINT64_MAX;
     return conn->heard_us + limits->idle_s * UINT64_C(1000000);
 }
@@ -336,6 +374,16 @@ void cv_conn_rearm(struct cv_conn *conn)
         cv_timer_start_at(&conn->timer, deadline);
 }
 
+// A connection that does something else besides goes on.
+static void on_session_deadline(struct cv_conn *conn, uint64_t now)
+{
+    cv_session_on_deadline(&conn->session, now);
+    if (!cv_session_is_playing(&conn->session) && !cv_session_is_publishing(&conn->session))
+        cv_conn_finish(conn);
+    cv_conn_mark(conn);
+    cv_conn_rearm(conn);
+}
+
 // The timer may be early: deadlines move with every byte, the timer only when it fires.
 static void on_timer(void *arg)
 {
@@ -351,8 +399,8 @@ static void on_timer(void *arg)
         cv_conn_doom(conn, CV_E_TIMEOUT, conn->ready ? "idle" : "handshake");
     else if (stall_deadline_us(conn) <= now)
         cv_conn_doom(conn, CV_E_TIMEOUT, "write stall");
-    else if (cv_session_on_deadline(&conn->session, now))
-        cv_conn_finish(conn);
+    else
+        on_session_deadline(conn, now);
 }
 
 // ---- writing --------------------------------------------------------------------------------
@@ -377,7 +425,7 @@ static void block(struct cv_conn *conn)
 {
     conn->blocked = true;
     conn->progress_us = now_us(conn);
-    cv_watch_set(&conn->watch, (conn->paused ? 0 : CV_WATCH_READ) | CV_WATCH_WRITE);
+    watch_wanted(conn);
     cv_conn_rearm(conn);
 }
 
@@ -386,7 +434,7 @@ static void unblock(struct cv_conn *conn)
     if (!conn->blocked)
         return;
     conn->blocked = false;
-    cv_watch_set(&conn->watch, conn->paused ? 0 : CV_WATCH_READ);
+    watch_wanted(conn);
     cv_conn_rearm(conn);
 }
 
@@ -419,7 +467,6 @@ static void after_drain(struct cv_conn *conn)
         return;
     cv_socket_shutdown(conn->fd);
     enter_phase(conn, PHASE_LINGER);
-    cv_watch_set(&conn->watch, CV_WATCH_READ);
 }
 
 void cv_conn_flush(struct cv_conn *conn)
@@ -447,12 +494,6 @@ void cv_conn_flush(struct cv_conn *conn)
 
 // ---- reading --------------------------------------------------------------------------------
 
-static void pause_reading(struct cv_conn *conn)
-{
-    conn->paused = true;
-    cv_watch_set(&conn->watch, conn->blocked ? CV_WATCH_WRITE : 0);
-}
-
 // Keeps what was read and cannot be worked on yet.
 static int keep_unread(struct cv_conn *conn)
 {
@@ -473,7 +514,7 @@ static int take_events(struct cv_conn *conn)
 {
     struct cv_rtmp_event event;
     int more;
-    while (conn->phase == PHASE_OPEN && !cv_session_wants_pause(&conn->session)) {
+    while (conn->phase == PHASE_OPEN && cv_session_make_room(&conn->session)) {
         more = cv_rtmp_next(conn->rtmp, &event);
         if (more <= 0)
             return more;
@@ -486,8 +527,9 @@ static int take_events(struct cv_conn *conn)
         if (err != CV_OK)
             return err;
     }
-    if (conn->phase == PHASE_OPEN)
-        pause_reading(conn);
+    if (conn->phase != PHASE_OPEN)
+        return CV_OK;
+    pause_reading(conn);
     return keep_unread(conn);
 }
 
@@ -516,6 +558,8 @@ static void on_readable(struct cv_conn *conn)
         conn->heard_us = now_us(conn);
         if (conn->phase == PHASE_OPEN)
             take_bytes(conn, worker->read_buffer, (size_t)len);
+        if (!cv_timer_is_set(&conn->timer)) // a viewer that may be silent has become something else
+            cv_conn_rearm(conn);
         if ((size_t)len < sizeof worker->read_buffer)
             return;
     }
@@ -523,16 +567,13 @@ static void on_readable(struct cv_conn *conn)
 
 void cv_conn_resume(struct cv_conn *conn)
 {
-    if (!conn->paused || conn->phase != PHASE_OPEN || conn->doomed ||
-        cv_session_wants_pause(&conn->session))
+    if (!conn->paused || conn->doomed || !cv_session_make_room(&conn->session))
         return;
-    conn->paused = false;
-    cv_watch_set(&conn->watch, CV_WATCH_READ | (conn->blocked ? CV_WATCH_WRITE : 0));
-    if (!conn->stash)
-        return;
+    unpause(conn);
+    // The engine may have more also when no bytes are left: the rest of an aggregate.
     struct cv_block *stash = conn->stash;
     conn->stash = NULL;
-    take_bytes(conn, stash->data, stash->len);
+    take_bytes(conn, stash ? stash->data : NULL, stash ? stash->len : 0);
     cv_block_unref(&stash);
 }
 

@@ -20,6 +20,8 @@ struct cv_conn *cv_conn_find(struct cv_worker *worker, uint64_t id);
 
 // The next of the worker's connections, in no order; NULL after the last.
 struct cv_conn *cv_conn_next(const struct cv_conn *conn);
+// The next of those that are paused.
+struct cv_conn *cv_conn_next_paused(const struct cv_conn *conn);
 // Takes the first connection off a list of marked ones.
 struct cv_conn *cv_conn_unmark(struct cv_conn **marked);
 
@@ -35,7 +37,7 @@ void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line);
 void cv_conn_mark(struct cv_conn *conn);
 // Sends what waits, filled up from its viewers' logs: one gathered write, more only while it flows.
 void cv_conn_flush(struct cv_conn *conn);
-// Reading goes on after a pause (a publisher's answer came, a mailbox has room again).
+// Reading goes on after a pause, if it can: a publisher's answer came, a mailbox has room again.
 void cv_conn_resume(struct cv_conn *conn);
 // A deadline may have changed.
 void cv_conn_rearm(struct cv_conn *conn);

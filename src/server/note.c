@@ -17,7 +17,9 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
         return NULL;
     batch->mail.deliver = NULL;
     batch->publisher = publisher ? *publisher : (struct cv_publisher_id){0};
+    batch->outlet_id = 0;
     batch->path = *path;
+    batch->bytes = 0;
     batch->count = 0;
     batch->capacity = FIRST_ITEMS;
     return batch;
@@ -37,6 +39,7 @@ int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg)
     }
     (*batch)->items[(*batch)->count++] = (struct cv_batch_item){
         .payload = cv_block_ref(msg->payload), .ts_ms = msg->ts_ms, .type = msg->type};
+    (*batch)->bytes += msg->payload->len;
     return CV_OK;
 }
 
@@ -53,6 +56,8 @@ void cv_batch_free(struct cv_batch **batch)
 
 void cv_note_free(struct cv_note *note)
 {
+    if (!note)
+        return;
     cv_policy_unref(&note->policy);
     cv_mem_free(note);
 }

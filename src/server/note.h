@@ -15,6 +15,7 @@ struct cv_publisher_id {
     uint64_t conn_id; // 0: nobody
     unsigned thread;
     uint32_t net_stream;
+    uint64_t serial; // of its thread: message stream ids are used again
 };
 
 enum cv_note_kind {
@@ -45,7 +46,8 @@ struct cv_worker_stats {
     uint64_t writes;
     uint64_t flushes; // of viewers that had something to send
     uint64_t jumps;   // viewers that fell behind
-    uint64_t skipped; // messages they lost by it
+    uint64_t skipped; // messages they lost by it, and threads whose mailbox was full too long
+    uint64_t lost;    // messages that were lost for all, for want of memory or at a publisher's end
     uint64_t allocs;
 };
 
@@ -55,7 +57,8 @@ struct cv_note {
     enum cv_note_kind kind;
     unsigned from;
     int code;
-    bool flag; // UNPUBLISH: clean. STATE: live
+    bool flag;          // UNPUBLISH: clean. STATE: live
+    uint64_t outlet_id; // SUBSCRIBE: whose; STATE: for whom
     struct cv_publisher_id publisher;
     struct cv_stream_settings settings;
     struct cv_policy *policy;                 // one reference
@@ -76,7 +79,9 @@ enum { CV_BATCH_ITEMS_MAX = 256 };
 struct cv_batch {
     struct cv_mail mail;
     struct cv_publisher_id publisher;
+    uint64_t outlet_id; // for whom, when it comes from home
     struct cv_path path;
+    size_t bytes; // of all payloads
     uint32_t count;
     uint32_t capacity;
     struct cv_batch_item items[];
@@ -89,6 +94,7 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
 int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg);
 // Frees it with the references that are left in it; *batch may be NULL.
 void cv_batch_free(struct cv_batch **batch);
+// NULL is allowed.
 void cv_note_free(struct cv_note *note);
 
 #endif

@@ -14,9 +14,23 @@ static struct cv_outlet *outlet_find(struct cv_worker *worker, const struct cv_p
     return outlet;
 }
 
-static int subscribe(struct cv_outlet *outlet, enum cv_note_kind kind)
+// The one that something was sent to, unless it has gone.
+static struct cv_outlet *outlet_find_id(struct cv_worker *worker, const struct cv_path *path,
+                                        uint64_t id)
 {
-    struct cv_note note = {.kind = kind, .path = outlet->path};
+    struct cv_outlet *outlet = outlet_find(worker, path);
+    return outlet && outlet->id == id ? outlet : NULL;
+}
+
+// Subscribes, when the note for the end is there.
+static int subscribe(struct cv_outlet *outlet)
+{
+    struct cv_note note = {
+        .kind = CV_NOTE_UNSUBSCRIBE, .path = outlet->path, .outlet_id = outlet->id};
+    outlet->unsubscribe = cv_worker_note_new(&note);
+    if (!outlet->unsubscribe)
+        return CV_E_NOMEM;
+    note.kind = CV_NOTE_SUBSCRIBE;
     return cv_worker_send_note(outlet->worker, cv_worker_home(outlet->worker, &outlet->path),
                                &note);
 }
@@ -33,6 +47,7 @@ static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_pa
     if (!outlet)
         return NULL;
     outlet->worker = worker;
+    outlet->id = ++worker->last_outlet;
     outlet->path = *path;
     cv_stream_log_init(&outlet->own_log, limits);
     outlet->log = &outlet->own_log;
@@ -42,7 +57,7 @@ static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_pa
         cv_mem_free(outlet);
         return NULL;
     }
-    if (subscribe(outlet, CV_NOTE_SUBSCRIBE) != CV_OK) {
+    if (subscribe(outlet) != CV_OK) {
         cv_outlet_free(outlet);
         return NULL;
     }
@@ -66,6 +81,7 @@ void cv_outlet_free(struct cv_outlet *outlet)
     cv_timer_stop(&outlet->window);
     HASH_DEL(outlet->worker->outlets, outlet);
     cv_stream_log_done(&outlet->own_log);
+    cv_note_free(outlet->unsubscribe);
     cv_mem_free(outlet);
 }
 
@@ -73,7 +89,9 @@ void cv_outlet_release(struct cv_outlet *outlet)
 {
     if (outlet->viewers)
         return;
-    subscribe(outlet, CV_NOTE_UNSUBSCRIBE);
+    cv_worker_post_note(outlet->worker, cv_worker_home(outlet->worker, &outlet->path),
+                        outlet->unsubscribe);
+    outlet->unsubscribe = NULL;
     cv_outlet_free(outlet);
 }
 
@@ -112,9 +130,9 @@ void cv_outlet_turn(struct cv_outlet *outlet)
 
 // ---- from home ------------------------------------------------------------------------------
 
-void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream)
+void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64_t outlet_id)
 {
-    struct cv_outlet *outlet = outlet_find(worker, &stream->path);
+    struct cv_outlet *outlet = outlet_find_id(worker, &stream->path, outlet_id);
     if (!outlet)
         return;
     CV_ASSERT(!stream->local || stream->local == outlet);
@@ -125,7 +143,7 @@ void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream)
 
 void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
 {
-    struct cv_outlet *outlet = outlet_find(worker, &note->path);
+    struct cv_outlet *outlet = outlet_find_id(worker, &note->path, note->outlet_id);
     if (!outlet)
         return;
     bool was_live = outlet->live;
@@ -139,14 +157,15 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
 
 void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
 {
-    struct cv_outlet *outlet = outlet_find(worker, &batch->path);
+    struct cv_outlet *outlet = outlet_find_id(worker, &batch->path, batch->outlet_id);
     if (!outlet)
         return;
     CV_ASSERT(outlet->log == &outlet->own_log);
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct cv_batch_item *item = &batch->items[i];
         struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};
-        cv_stream_log_append(&outlet->own_log, &msg);
+        if (cv_stream_log_append(&outlet->own_log, &msg) != CV_OK)
+            worker->stats.lost++;
     }
     cv_outlet_mark(outlet);
 }

@@ -17,11 +17,13 @@ struct cv_worker;
 struct cv_outlet {
     UT_hash_handle hh;
     struct cv_worker *worker;
+    uint64_t id; // on this thread: what is on its way to an outlet is not for the next of its path
     struct cv_path path;
     struct cv_stream *stream;     // when its home is this thread and it has answered; or NULL
     struct cv_stream_log *log;    // the stream's, or own_log
     struct cv_stream_log own_log; //
     struct cv_viewer *viewers;    // list
+    struct cv_note *unsubscribe;  // made in advance: saying goodbye cannot fail
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed
     bool live;                    // a publisher is there, or may return in its grace time
@@ -40,8 +42,9 @@ void cv_outlet_mark(struct cv_outlet *outlet);
 // The end of the turn: flushes, or sets the window's timer.
 void cv_outlet_turn(struct cv_outlet *outlet);
 
-// This thread is the stream's home: its outlet, if there still is one, reads the stream's log.
-void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream);
+// This thread is the stream's home: the outlet that has subscribed, if it is still there, reads the
+// stream's log.
+void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64_t outlet_id);
 // From the stream's home.
 void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note);
 void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch);

@@ -8,6 +8,9 @@
 #include "server/table.h"
 #include "server/worker.h"
 
+// What may wait to go home, beside a last message: more and the client is not read any further.
+enum { WAITING_ITEMS = CV_BATCH_ITEMS_MAX / 2, WAITING_BYTES = 1024 * 1024 };
+
 static void log_publisher(const struct cv_publisher *publisher, enum cv_log_level level,
                           const char *event, int code)
 {
@@ -24,21 +27,22 @@ static void log_publisher(const struct cv_publisher *publisher, enum cv_log_leve
     cv_line_end(&line);
 }
 
-static int send_home(struct cv_publisher *publisher, const struct cv_note *note)
+static unsigned home_of(const struct cv_publisher *publisher)
 {
-    struct cv_worker *worker = cv_conn_worker(publisher->conn);
-    return cv_worker_send_note(worker, cv_worker_home(worker, &publisher->path), note);
+    return cv_worker_home(cv_conn_worker(publisher->conn), &publisher->path);
 }
 
+// Asks for the stream, when the note for its end is there.
 static int ask(struct cv_publisher *publisher)
 {
     struct cv_note note = {
-        .kind = CV_NOTE_PUBLISH,
-        .path = publisher->path,
-        .publisher = publisher->id,
-        .settings = cv_policy_stream_settings(publisher->app),
-    };
-    return send_home(publisher, &note);
+        .kind = CV_NOTE_UNPUBLISH, .path = publisher->path, .publisher = publisher->id};
+    publisher->unpublish = cv_worker_note_new(&note);
+    if (!publisher->unpublish)
+        return CV_E_NOMEM;
+    note.kind = CV_NOTE_PUBLISH;
+    note.settings = cv_policy_stream_settings(publisher->app);
+    return cv_worker_send_note(cv_conn_worker(publisher->conn), home_of(publisher), &note);
 }
 
 struct cv_publisher *cv_publisher_new(struct cv_conn *conn, uint32_t net_stream,
@@ -50,12 +54,15 @@ struct cv_publisher *cv_publisher_new(struct cv_conn *conn, uint32_t net_stream,
     if (!publisher)
         return NULL;
     publisher->conn = conn;
-    publisher->id = (struct cv_publisher_id){
-        .conn_id = cv_conn_id(conn), .thread = worker->index, .net_stream = net_stream};
+    publisher->id = (struct cv_publisher_id){.conn_id = cv_conn_id(conn),
+                                             .thread = worker->index,
+                                             .net_stream = net_stream,
+                                             .serial = ++worker->last_publisher};
     publisher->path = *path;
     publisher->app = app;
     publisher->opened_us = cv_loop_now_us(worker->loop);
     if (ask(publisher) != CV_OK) {
+        cv_note_free(publisher->unpublish);
         cv_mem_free(publisher);
         return NULL;
     }
@@ -69,17 +76,17 @@ void cv_publisher_free(struct cv_publisher *publisher, bool clean)
     if (!publisher)
         return;
     struct cv_worker *worker = cv_conn_worker(publisher->conn);
-    bool sent = cv_publisher_send(publisher);
-    if (!sent || publisher->dirty)
-        DL_DELETE(worker->dirty_publishers, publisher);
+    cv_publisher_send(publisher);
+    if (publisher->batch)
+        worker->stats.lost += publisher->batch->count;
     cv_batch_free(&publisher->batch);
-    if (publisher->state != CV_PUBLISHER_OVER) {
-        struct cv_note note = {.kind = CV_NOTE_UNPUBLISH,
-                               .path = publisher->path,
-                               .publisher = publisher->id,
-                               .flag = clean};
-        send_home(publisher, &note);
-    }
+    if (publisher->dirty)
+        DL_DELETE(worker->dirty_publishers, publisher);
+    publisher->unpublish->flag = clean;
+    if (publisher->state == CV_PUBLISHER_OVER)
+        cv_note_free(publisher->unpublish);
+    else
+        cv_worker_post_note(worker, home_of(publisher), publisher->unpublish);
     log_publisher(publisher, CV_LOG_INFO, "publish.end", CV_OK);
     worker->stats.publishers--;
     cv_policy_leave_publisher(publisher->policy, publisher->app);
@@ -101,8 +108,6 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
 {
     if (publisher->state == CV_PUBLISHER_OVER)
         return CV_OK;
-    if (publisher->batch && publisher->batch->count == CV_BATCH_ITEMS_MAX)
-        cv_publisher_send(publisher);
     if (!publisher->batch)
         publisher->batch = cv_batch_new(&publisher->path, &publisher->id);
     if (!publisher->batch)
@@ -121,16 +126,19 @@ bool cv_publisher_send(struct cv_publisher *publisher)
     struct cv_worker *worker = cv_conn_worker(publisher->conn);
     if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
         return true;
-    int err =
-        cv_worker_send_batch(worker, cv_worker_home(worker, &publisher->path), publisher->batch);
+    int err = cv_worker_send_batch(worker, home_of(publisher), publisher->batch);
     if (err == CV_OK)
         publisher->batch = NULL;
     return err == CV_OK;
 }
 
-bool cv_publisher_is_full(const struct cv_publisher *publisher)
+bool cv_publisher_make_room(struct cv_publisher *publisher)
 {
-    return publisher->batch && publisher->batch->count >= CV_BATCH_ITEMS_MAX / 2;
+    const struct cv_batch *batch = publisher->batch;
+    if (!batch || (batch->count < WAITING_ITEMS && batch->bytes < WAITING_BYTES))
+        return true;
+    cv_publisher_send(publisher);
+    return !publisher->batch;
 }
 
 // ---- from home ------------------------------------------------------------------------------
@@ -138,7 +146,16 @@ bool cv_publisher_is_full(const struct cv_publisher *publisher)
 static struct cv_publisher *find(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_conn *conn = cv_conn_find(worker, note->publisher.conn_id);
-    return conn ? cv_conn_publisher(conn, note->publisher.net_stream) : NULL;
+    struct cv_publisher *publisher =
+        conn ? cv_conn_publisher(conn, note->publisher.net_stream) : NULL;
+    return publisher && publisher->id.serial == note->publisher.serial ? publisher : NULL;
+}
+
+// Nobody wants its media any more.
+static void set_over(struct cv_publisher *publisher)
+{
+    publisher->state = CV_PUBLISHER_OVER;
+    cv_batch_free(&publisher->batch);
 }
 
 static void refuse(struct cv_publisher *publisher, int code)
@@ -146,7 +163,7 @@ static void refuse(struct cv_publisher *publisher, int code)
     const char *text = code == CV_E_BUSY ? "Somebody publishes this stream already."
                                          : "The server cannot take this stream now.";
     struct cv_conn *conn = publisher->conn;
-    publisher->state = CV_PUBLISHER_OVER;
+    set_over(publisher);
     log_publisher(publisher, CV_LOG_WARN, "publish.refused", code);
     cv_reply_status(cv_conn_rtmp(conn), publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME, text);
     cv_conn_finish(conn);
@@ -173,7 +190,6 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
     if (publisher->batch)
         mark(publisher);
     cv_conn_mark(publisher->conn);
-    cv_conn_resume(publisher->conn);
 }
 
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
@@ -181,7 +197,7 @@ void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
     struct cv_publisher *publisher = find(worker, note);
     if (!publisher || publisher->state == CV_PUBLISHER_OVER)
         return;
-    publisher->state = CV_PUBLISHER_OVER;
+    set_over(publisher);
     log_publisher(publisher, CV_LOG_WARN, "publish.taken_over", CV_OK);
     cv_reply_status(cv_conn_rtmp(publisher->conn), publisher->id.net_stream,
                     CV_STATUS_PUBLISH_BAD_NAME, "Another publisher has taken over.");

@@ -20,7 +20,8 @@ struct cv_publisher {
     struct cv_path path;
     struct cv_policy *policy; // one reference; app points into it
     const struct cv_config_app *app;
-    struct cv_batch *batch; // media of this turn; NULL: none
+    struct cv_batch *batch;    // media of this turn; NULL: none
+    struct cv_note *unpublish; // made in advance: no want of memory may keep a name taken
     bool dirty;
     struct cv_publisher *prev, *next; // in the worker's dirty list
     uint64_t opened_us;
@@ -40,8 +41,8 @@ void cv_publisher_free(struct cv_publisher *publisher, bool clean);
 int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg);
 // The end of the turn: sends the batch home. False: the mailbox is full, call again.
 bool cv_publisher_send(struct cv_publisher *publisher);
-// True while nothing more should be read from the connection.
-bool cv_publisher_is_full(const struct cv_publisher *publisher);
+// Sends early when much is waiting. False while nothing more should be read from the connection.
+bool cv_publisher_make_room(struct cv_publisher *publisher);
 
 // From the stream's home.
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note);

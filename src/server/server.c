@@ -106,20 +106,20 @@ static int open_listeners(struct server *server, struct cv_why *why)
 
 // ---- what the main thread tells the workers --------------------------------------------------
 
-static bool send_all(struct server *server, const struct cv_note *note)
+// How many of them it reached.
+static unsigned send_all(struct server *server, const struct cv_note *note)
 {
-    bool all = true;
+    unsigned reached = 0;
     for (unsigned i = 0; i < server->shared.workers; i++) {
         struct cv_note *copy = cv_worker_note_new(note);
         if (copy && copy->policy)
             cv_policy_ref(copy->policy);
         if (copy && cv_post_send(server->shared.post, server->shared.workers, i, &copy->mail) == 0)
-            continue;
-        if (copy)
+            reached++;
+        else if (copy)
             cv_note_free(copy);
-        all = false;
     }
-    return all;
+    return reached;
 }
 
 static void log_stats(const struct server *server)
@@ -140,6 +140,7 @@ static void log_stats(const struct server *server)
     cv_line_uint(&line, "flushes", stats->flushes);
     cv_line_uint(&line, "jumps", stats->jumps);
     cv_line_uint(&line, "skipped", stats->skipped);
+    cv_line_uint(&line, "lost", stats->lost);
     cv_line_uint(&line, "allocs", stats->allocs);
     cv_line_uint(&line, "rss_bytes", cv_process_rss_bytes());
     cv_line_uint(&line, "cpu_us", cv_process_cpu_us());
@@ -171,8 +172,8 @@ static void ask_stats(struct server *server)
     if (server->stats_missing > 0)
         return; // the last question is still being answered
     server->stats = (struct cv_worker_stats){0};
-    server->stats_missing = server->shared.workers;
-    if (!send_all(server, &note))
+    server->stats_missing = send_all(server, &note);
+    if (server->stats_missing < server->shared.workers)
         cv_log_event(CV_LOG_ERROR, "server.stats_failed");
 }
 
@@ -210,7 +211,7 @@ static void reload(struct server *server)
     server->policy = policy;
     cv_log_set_level(policy->config->log_level);
     struct cv_note note = {.kind = CV_NOTE_POLICY, .policy = policy};
-    if (send_all(server, &note))
+    if (send_all(server, &note) == server->shared.workers)
         cv_log_event(CV_LOG_INFO, "server.reload");
     else
         cv_log_event(CV_LOG_ERROR, "server.reload_incomplete");
@@ -225,7 +226,7 @@ static void on_signal(void *arg, enum cv_signal signal)
     switch (signal) {
     case CV_SIGNAL_STOP:
         cv_log_event(CV_LOG_INFO, "server.stop");
-        if (send_all(server, &stop))
+        if (send_all(server, &stop) == server->shared.workers)
             cv_loop_stop(server->loop);
         else
             cv_log_event(CV_LOG_ERROR, "server.stop_failed");

@@ -478,14 +478,15 @@ int cv_session_fill(struct cv_session *session)
     return err;
 }
 
-bool cv_session_wants_pause(const struct cv_session *session)
+bool cv_session_make_room(struct cv_session *session)
 {
+    bool room = true;
     for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
-        const struct cv_publisher *publisher = session->streams[i].publisher;
-        if (publisher && cv_publisher_is_full(publisher))
-            return true;
+        struct cv_publisher *publisher = session->streams[i].publisher;
+        if (publisher && !cv_publisher_make_room(publisher))
+            room = false;
     }
-    return false;
+    return room;
 }
 
 bool cv_session_is_publishing(const struct cv_session *session)
@@ -518,19 +519,16 @@ uint64_t cv_session_deadline_us(const struct cv_session *session)
     return first_us;
 }
 
-bool cv_session_on_deadline(struct cv_session *session, uint64_t now_us)
+void cv_session_on_deadline(struct cv_session *session, uint64_t now_us)
 {
-    bool any = false;
     for (uint32_t slot = 0; slot < CV_LIMIT_NET_STREAMS; slot++) {
         struct cv_net_stream *stream = &session->streams[slot];
         if (!stream->viewer || cv_viewer_deadline_us(stream->viewer) > now_us)
             continue;
-        any = true;
         cv_reply_status(cv_conn_rtmp(session->conn), id_of_slot(slot), CV_STATUS_PLAY_NOT_FOUND,
                         "Nobody publishes this stream.");
         end_stream(stream, true);
     }
-    return any;
 }
 
 void cv_session_say_over(struct cv_session *session)

@@ -34,8 +34,7 @@ void cv_session_init(struct cv_session *session, struct cv_conn *conn, struct cv
 // Ends all its streams; `clean` as in cv_publisher_free.
 void cv_session_done(struct cv_session *session, bool clean);
 
-// One event of the engine. 0; CV_E_QUEUE_FULL from a publisher that must wait for the turn's end
-// cannot happen while cv_session_wants_pause is obeyed; other errors end the connection.
+// One event of the engine, only while there is room. 0, or an error that ends the connection.
 int cv_session_on_event(struct cv_session *session, const struct cv_rtmp_event *event,
                         uint64_t now_us);
 
@@ -43,14 +42,14 @@ int cv_session_on_event(struct cv_session *session, const struct cv_rtmp_event *
 struct cv_net_stream *cv_session_stream(struct cv_session *session, uint32_t id);
 // Its viewers' media into the engine. 0, or an error that ends the connection.
 int cv_session_fill(struct cv_session *session);
-// A publisher has as much on its way as it may have.
-bool cv_session_wants_pause(const struct cv_session *session);
+// False while a publisher has as much on its way as it may have.
+bool cv_session_make_room(struct cv_session *session);
 bool cv_session_is_publishing(const struct cv_session *session);
 bool cv_session_is_playing(const struct cv_session *session);
 // The earliest end of a viewer's wait for a publisher; UINT64_MAX: none waits.
 uint64_t cv_session_deadline_us(const struct cv_session *session);
-// That time has come: StreamNotFound for those who waited. True when there were any.
-bool cv_session_on_deadline(struct cv_session *session, uint64_t now_us);
+// That time has come: StreamNotFound for those who waited.
+void cv_session_on_deadline(struct cv_session *session, uint64_t now_us);
 // The server stops.
 void cv_session_say_over(struct cv_session *session);
 

@@ -5,6 +5,8 @@
 #include "server/outlet.h"
 #include "server/worker.h"
 
+enum { END_RETRY_US = 1000 }; // the end waits for media that waits for room in a mailbox
+
 static void stream_mark(struct cv_stream *stream)
 {
     if (stream->dirty)
@@ -69,7 +71,11 @@ static void free_if_unused(struct cv_stream *stream)
 static void tell_thread(struct cv_stream *stream, unsigned thread)
 {
     struct cv_note note = {
-        .kind = CV_NOTE_STATE, .path = stream->path, .flag = stream->state != CV_STREAM_WAITING};
+        .kind = CV_NOTE_STATE,
+        .path = stream->path,
+        .outlet_id = stream->threads[thread].outlet_id,
+        .flag = stream->state != CV_STREAM_WAITING,
+    };
     // Without memory that thread's viewers wait in vain, and their own time-outs end them.
     cv_worker_send_note(stream->worker, thread, &note);
 }
@@ -84,6 +90,7 @@ static void tell_threads(struct cv_stream *stream)
 
 static bool send_batch(struct cv_stream *stream, unsigned thread, struct cv_batch *batch)
 {
+    batch->outlet_id = stream->threads[thread].outlet_id;
     if (cv_worker_send_batch(stream->worker, thread, batch) == CV_OK)
         return true;
     cv_batch_free(&batch);
@@ -108,12 +115,13 @@ static int distribute_batch(struct cv_stream *stream, unsigned thread)
             return CV_E_NOMEM;
         }
     }
-    if (!batch)
-        return 0;
-    if (send_batch(stream, thread, batch))
-        return 1;
-    *cursor = before;
-    return CV_E_QUEUE_FULL;
+    bool any = batch != NULL;
+    if (any && !send_batch(stream, thread, batch)) {
+        *cursor = before;
+        return CV_E_QUEUE_FULL;
+    }
+    stream->worker->stats.skipped += cursor->skipped - before.skipped;
+    return any;
 }
 
 static bool distribute_to(struct cv_stream *stream, unsigned thread)
@@ -141,7 +149,7 @@ bool cv_stream_distribute(struct cv_stream *stream)
 
 static bool same_publisher(const struct cv_publisher_id *a, const struct cv_publisher_id *b)
 {
-    return a->conn_id == b->conn_id && a->net_stream == b->net_stream && a->thread == b->thread;
+    return a->conn_id == b->conn_id && a->thread == b->thread && a->serial == b->serial;
 }
 
 static void answer(struct cv_worker *worker, const struct cv_note *question, int code)
@@ -186,7 +194,11 @@ void cv_stream_on_publish(struct cv_worker *worker, const struct cv_note *note)
 // The end: later viewers start from nothing, those who are here read what is left of the log.
 static void end_stream(struct cv_stream *stream)
 {
-    cv_stream_distribute(stream);
+    if (!cv_stream_distribute(stream)) {
+        stream->state = CV_STREAM_GRACE; // for a moment: the end must not overtake media
+        cv_timer_start(&stream->grace, END_RETRY_US);
+        return;
+    }
     stream->state = CV_STREAM_WAITING;
     cv_stream_log_end(&stream->log);
     tell_threads(stream);
@@ -221,7 +233,8 @@ void cv_stream_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
         const struct cv_batch_item *item = &batch->items[i];
         struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};
         // Without memory the message is lost for all; the stream goes on.
-        cv_stream_log_append(&stream->log, &msg);
+        if (cv_stream_log_append(&stream->log, &msg) != CV_OK)
+            worker->stats.lost++;
     }
     stream_mark(stream);
 }
@@ -236,9 +249,10 @@ void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note
     struct cv_subscriber *subscriber = &stream->threads[note->from];
     if (!subscriber->on)
         stream->subscribers++;
-    *subscriber = (struct cv_subscriber){.on = true, .cursor = cv_cursor_new()};
+    *subscriber =
+        (struct cv_subscriber){.on = true, .outlet_id = note->outlet_id, .cursor = cv_cursor_new()};
     if (note->from == worker->index)
-        cv_outlet_attach(worker, stream);
+        cv_outlet_attach(worker, stream, note->outlet_id);
     tell_thread(stream, note->from);
     stream_mark(stream);
 }

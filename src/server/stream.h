@@ -21,6 +21,7 @@ enum cv_stream_state {
 // A thread that has viewers; it reads the log with a cursor, as a viewer does.
 struct cv_subscriber {
     bool on;
+    uint64_t outlet_id; // there
     struct cv_cursor cursor;
 };
 

@@ -82,8 +82,6 @@ void cv_viewer_free(struct cv_viewer *viewer)
     struct cv_worker *worker = cv_conn_worker(viewer->conn);
     log_viewer(viewer, "play.end");
     worker->stats.viewers--;
-    worker->stats.jumps += viewer->cursor.jumps;
-    worker->stats.skipped += viewer->cursor.skipped;
     DL_DELETE(viewer->outlet->viewers, viewer);
     cv_outlet_release(viewer->outlet);
     cv_policy_leave_viewer(viewer->policy, viewer->app, &viewer->path);
@@ -175,19 +173,30 @@ static enum cv_csid csid_of(uint8_t type)
                                   : CV_CSID_STATUS;
 }
 
+static int next_message(struct cv_viewer *viewer, struct cv_msg *out)
+{
+    struct cv_worker_stats *stats = &cv_conn_worker(viewer->conn)->stats;
+    struct cv_cursor before = viewer->cursor;
+    int more = cv_cursor_next(&viewer->cursor, viewer->outlet->log, out);
+    stats->jumps += viewer->cursor.jumps - before.jumps;
+    stats->skipped += viewer->cursor.skipped - before.skipped;
+    return more;
+}
+
 static int fill_media(struct cv_viewer *viewer)
 {
     struct cv_rtmp *rtmp = cv_conn_rtmp(viewer->conn);
+    struct cv_worker_stats *stats = &cv_conn_worker(viewer->conn)->stats;
     struct cv_msg msg;
     while (cv_rtmp_out_count(rtmp) < FILL_MESSAGES && cv_rtmp_out_bytes(rtmp) < FILL_BYTES) {
-        if (cv_cursor_next(&viewer->cursor, viewer->outlet->log, &msg) != 1)
+        if (next_message(viewer, &msg) != 1)
             return CV_OK;
         msg.stream_id = viewer->net_stream;
         int err = cv_rtmp_send(rtmp, &msg, csid_of(msg.type));
         if (err != CV_OK)
             return err;
         viewer->messages++;
-        cv_conn_worker(viewer->conn)->stats.messages_out++;
+        stats->messages_out++;
     }
     return CV_OK;
 }

@@ -165,14 +165,19 @@ void cv_worker_drop_mail(struct cv_mail *mail, void *arg)
         cv_note_free((struct cv_note *)mail);
 }
 
+void cv_worker_post_note(struct cv_worker *worker, unsigned to, struct cv_note *note)
+{
+    note->from = worker->index;
+    if (worker->overflow[to] || !post_note(worker, to, note))
+        wait_for_room(worker, to, note);
+}
+
 int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note)
 {
     struct cv_note *copy = cv_worker_note_new(note);
     if (!copy)
         return CV_E_NOMEM;
-    copy->from = worker->index;
-    if (worker->overflow[to] || !post_note(worker, to, copy))
-        wait_for_room(worker, to, copy);
+    cv_worker_post_note(worker, to, copy);
     return CV_OK;
 }
 
@@ -231,11 +236,13 @@ static void on_stop_deadline(void *arg)
     cv_loop_stop(worker->loop);
 }
 
-static void on_stats(struct cv_worker *worker, const struct cv_note *note)
+// The question goes back as its own answer, so that there always is one.
+static void answer_stats(struct cv_worker *worker, struct cv_note *note)
 {
-    struct cv_note reply = {.mail.deliver = note->answer, .stats = worker->stats};
-    reply.stats.allocs = cv_mem_stats().allocs;
-    cv_worker_send_note(worker, worker->shared->workers, &reply);
+    note->mail.deliver = note->answer;
+    note->stats = worker->stats;
+    note->stats.allocs = cv_mem_stats().allocs;
+    cv_worker_post_note(worker, worker->shared->workers, note);
 }
 
 typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);
@@ -250,13 +257,16 @@ static on_note_fn *const on_note[CV_NOTE_KINDS] = {
     [CV_NOTE_STATE] = cv_outlet_on_state,
     [CV_NOTE_POLICY] = on_policy,
     [CV_NOTE_STOP] = on_stop,
-    [CV_NOTE_STATS] = on_stats,
 };
 
 static void deliver_note(struct cv_mail *mail, void *receiver)
 {
     struct cv_note *note = (struct cv_note *)mail;
-    CV_ASSERT(note->kind < CV_NOTE_KINDS);
+    if (note->kind == CV_NOTE_STATS) {
+        answer_stats(receiver, note);
+        return;
+    }
+    CV_ASSERT(note->kind < CV_NOTE_KINDS && on_note[note->kind]);
     on_note[note->kind](receiver, note);
     cv_note_free(note);
 }
@@ -282,7 +292,17 @@ static void send_publishers(struct cv_worker *worker)
             continue;
         DL_DELETE(worker->dirty_publishers, publisher);
         publisher->dirty = false;
-        cv_conn_resume(publisher->conn);
+    }
+}
+
+// Not while publishers are walked: what a connection says next may end any of its own.
+static void resume_conns(struct cv_worker *worker)
+{
+    struct cv_conn *conn;
+    struct cv_conn *next;
+    for (conn = worker->paused_conns; conn; conn = next) {
+        next = cv_conn_next_paused(conn);
+        cv_conn_resume(conn);
     }
 }
 
@@ -291,8 +311,10 @@ static void distribute_streams(struct cv_worker *worker)
     struct cv_stream *stream;
     struct cv_stream *next;
     DL_FOREACH_SAFE (worker->dirty_streams, stream, next) {
-        if (!cv_stream_distribute(stream))
+        if (!cv_stream_distribute(stream)) {
+            cv_worker_retry(worker);
             continue;
+        }
         DL_DELETE(worker->dirty_streams, stream);
         stream->dirty = false;
     }
@@ -329,6 +351,7 @@ static void on_turn(void *arg)
 {
     struct cv_worker *worker = arg;
     send_overflow(worker);
+    resume_conns(worker);
     send_publishers(worker);
     distribute_streams(worker);
     flush_outlets(worker);

@@ -37,11 +37,14 @@ struct cv_worker {
     struct cv_policy *policy; // one reference
     struct cv_listener *listeners[CV_LIMIT_LISTEN];
     uint64_t last_conn_id;
+    uint64_t last_publisher;   // serial numbers
+    uint64_t last_outlet;      //
     struct cv_conn *conns;     // hash by id
     struct cv_stream *streams; // hash by path: those whose home is here
     struct cv_outlet *outlets; // hash by path: those with viewers here
     struct cv_conn *dirty_conns;
     struct cv_conn *doomed_conns;
+    struct cv_conn *paused_conns; // not read, because their publishers' homes are behind
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;
@@ -69,8 +72,10 @@ unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *pa
 // Sends a copy of the note to a thread (this one too), later if the mailbox is full; order is kept.
 // The note's policy reference moves with it. 0 or CV_E_NOMEM.
 int cv_worker_send_note(struct cv_worker *worker, unsigned to, const struct cv_note *note);
-// A note on the heap, ready to be posted by the main thread. NULL: no memory.
+// The same in two steps, the second of which cannot fail. A copy on the heap; NULL: no memory.
 struct cv_note *cv_worker_note_new(const struct cv_note *note);
+// Takes over the note, which cv_worker_note_new made.
+void cv_worker_post_note(struct cv_worker *worker, unsigned to, struct cv_note *note);
 // Frees mail that was never delivered (for cv_post_free).
 void cv_worker_drop_mail(struct cv_mail *mail, void *arg);
 // Sends media. 0 and the batch is gone; CV_E_QUEUE_FULL and it stays the caller's, who tries again

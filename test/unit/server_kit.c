@@ -1,0 +1,503 @@
+#include "server_kit.h"
+
+#include "base/mem.h"
+#include "io/clock.h"
+#include "io/openssl.h"
+#include "io/socket.h"
+#include "io/thread.h"
+#include "proto/amf0.h"
+#include "server/config.h"
+#include "server/keys.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char default_yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n";
+
+// ---- the server -----------------------------------------------------------------------------
+
+static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
+{
+    struct cv_config *config = NULL;
+    struct cv_config_why why = {0};
+    const char *text = yaml ? yaml : default_yaml;
+    if (cv_config_parse("kit", text, strlen(text), NULL, &config, &why) != CV_OK)
+        fail_msg("%s", why.text);
+    struct cv_keys *keys = cv_keys_new(NULL, 0);
+    assert_non_null(keys);
+    cv_log_set_level(config->log_level);
+    struct cv_policy *policy = cv_policy_new(config, keys, &kit->shared.tallies);
+    assert_non_null(policy);
+    cv_config_unref(&config);
+    cv_keys_unref(&keys);
+    return policy;
+}
+
+static void start_worker(struct kit *kit, unsigned i)
+{
+    struct cv_why why = {0};
+    struct cv_addr addr = {.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
+    int fd;
+    kit->workers[i] = cv_worker_new(&kit->shared, i, kit->policy);
+    assert_non_null(kit->workers[i]);
+    assert_int_equal(cv_socket_listen(&addr, &fd, 1, &why), CV_OK);
+    assert_int_equal(cv_socket_local(fd, &kit->addrs[i]), CV_OK);
+    assert_int_equal(cv_worker_listen(kit->workers[i], fd), CV_OK);
+}
+
+void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml)
+{
+    *kit = (struct kit){.threads = threads};
+    struct cv_tallies *tallies = &kit->shared.tallies;
+    kit->shared.workers = workers;
+    kit->shared.post = cv_post_new(workers + 1);
+    assert_non_null(kit->shared.post);
+    tallies->addresses = cv_tally_new(1);
+    tallies->app_streams = cv_tally_new(2);
+    tallies->app_viewers = cv_tally_new(3);
+    tallies->stream_viewers = cv_tally_new(4);
+    kit->policy = policy_of(kit, yaml);
+    kit->loop = cv_loop_new();
+    assert_non_null(kit->loop);
+    cv_post_attach(kit->shared.post, workers, kit->loop, kit);
+    for (unsigned i = 0; i < workers; i++)
+        start_worker(kit, i);
+    for (unsigned i = 0; threads && i < workers; i++)
+        assert_int_equal(
+            cv_thread_start(&kit->workers[i]->thread, "worker", cv_worker_run, kit->workers[i]), 0);
+}
+
+static bool all_ended(void *arg)
+{
+    struct kit *kit = arg;
+    for (unsigned i = 0; i < kit->shared.workers; i++) {
+        if (kit->workers[i]->conns)
+            return false;
+    }
+    return true;
+}
+
+void kit_stop(struct kit *kit)
+{
+    memset(kit->frozen, 0, sizeof kit->frozen);
+    struct cv_note stop = {.kind = CV_NOTE_STOP};
+    bool told = kit_tell_all(kit, &stop);
+    if (kit->threads) {
+        for (unsigned i = 0; i < kit->shared.workers; i++)
+            cv_thread_join(&kit->workers[i]->thread);
+    } else {
+        kit_until(kit, all_ended, kit);
+    }
+    for (unsigned i = 0; i < kit->shared.workers; i++)
+        cv_worker_free(kit->workers[i]);
+    cv_post_detach(kit->shared.post, kit->shared.workers);
+    cv_post_free(kit->shared.post, cv_worker_drop_mail, NULL);
+    cv_loop_free(kit->loop);
+    cv_policy_unref(&kit->policy);
+    cv_tally_free(kit->shared.tallies.addresses);
+    cv_tally_free(kit->shared.tallies.app_streams);
+    cv_tally_free(kit->shared.tallies.app_viewers);
+    cv_tally_free(kit->shared.tallies.stream_viewers);
+    assert_true(told);
+    assert_int_equal(atomic_load(&kit->shared.connections), 0);
+}
+
+void kit_turn(struct kit *kit)
+{
+    for (unsigned i = 0; !kit->threads && i < kit->shared.workers; i++) {
+        if (!kit->frozen[i])
+            cv_loop_run_once(kit->workers[i]->loop);
+    }
+}
+
+bool kit_tell(struct kit *kit, unsigned worker, const struct cv_note *note)
+{
+    struct cv_note *copy = cv_worker_note_new(note);
+    if (!copy)
+        return false;
+    if (copy->policy)
+        cv_policy_ref(copy->policy);
+    if (cv_post_send(kit->shared.post, kit->shared.workers, worker, &copy->mail) == CV_OK)
+        return true;
+    cv_note_free(copy);
+    return false;
+}
+
+bool kit_tell_all(struct kit *kit, const struct cv_note *note)
+{
+    bool all = true;
+    for (unsigned i = 0; i < kit->shared.workers; i++)
+        all &= kit_tell(kit, i, note);
+    return all;
+}
+
+static void on_answer(struct cv_mail *mail, void *receiver)
+{
+    struct kit *kit = receiver;
+    struct cv_note *note = (struct cv_note *)mail;
+    uint64_t *sum = (uint64_t *)&kit->stats;
+    const uint64_t *part = (const uint64_t *)&note->stats;
+    for (size_t i = 0; i < sizeof kit->stats / sizeof *sum; i++)
+        sum[i] += part[i];
+    kit->answers++;
+    cv_note_free(note);
+}
+
+struct cv_worker_stats kit_stats(struct kit *kit)
+{
+    struct cv_note note = {.kind = CV_NOTE_STATS, .answer = on_answer};
+    kit->answers = 0;
+    kit->stats = (struct cv_worker_stats){0};
+    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    if (kit_tell_all(kit, &note)) {
+        while (kit->answers < kit->shared.workers && cv_clock_now_us() < deadline) {
+            kit_turn(kit);
+            cv_loop_run_once(kit->loop);
+        }
+    }
+    return kit->stats;
+}
+
+void kit_reload(struct kit *kit, const char *yaml)
+{
+    cv_policy_unref(&kit->policy);
+    kit->policy = policy_of(kit, yaml);
+    struct cv_note note = {.kind = CV_NOTE_POLICY, .policy = kit->policy};
+    kit_tell_all(kit, &note);
+}
+
+void kit_name(const struct kit *kit, unsigned home, unsigned n, char out[32])
+{
+    for (unsigned i = 0;; i++) {
+        struct cv_path path;
+        snprintf(out, 32, "s%u-%u", n, i);
+        assert_int_equal(cv_path_join(&path, cv_text_of("live"), cv_text_of(out)), CV_OK);
+        if (cv_worker_home(kit->workers[0], &path) == home)
+            return;
+    }
+}
+
+bool kit_until(struct kit *kit, bool (*done)(void *arg), void *arg)
+{
+    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    while (!done(arg)) {
+        if (cv_clock_now_us() > deadline)
+            return false;
+        kit_turn(kit);
+    }
+    return true;
+}
+
+// ---- what a client sees ---------------------------------------------------------------------
+
+enum { SEEN_MAX = 1 << 16 };
+
+static void see(struct client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void see(struct client *client, const char *format, ...)
+{
+    if (client->seen_count == SEEN_MAX)
+        return;
+    va_list args;
+    va_start(args, format);
+    struct seen *seen = &client->seen[client->seen_count++];
+    vsnprintf(seen->text, sizeof seen->text, format, args);
+    va_end(args);
+}
+
+static void see_command(struct client *client, const struct cv_rtmp_event *event)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)event->name.len, event->name.at);
+    struct cv_text code = cv_amf_text(cv_amf_get(event->args, "code"));
+    unsigned transaction = (unsigned)event->transaction;
+    if (cv_text_is(event->name, "onStatus"))
+        see(client, "status %u %.*s", event->msg.stream_id, (int)code.len, code.at);
+    else if (cv_text_is(event->name, "_result") && event->args &&
+             event->args->type == CV_AMF_NUMBER)
+        see(client, "result %u %u", transaction, cv_amf_u32(event->args, 0));
+    else if (cv_text_is(event->name, "_result") || cv_text_is(event->name, "_error"))
+        see(client, "%s %u %.*s", name + 1, transaction, (int)code.len, code.at);
+    else
+        see(client, "%s %.*s", name, (int)code.len, code.at);
+}
+
+static void see_media(struct client *client, const struct cv_msg *msg)
+{
+    const uint8_t *data = msg->payload->data;
+    const char *kind = msg->type == CV_MSG_VIDEO ? "video" : "audio";
+    size_t head = msg->type == CV_MSG_VIDEO ? 5 : 2;
+    if (msg->payload->len >= 2 && data[1] == 0)
+        see(client, "header %u", msg->stream_id);
+    else if (msg->payload->len >= head + 4)
+        see(client, "%s %u %u", kind, msg->stream_id,
+            (unsigned)data[head] << 24 | (unsigned)data[head + 1] << 16 |
+                (unsigned)data[head + 2] << 8 | data[head + 3]);
+}
+
+static void see_event(struct client *client, const struct cv_rtmp_event *event)
+{
+    switch (event->type) {
+    case CV_RTMP_COMMAND:
+        see_command(client, event);
+        return;
+    case CV_RTMP_MEDIA:
+        see_media(client, &event->msg);
+        return;
+    case CV_RTMP_DATA:
+        see(client, "data %u", event->msg.stream_id);
+        return;
+    case CV_RTMP_USER_CONTROL:
+        if (event->user_event <= CV_USER_STREAM_EOF)
+            see(client, "%s %u", event->user_event ? "eof" : "begin", event->user_id);
+        return;
+    case CV_RTMP_READY:
+        see(client, "ready");
+        return;
+    default:
+        return;
+    }
+}
+
+// ---- clients --------------------------------------------------------------------------------
+
+bool client_dial(struct client *client, struct kit *kit, unsigned worker)
+{
+    struct cv_rtmp_config config = {.role = CV_RTMP_CLIENT, .crypto = &cv_crypto_openssl};
+    *client = (struct client){.kit = kit, .transaction = 1};
+    client->seen = calloc(SEEN_MAX, sizeof *client->seen);
+    client->rtmp = cv_rtmp_new(&config, 0);
+    client->fd = cv_socket_connect(&kit->addrs[worker]);
+    if (client->fd >= 0)
+        cv_socket_set_no_delay(client->fd, true);
+    struct cv_rtmp_event event;
+    return client->seen && client->rtmp && client->fd >= 0 &&
+           cv_rtmp_next(client->rtmp, &event) == 0; // C0 and C1 are there
+}
+
+void client_close(struct client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
+    cv_rtmp_free(client->rtmp);
+    free(client->seen);
+    client->rtmp = NULL;
+    client->seen = NULL;
+}
+
+static void end_command(struct client *client, struct cv_wr *wr, uint32_t stream)
+{
+    cv_rtmp_command_end(client->rtmp, wr, stream, stream ? CV_CSID_STREAM : CV_CSID_COMMAND);
+}
+
+void client_connect(struct client *client, const char *app)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, "connect", client->transaction++);
+    cv_amf0_object(&wr);
+    cv_amf0_key(&wr, "app");
+    cv_amf0_string(&wr, app);
+    cv_amf0_end(&wr);
+    end_command(client, &wr, 0);
+}
+
+void client_create_stream(struct client *client)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, "createStream", client->transaction++);
+    cv_amf0_null(&wr);
+    end_command(client, &wr, 0);
+}
+
+void client_command(struct client *client, uint32_t stream, const char *name, const char *text)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, name, client->transaction++);
+    cv_amf0_null(&wr);
+    if (text)
+        cv_amf0_string(&wr, text);
+    end_command(client, &wr, stream);
+}
+
+void client_command_number(struct client *client, uint32_t stream, const char *name, double number)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, name, client->transaction++);
+    cv_amf0_null(&wr);
+    cv_amf0_number(&wr, number);
+    end_command(client, &wr, stream);
+}
+
+void client_command_boolean(struct client *client, uint32_t stream, const char *name, bool on)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, name, client->transaction++);
+    cv_amf0_null(&wr);
+    cv_amf0_boolean(&wr, on);
+    cv_amf0_number(&wr, 0);
+    end_command(client, &wr, stream);
+}
+
+static void send_media(struct client *client, uint8_t type, uint32_t stream, uint32_t ts_ms,
+                       const uint8_t *head, size_t head_len, size_t pad)
+{
+    struct cv_block *payload = cv_block_new(head_len + pad);
+    if (!payload)
+        return;
+    cv_block_append(payload, head, head_len);
+    memset(payload->data + payload->len, 0, pad);
+    payload->len += (uint32_t)pad;
+    struct cv_msg msg = {.type = type, .ts_ms = ts_ms, .stream_id = stream, .payload = payload};
+    cv_rtmp_send(client->rtmp, &msg, type == CV_MSG_VIDEO ? CV_CSID_VIDEO : CV_CSID_AUDIO);
+    cv_block_unref(&payload);
+}
+
+void client_video(struct client *client, uint32_t stream, uint32_t number, bool key, size_t pad)
+{
+    uint8_t head[] = {key ? 0x17 : 0x27,
+                      1,
+                      0,
+                      0,
+                      0,
+                      (uint8_t)(number >> 24),
+                      (uint8_t)(number >> 16),
+                      (uint8_t)(number >> 8),
+                      (uint8_t)number};
+    send_media(client, CV_MSG_VIDEO, stream, number * 10, head, sizeof head, pad);
+}
+
+void client_audio(struct client *client, uint32_t stream, uint32_t number)
+{
+    uint8_t head[] = {
+        0xaf,           1, (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+        (uint8_t)number};
+    send_media(client, CV_MSG_AUDIO, stream, number * 10, head, sizeof head, 0);
+}
+
+void client_headers(struct client *client, uint32_t stream)
+{
+    static const uint8_t video[] = {0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 0};
+    static const uint8_t audio[] = {0xaf, 0, 0x12, 0x10};
+    send_media(client, CV_MSG_VIDEO, stream, 0, video, sizeof video, 0);
+    send_media(client, CV_MSG_AUDIO, stream, 0, audio, sizeof audio, 0);
+}
+
+static bool send_some(struct client *client)
+{
+    struct cv_gather *gather = malloc(sizeof *gather);
+    int sent = 1;
+    while (gather && sent > 0) {
+        cv_gather_clear(gather);
+        cv_rtmp_pull(client->rtmp, gather);
+        if (gather->count == 0)
+            break;
+        sent = cv_socket_write(client->fd, gather->vectors, gather->count);
+        if (sent > 0)
+            cv_rtmp_sent(client->rtmp, (size_t)sent);
+    }
+    free(gather);
+    return sent >= 0 || sent == CV_E_AGAIN ||
+           sent == CV_E_RESET; // what was sent to us is there still
+}
+
+static bool read_some(struct client *client)
+{
+    static _Thread_local uint8_t bytes[65536];
+    struct cv_rtmp_event event;
+    while (!client->closed && !client->mute) {
+        int len = cv_socket_read(client->fd, bytes, sizeof bytes);
+        if (len == CV_E_AGAIN)
+            return true;
+        if (len < 0) {
+            client->closed = true;
+            see(client, len == CV_E_CLOSED ? "closed" : "reset");
+            return false;
+        }
+        cv_rtmp_feed(client->rtmp, bytes, (size_t)len);
+        while (cv_rtmp_next(client->rtmp, &event) == 1)
+            see_event(client, &event);
+    }
+    return !client->closed;
+}
+
+bool client_step(struct client *client)
+{
+    struct cv_addr peer;
+    if (cv_socket_peer(client->fd, &peer) != CV_OK && !client->closed &&
+        cv_socket_connect_result(client->fd) == CV_E_AGAIN)
+        return true; // still connecting
+    bool sent = send_some(client);
+    return read_some(client) && sent;
+}
+
+static bool find_next(struct client *client, const char *text)
+{
+    for (; client->at < client->seen_count; client->at++) {
+        if (strcmp(client->seen[client->at].text, text) == 0) {
+            client->at++;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool client_wait(struct client *client, const char *text)
+{
+    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    for (;;) {
+        bool alive = client_step(client);
+        if (find_next(client, text))
+            return true;
+        if (!alive || cv_clock_now_us() > deadline)
+            return false;
+        kit_turn(client->kit);
+        struct pollfd poll_fd = {.fd = client->fd, .events = POLLIN};
+        poll(&poll_fd, 1, client->kit->threads ? 5 : 0);
+    }
+}
+
+bool client_wait_closed(struct client *client)
+{
+    return client_wait(client, "closed");
+}
+
+unsigned client_count(const struct client *client, const char *text)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < client->seen_count; i++)
+        count += strcmp(client->seen[i].text, text) == 0;
+    return count;
+}
+
+unsigned client_index(const struct client *client, const char *text)
+{
+    for (unsigned i = 0; i < client->seen_count; i++) {
+        if (strcmp(client->seen[i].text, text) == 0)
+            return i;
+    }
+    return UINT_MAX;
+}
+
+bool client_open(struct client *client, struct kit *kit, unsigned worker)
+{
+    if (!client_dial(client, kit, worker) || !client_wait(client, "ready"))
+        return false;
+    client_connect(client, "live");
+    client_create_stream(client);
+    return client_wait(client, "result 2 1");
+}
+
+bool client_publish(struct client *client, uint32_t stream, const char *name)
+{
+    char text[64];
+    snprintf(text, sizeof text, "status %u NetStream.Publish.Start", stream);
+    client_command(client, stream, "publish", name);
+    return client_wait(client, text);
+}
+
+bool client_play(struct client *client, uint32_t stream, const char *name)
+{
+    char text[64];
+    snprintf(text, sizeof text, "status %u NetStream.Play.Start", stream);
+    client_command(client, stream, "play", name);
+    return client_wait(client, text);
+}

@@ -1,0 +1,100 @@
+// A server inside the test: real workers on loopback ports, each with a port of its own so that a
+// test chooses the thread, and RTMP clients on plain sockets.
+//
+// Driven by hand (one thread runs the loops in turn, and can leave one of them standing) or by real
+// threads. What clients see is kept as short texts, which tests wait for and compare.
+#ifndef CV_TEST_SERVER_KIT_H
+#define CV_TEST_SERVER_KIT_H
+
+#include "harness.h"
+
+#include "io/addr.h"
+#include "proto/rtmp.h"
+#include "server/worker.h"
+
+#include <stdatomic.h>
+
+enum { KIT_WORKERS_MAX = 4, KIT_WAIT_S = 20 };
+
+struct kit {
+    struct cv_shared shared;
+    struct cv_policy *policy;
+    struct cv_worker *workers[KIT_WORKERS_MAX];
+    struct cv_addr addrs[KIT_WORKERS_MAX];
+    struct cv_loop *loop; // the main thread's: answers to STATS come here
+    bool threads;
+    bool frozen[KIT_WORKERS_MAX]; // by hand: this worker's loop is not run
+    unsigned answers;
+    struct cv_worker_stats stats; // sum of the last answers
+};
+
+// Workers with this configuration (YAML; NULL: one app "live", open to all). `threads`: on threads.
+void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml);
+// STOP to all workers, waits for their end, frees everything.
+void kit_stop(struct kit *kit);
+// By hand: one turn of each loop that is not frozen. With threads: nothing.
+void kit_turn(struct kit *kit);
+// Tells a worker, or all, as the main thread does. False: a mailbox was full.
+bool kit_tell(struct kit *kit, unsigned worker, const struct cv_note *note);
+bool kit_tell_all(struct kit *kit, const struct cv_note *note);
+// Asks all workers for their counters and waits for the sum.
+struct cv_worker_stats kit_stats(struct kit *kit);
+// Makes all workers use a new policy of this configuration.
+void kit_reload(struct kit *kit, const char *yaml);
+// A stream name whose home is this worker; `n` makes different ones.
+void kit_name(const struct kit *kit, unsigned home, unsigned n, char out[32]);
+// True once `done` is; turns the kit meanwhile. False after KIT_WAIT_S.
+bool kit_until(struct kit *kit, bool (*done)(void *arg), void *arg);
+
+struct seen {
+    char text[72];
+};
+
+struct client {
+    struct kit *kit;
+    int fd;
+    struct cv_rtmp *rtmp;
+    struct seen *seen; // everything, in order
+    unsigned seen_count;
+    unsigned at; // how far client_wait has come
+    double transaction;
+    bool closed; // the server has closed its side
+    bool mute;   // nothing is read
+    struct cv_block *stash;
+};
+
+// TCP, handshake, connect, createStream (the stream is 1), on this worker. False: it did not work.
+bool client_open(struct client *client, struct kit *kit, unsigned worker);
+// TCP only: client->rtmp is there, and nothing is sent yet.
+bool client_dial(struct client *client, struct kit *kit, unsigned worker);
+void client_close(struct client *client);
+
+// Queue only; client_step and the waits send.
+void client_connect(struct client *client, const char *app);
+void client_create_stream(struct client *client);
+// name(null, text); text NULL: no argument.
+void client_command(struct client *client, uint32_t stream, const char *name, const char *text);
+void client_command_number(struct client *client, uint32_t stream, const char *name, double number);
+void client_command_boolean(struct client *client, uint32_t stream, const char *name, bool on);
+// A frame that carries its number; its time is number * 10 ms. `pad`: more bytes.
+void client_video(struct client *client, uint32_t stream, uint32_t number, bool key, size_t pad);
+void client_audio(struct client *client, uint32_t stream, uint32_t number);
+void client_headers(struct client *client, uint32_t stream);
+
+// Sends what waits, reads what is there. False when the connection is at its end.
+bool client_step(struct client *client);
+// Waits until an event with this text comes, after the last one that was waited for:
+//   "status 1 NetStream.Play.Start"  "result 2 1"  "error 3 NetConnection.Call.Failed"
+//   "video 1 17" "audio 1 17" (stream, number)  "header 1"  "data 1"  "begin 1" "eof 1"  "closed"
+bool client_wait(struct client *client, const char *text);
+// The same for "closed": everything before it is taken in.
+bool client_wait_closed(struct client *client);
+// How often it has been seen, from the beginning.
+unsigned client_count(const struct client *client, const char *text);
+// Where it was seen first; UINT_MAX: never.
+unsigned client_index(const struct client *client, const char *text);
+
+bool client_publish(struct client *client, uint32_t stream, const char *name);
+bool client_play(struct client *client, uint32_t stream, const char *name);
+
+#endif
