@@ -278,6 +278,26 @@ def check_errors(tree):
                           f"CV_E_{match[1]} is never used", match[1])
 
 
+COVERAGE = "doc/spec-coverage.md"
+BUG_TEST = re.compile(r"\b(?:test_)?(bug_\d\d_\w+)")
+
+
+def check_coverage(tree):
+    """doc/spec-coverage.md names the tests of each bug class, and only tests that exist."""
+    if COVERAGE not in tree.paths:
+        return
+    named = set(BUG_TEST.findall(tree.text(COVERAGE)))
+    there = {}
+    for path in tree.under(("test/",), (".c", ".py")):
+        for match in BUG_TEST.finditer(tree.text(path)):
+            if not path.startswith("test/lint/"):
+                there.setdefault(match[1], path)
+    for name in sorted(named - set(there)):
+        yield Finding(COVERAGE, 1, f"there is no test {name}", name)
+    for name in sorted(set(there) - named):
+        yield Finding(there[name], 1, f"{COVERAGE} does not name {name}", name)
+
+
 CHECKS = {name[len("check_"):]: check for name, check in list(globals().items())
           if name.startswith("check_")}
 

@@ -52,6 +52,15 @@ def many(lines):
 
 
 CASES = [
+    # coverage
+    ("coverage", "a_test_that_is_named_must_exist",
+     {"doc/spec-coverage.md": "`bug_01_gone`", "test/unit/test_a.c": ""}, "no test bug_01_gone"),
+    ("coverage", "a_test_that_exists_must_be_named",
+     {"doc/spec-coverage.md": "", "test/unit/test_a.c": "static void bug_02_new(void **state)\n{\n}\n"},
+     "does not name bug_02_new"),
+    ("coverage", "named_and_there",
+     {"doc/spec-coverage.md": "`bug_03_fine`", "test/net/test_a.py": "def test_bug_03_fine():\n    pass\n"},
+     None),
     # arrows
     ("arrows", "io_may_not_include_proto", {"src/proto/a.h": "", "src/io/b.c": include('"proto/a.h"')},
      "io must not include proto"),

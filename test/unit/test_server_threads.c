@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "io/clock.h"
+#include "io/signals.h"
 #include "io/thread.h"
 #include "server/server.h"
 
@@ -334,6 +335,6 @@ int main(void)
         cmocka_unit_test(caps_of_connections),
         cmocka_unit_test(bug_24_the_whole_server_ends_on_sigterm),
     };
-    signal(SIGPIPE, SIG_IGN);
+    cv_signals_ignore_pipe();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
