@@ -386,14 +386,9 @@ static int on_aggregate(struct cv_rtmp *rtmp, struct cv_msg *msg)
 static int on_message(struct cv_rtmp *rtmp, struct cv_rtmp_event *out)
 {
     struct cv_msg *msg = &rtmp->current;
-    switch (msg->type) {
-    case CV_MSG_SET_CHUNK_SIZE:
-    case CV_MSG_ABORT:
-    case CV_MSG_ACK:
-    case CV_MSG_USER_CONTROL:
-    case CV_MSG_WINDOW_ACK_SIZE:
-    case CV_MSG_PEER_BANDWIDTH:
+    if (cv_msg_is_control(msg->type))
         return on_control(rtmp, msg, out);
+    switch (msg->type) {
     case CV_MSG_AUDIO:
     case CV_MSG_VIDEO:
         out->type = CV_RTMP_MEDIA;
