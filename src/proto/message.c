@@ -4,14 +4,9 @@
 
 uint32_t cv_msg_limit(uint8_t type, uint32_t media_max)
 {
-    switch (type) {
-    case CV_MSG_SET_CHUNK_SIZE:
-    case CV_MSG_ABORT:
-    case CV_MSG_ACK:
-    case CV_MSG_USER_CONTROL:
-    case CV_MSG_WINDOW_ACK_SIZE:
-    case CV_MSG_PEER_BANDWIDTH:
+    if (cv_msg_is_control(type))
         return CV_LIMIT_CONTROL_BYTES;
+    switch (type) {
     case CV_MSG_AUDIO:
     case CV_MSG_VIDEO:
     case CV_MSG_AGGREGATE:

@@ -54,6 +54,12 @@ struct cv_msg {
     struct cv_block *payload; // never NULL in a complete message; may be empty
 };
 
+// Types 1-6: about the chunk stream or the connection, on message stream 0.
+static inline bool cv_msg_is_control(uint8_t type)
+{
+    return type >= CV_MSG_SET_CHUNK_SIZE && type <= CV_MSG_PEER_BANDWIDTH;
+}
+
 // The most bytes a message of this type may have (base/limits.h). media_max: the configured cap.
 uint32_t cv_msg_limit(uint8_t type, uint32_t media_max);
 

@@ -386,7 +386,7 @@ static int on_aggregate(struct cv_rtmp *rtmp, struct cv_msg *msg)
 static int on_message(struct cv_rtmp *rtmp, struct cv_rtmp_event *out)
 {
     struct cv_msg *msg = &rtmp->current;
-    if (msg->type >= CV_MSG_SET_CHUNK_SIZE && msg->type <= CV_MSG_PEER_BANDWIDTH)
+    if (cv_msg_is_control(msg->type))
         return on_control(rtmp, msg, out);
     switch (msg->type) {
     case CV_MSG_AUDIO:
