@@ -96,6 +96,10 @@ static int make_file(const char *path, struct cv_why *why)
         return cv_why_set(why, CV_E_STORE, "store", "cannot open %s: %s", path, strerror(errno));
     struct stat status;
     int failed = fstat(fd, &status);
+    if (failed == 0 && !S_ISREG(status.st_mode)) {
+        failed = -1;
+        errno = EINVAL; // a device or a pipe: not ours to change
+    }
     if (failed == 0 && (status.st_mode & 077) != 0)
         failed = fchmod(fd, 0600);
     if (failed != 0)

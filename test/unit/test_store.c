@@ -236,8 +236,11 @@ static void a_link_in_place_of_the_file_is_refused(void **state)
     struct cv_store *store = opened();
     cv_store_close(&store);
     assert_int_equal(unlink(file), 0);
-    assert_int_equal(symlink("/dev/null", file), 0);
+    assert_int_equal(symlink("elsewhere", file), 0);
     assert_not_opened("cannot open");
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0644), 0);
+    assert_not_opened("cannot protect");
 }
 
 static void folders_that_cannot_be(void **state)
