@@ -30,6 +30,14 @@ void cv_cursor_rejoin(struct cv_cursor *cursor)
     cursor->waited = false;
 }
 
+void cv_cursor_wait(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    if (cursor->joined || log->started)
+        return;
+    cursor->waited = true;
+    cursor->seq = log->head;
+}
+
 // Metadata counts as one more header, before the others.
 static void resend_headers(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
@@ -47,16 +55,17 @@ static void skip_headers(struct cv_cursor *cursor, const struct cv_stream_log *l
     }
 }
 
-// Places the cursor at the newest key frame, or at the live edge, where video waits for a key
-// frame.
+// Places the cursor where it began to wait, at the newest key frame, or at the live edge; unless
+// that is a key frame, video waits for one.
 static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
     bool at_key = log->gop != CV_LOG_NONE && log->limits.gop_cache;
-    if (cursor->waited && !log->has_video && cursor->seq >= log->tail)
+    bool from_begin = cursor->waited && cursor->seq >= log->tail;
+    if (from_begin)
         skip_headers(cursor, log);
     else
         cursor->seq = at_key ? log->gop : log->head;
-    cursor->wants_key = !at_key && log->has_video;
+    cursor->wants_key = (from_begin || !at_key) && log->has_video;
 }
 
 static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
@@ -115,11 +124,9 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
 
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
-    if (!cursor->joined && !log->started) {
-        cursor->waited = true; // sound from its first frame on; video starts at a key frame anyhow
-        cursor->seq = log->head;
+    cv_cursor_wait(cursor, log);
+    if (!cursor->joined && !log->started)
         return 0;
-    }
     if (!cursor->joined)
         join(cursor, log);
     if (cursor->seq < log->tail)
