@@ -30,6 +30,11 @@ void cv_cursor_rejoin(struct cv_cursor *cursor)
     cursor->early = false;
 }
 
+void cv_cursor_wait(struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    cursor->early |= !cursor->joined && !log->started;
+}
+
 // Metadata counts as one more header, before the others.
 static void resend_headers(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
@@ -120,10 +125,9 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
 
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
-    if (!cursor->joined && !log->started) {
-        cursor->early = true;
+    cv_cursor_wait(cursor, log);
+    if (!cursor->joined && !log->started)
         return 0;
-    }
     if (!cursor->joined)
         join(cursor, log);
     if (cursor->seq < log->tail)

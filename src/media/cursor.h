@@ -28,6 +28,10 @@ struct cv_cursor cv_cursor_new(void);
 // when there is nothing new. out->stream_id is 0.
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out);
 
+// Says that the viewer is there: when the log has not started, it will get everything from the
+// first frame on, however late it reads. cv_cursor_next says so, too.
+void cv_cursor_wait(struct cv_cursor *cursor, const struct cv_stream_log *log);
+
 // True when cv_cursor_next has something to look at (it may still find nothing for this viewer).
 bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log *log);
 

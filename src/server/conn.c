@@ -212,7 +212,7 @@ void cv_conn_doom(struct cv_conn *conn, int code, const char *place)
 static enum cv_log_level end_level(const struct cv_conn *conn)
 {
     enum cv_err_class class = cv_err_class(conn->doom_code);
-    if (conn->doom_code == CV_E_TIMEOUT)
+    if (conn->doom_code == CV_E_TIMEOUT) // we have ended it
         return CV_LOG_INFO;
     if (conn->doom_code == CV_OK || class == CV_CLASS_GONE)
         return CV_LOG_DEBUG;

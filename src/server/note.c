@@ -18,6 +18,7 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
     batch->mail.deliver = NULL;
     batch->publisher = publisher ? *publisher : (struct cv_publisher_id){0};
     batch->outlet_id = 0;
+    batch->started = false;
     batch->path = *path;
     batch->bytes = 0;
     batch->count = 0;

@@ -139,6 +139,8 @@ void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64
     outlet->stream = stream;
     outlet->log = &stream->log;
     stream->local = outlet;
+    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer))
+        cv_viewer_on_log(viewer);
 }
 
 void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
@@ -167,5 +169,6 @@ void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
         if (cv_stream_log_append(&outlet->own_log, &msg) != CV_OK)
             worker->stats.lost++;
     }
+    outlet->own_log.started |= batch->started;
     cv_outlet_mark(outlet);
 }

@@ -91,6 +91,7 @@ static void tell_threads(struct cv_stream *stream)
 static bool send_batch(struct cv_stream *stream, unsigned thread, struct cv_batch *batch)
 {
     batch->outlet_id = stream->threads[thread].outlet_id;
+    batch->started = stream->log.started;
     if (cv_worker_send_batch(stream->worker, thread, batch) == CV_OK)
         return true;
     cv_batch_free(&batch);
@@ -251,6 +252,7 @@ void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note
         stream->subscribers++;
     *subscriber =
         (struct cv_subscriber){.on = true, .outlet_id = note->outlet_id, .cursor = cv_cursor_new()};
+    cv_cursor_wait(&subscriber->cursor, &stream->log); // now: media may come before this turn ends
     if (note->from == worker->index)
         cv_outlet_attach(worker, stream, note->outlet_id);
     tell_thread(stream, note->from);

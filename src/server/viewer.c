@@ -153,8 +153,15 @@ void cv_viewer_on_state(struct cv_viewer *viewer)
         viewer->waiting_us = UINT64_MAX;
     else if (viewer->waiting_us == UINT64_MAX)
         viewer->waiting_us = cv_loop_now_us(cv_conn_worker(viewer->conn)->loop);
+    cv_cursor_wait(&viewer->cursor, viewer->outlet->log);
     cv_conn_mark(viewer->conn);
     cv_conn_rearm(viewer->conn);
+}
+
+void cv_viewer_on_log(struct cv_viewer *viewer)
+{
+    cv_cursor_rejoin(&viewer->cursor);
+    cv_cursor_wait(&viewer->cursor, viewer->outlet->log);
 }
 
 uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer)

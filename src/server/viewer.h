@@ -26,6 +26,8 @@ struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer);
 int cv_viewer_fill(struct cv_viewer *viewer);
 // The outlet went live or over.
 void cv_viewer_on_state(struct cv_viewer *viewer);
+// The outlet reads another log from now on.
+void cv_viewer_on_log(struct cv_viewer *viewer);
 // When the wait for a publisher is over, by the loop's clock; UINT64_MAX: does not wait.
 uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer);
 

@@ -381,6 +381,15 @@ void client_headers(struct client *client, uint32_t stream)
     send_media(client, CV_MSG_AUDIO, stream, 0, audio, sizeof audio, 0);
 }
 
+void client_sound_headers(struct client *client, uint32_t stream)
+{
+    static const uint8_t audio[] = {0xaf, 0, 0x12, 0x10};
+    static const uint8_t data[] =
+        "\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData\x08\0\0\0\0\0\0\x09";
+    send_media(client, CV_MSG_DATA_AMF0, stream, 0, data, sizeof data - 1, 0);
+    send_media(client, CV_MSG_AUDIO, stream, 0, audio, sizeof audio, 0);
+}
+
 static bool send_some(struct client *client)
 {
     struct cv_gather *gather = malloc(sizeof *gather);

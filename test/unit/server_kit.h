@@ -80,6 +80,8 @@ void client_command_boolean(struct client *client, uint32_t stream, const char *
 void client_video(struct client *client, uint32_t stream, uint32_t number, bool key, size_t pad);
 void client_audio(struct client *client, uint32_t stream, uint32_t number);
 void client_headers(struct client *client, uint32_t stream);
+// The sound's header alone, with metadata before it.
+void client_sound_headers(struct client *client, uint32_t stream);
 
 // Sends what waits, reads what is there. False when the connection is at its end.
 bool client_step(struct client *client);

@@ -118,6 +118,66 @@ static void counters_tell_the_truth(void **state)
     kit_stop(&kit);
 }
 
+// Who joins a stream that pauses gets what it needs to begin at once, on every thread.
+static void headers_come_before_the_next_frame(void **state)
+{
+    (void)state;
+    for (unsigned home = 0; home < 2; home++) {
+        struct client c[2];
+        char name[32];
+        kit_start(&kit, 2, false, NULL);
+        kit_name(&kit, home, 0, name);
+        open_all(c, 2, 2);
+        assert_true(client_publish(&c[0], 1, name));
+        client_sound_headers(&c[0], 1);
+        for (uint32_t n = 0; n < 60; n++)
+            client_audio(&c[0], 1, n);
+        settle(c, 1);
+        assert_true(client_play(&c[1], 1, name));
+        assert_true(client_wait(&c[1], "data 1")); // sample access
+        assert_true(client_wait(&c[1], "data 1"));
+        assert_true(client_wait(&c[1], "header 1"));
+        for (uint32_t n = 60; n < 80; n++)
+            client_audio(&c[0], 1, n);
+        client_step(&c[0]);
+        assert_true(client_wait(&c[1], "audio 1 79"));
+        assert_int_equal(client_count(&c[1], "header 1"), 1);
+        assert_int_equal(client_count(&c[1], "audio 1 60"), 1);
+        assert_int_equal(client_count(&c[1], "audio 1 59"), 0);
+        close_all(c, 2);
+        kit_stop(&kit);
+    }
+}
+
+// Whoever was there before gets everything, however much comes at once.
+static void who_waits_misses_nothing(void **state)
+{
+    (void)state;
+    for (unsigned home = 0; home < 3; home++) {
+        struct client c[3];
+        char name[32];
+        kit_start(&kit, 3, false, NULL);
+        kit_name(&kit, home, 0, name);
+        open_all(c, 3, 3);
+        client_command(&c[1], 1, "play", name);
+        settle(c, 3);
+        client_command(&c[2], 1, "play", name);
+        client_command(&c[0], 1, "publish", name);
+        client_video(&c[0], 1, 1, false, 0); // of use to nobody
+        for (uint32_t n = 2; n < 90; n++)
+            client_video(&c[0], 1, n, n % 10 == 2, 0);
+        client_step(&c[0]);
+        assert_true(client_wait(&c[1], "video 1 89"));
+        for (uint32_t n = 1; n < 90; n++) {
+            char text[32];
+            snprintf(text, sizeof text, "video 1 %u", n);
+            assert_int_equal(client_count(&c[1], text), n > 1);
+        }
+        close_all(c, 3);
+        kit_stop(&kit);
+    }
+}
+
 // ---- commands -------------------------------------------------------------------------------
 
 static void a_player_need_not_wait_for_answers(void **state)
@@ -862,6 +922,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(media_crosses_threads),
         cmocka_unit_test(counters_tell_the_truth),
+        cmocka_unit_test(headers_come_before_the_next_frame),
+        cmocka_unit_test(who_waits_misses_nothing),
         cmocka_unit_test(a_player_need_not_wait_for_answers),
         cmocka_unit_test(play_switches_to_another_stream),
         cmocka_unit_test(publish_and_play_on_one_connection),
