@@ -19,13 +19,18 @@ struct scene {
     int server_fd;
     int code; // CV_OK while it goes on
     bool free_at_the_end;
+    bool handshake; // the answer: a whole handshake, and nonsense behind it
+    unsigned events;
 };
 
 static void on_event(void *arg, const struct cv_rtmp_client_event *event)
 {
-    (void)arg;
-    (void)event;
-    fail_msg("no event was due");
+    struct scene *scene = arg;
+    assert_true(scene->handshake);
+    assert_int_equal(event->type, CV_RTMP_CLIENT_READY);
+    scene->events++;
+    cv_link_free(&scene->link);
+    cv_loop_stop(scene->loop);
 }
 
 static void on_end(void *arg, const struct cv_why *why)
@@ -47,9 +52,12 @@ static void on_server_ready(void *arg, unsigned events)
     int len = cv_socket_read(scene->server_fd, bytes, sizeof bytes);
     if (len == CV_E_AGAIN)
         return;
-    assert_int_equal(bytes[0], 3); // C0
+    assert_int_equal(bytes[0], 3);                     // C0
+    static uint8_t handshake[1 + 2 * 1536 + 64] = {3}; // chunks that nothing can be made of
     struct iovec vector = {.iov_base = (void *)(uintptr_t)scene->answer,
                            .iov_len = strlen(scene->answer)};
+    if (scene->handshake)
+        vector = (struct iovec){.iov_base = handshake, .iov_len = sizeof handshake};
     cv_socket_write(scene->server_fd, &vector, 1);
     cv_watch_set(&scene->watch, 0);
 }
@@ -172,6 +180,18 @@ static void link_may_be_freed_before_anything_happens(void **state)
     close_scene(&scene);
 }
 
+static void link_may_be_freed_by_an_event(void **state)
+{
+    (void)state;
+    struct scene scene = {.answer = "", .handshake = true};
+    open_server(&scene, true);
+    open_link(&scene, 30);
+    cv_loop_run(scene.loop);
+    assert_int_equal(scene.events, 1);
+    assert_int_equal(scene.code, CV_OK);
+    close_scene(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +199,7 @@ int main(void)
         cmocka_unit_test(wrong_service_is_told),
         cmocka_unit_test(silent_server_is_told),
         cmocka_unit_test(closed_connection_is_told),
+        cmocka_unit_test(link_may_be_freed_by_an_event),
         cmocka_unit_test(link_may_be_freed_before_anything_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
