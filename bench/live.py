@@ -84,19 +84,20 @@ class Nginx:
         with open(config, "w", encoding="utf-8") as file:
             file.write(NGINX_CONFIG.format(folder=self.folder, port=self.port))
         self.process = subprocess.Popen(["taskset", "-c", "0", "nginx", "-c", config],
-                                        stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.worker = self.find_worker()
         return self
 
     def find_worker(self):
-        """The worker's process; it is there once the port answers."""
-        while self.process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    break
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
-                  encoding="utf-8") as file:
-            return file.read().split()[0]
+        """The worker's process, which is there soon after the master's."""
+        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        workers = []
+        while not workers and self.process.poll() is None:
+            with open(children, encoding="utf-8") as file:
+                workers = file.read().split()
+        if not workers:
+            sys.exit("nginx does not start: see its error log")
+        return workers[0]
 
     def __exit__(self, *what):
         self.process.terminate()

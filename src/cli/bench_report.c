@@ -112,6 +112,8 @@ static void add_memory(struct metrics *metrics, const struct cv_bench_options *o
         return;
     add(metrics, "rss_load_kib", "memory under load", "KiB", 0,
         (double)result->end.rss_bytes * kib);
+    if (options->publishers > 1)
+        return; // it is the streams' then
     add(metrics, "load_viewer_kib", "memory per viewer under load", "KiB", 2,
         ratio(difference(result->end.rss_bytes, result->before.rss_bytes) * kib, result->players));
 }

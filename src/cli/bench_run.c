@@ -63,7 +63,7 @@ struct bench {
     uint32_t player_count;
     uint32_t opened;  // players, so far
     uint32_t started; // publishers
-    uint32_t joined;  // players
+    uint32_t playing; // players who were told that it begins
     unsigned phase;
     uint64_t phase_us; // when it began
     struct cv_timer tick;
@@ -102,7 +102,7 @@ static void on_end(void *arg, const struct cv_why *why)
         return;
     bench->result->lost++;
     note_trouble(bench, why->text);
-    if (bench->joined < bench->player_count)
+    if (bench->playing < bench->player_count)
         give_up(bench, why->text);
 }
 
@@ -217,6 +217,7 @@ static void on_player_event(void *arg, const struct cv_rtmp_client_event *event)
     struct player *player = arg;
     struct bench *bench = player->peer.bench;
     uint64_t sent_us;
+    bench->playing += event->type == CV_RTMP_CLIENT_STARTED;
     if (event->type != CV_RTMP_CLIENT_MEDIA)
         return;
     enum cv_bench_seen seen = cv_bench_check(&player->checker, &event->msg, &sent_us);
@@ -227,14 +228,13 @@ static void on_player_event(void *arg, const struct cv_rtmp_client_event *event)
         cv_histogram_add(&bench->result->latency_us, now_us - sent_us);
     if (seen == CV_BENCH_KEY && !player->joined) {
         player->joined = true;
-        bench->joined++;
         cv_histogram_add(&bench->result->join_us, now_us - player->peer.opened_us);
     }
 }
 
 static void open_players(struct bench *bench)
 {
-    while (bench->opened < bench->player_count && bench->opened - bench->joined < JOINING_MAX) {
+    while (bench->opened < bench->player_count && bench->opened - bench->playing < JOINING_MAX) {
         struct player *player = &bench->players[bench->opened];
         player->peer.bench = bench;
         player->peer.stream = bench->opened % bench->publisher_count;
@@ -388,7 +388,7 @@ static void begin_join(struct bench *bench)
 static bool join_done(struct bench *bench)
 {
     open_players(bench);
-    return bench->joined == bench->player_count;
+    return bench->playing == bench->player_count;
 }
 
 static void begin_warm(struct bench *bench)

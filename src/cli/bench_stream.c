@@ -185,10 +185,12 @@ static uint64_t get_u64(struct cv_rd *rd)
     return high << 32 | cv_rd_u32(rd);
 }
 
-static void count_sequence(struct cv_bench_checker *checker, uint64_t sequence)
+// Counting begins at the first key frame: some servers send audio before it.
+static void count_sequence(struct cv_bench_checker *checker, uint64_t sequence, bool key)
 {
-    if (!checker->begun || sequence == checker->next) {
-        checker->begun = true;
+    bool first = !checker->begun;
+    checker->begun = checker->begun || key;
+    if (first || sequence == checker->next) {
         checker->next = sequence + 1;
     } else if (sequence > checker->next) {
         checker->gaps += sequence - checker->next;
@@ -227,6 +229,7 @@ enum cv_bench_seen cv_bench_check(struct cv_bench_checker *checker, const struct
         checker->damaged++;
         return CV_BENCH_DAMAGED;
     }
-    count_sequence(checker, sequence);
-    return tag == TAG_KEY ? CV_BENCH_KEY : CV_BENCH_OTHER;
+    bool key = msg->type == CV_MSG_VIDEO && tag == TAG_KEY;
+    count_sequence(checker, sequence, key);
+    return key ? CV_BENCH_KEY : CV_BENCH_OTHER;
 }

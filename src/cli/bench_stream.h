@@ -33,7 +33,7 @@ struct cv_block *cv_bench_metadata(const struct cv_bench_shape *shape);
 // What one player has seen. Zeroed at first, but for the id of the stream it expects.
 struct cv_bench_checker {
     uint32_t id;
-    bool begun;
+    bool begun;    // has had its first key frame
     uint64_t next; // the sequence number that must come
     uint64_t messages;
     uint64_t bytes;

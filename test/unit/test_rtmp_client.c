@@ -198,6 +198,7 @@ static void answer_create(struct server *server, const struct cv_rtmp_event *eve
 
 static void send_stream(struct server *server)
 {
+    ok(cv_rtmp_send_user(server->rtmp, CV_USER_STREAM_EOF, STREAM_ID + 1)); // not ours
     ok(send_media(server->rtmp, CV_MSG_VIDEO, 40, 1000));
     ok(send_media(server->rtmp, CV_MSG_DATA_AMF0, 40, 20));
     ok(send_media(server->rtmp, CV_MSG_AUDIO, 41, 0));
@@ -638,6 +639,20 @@ static void hostile_replies_fail_cleanly(void **state)
     }
 }
 
+static void commands_before_connect_are_ignored(void **state)
+{
+    (void)state;
+    static uint8_t bytes[HANDSHAKE + 64] = {3};
+    size_t len = HANDSHAKE + hex_bytes("03 000000 000011 14 00000000 020005 636c6f7365 00"
+                                       "0000000000000000",
+                                       bytes + HANDSHAKE, 64);
+    struct cv_rtmp_client *client = client_new(CV_RTMP_CLIENT_PLAY);
+    struct story story = {0};
+    feed(client, bytes, len, &story);
+    assert_string_equal(story.text, "ready ");
+    cv_rtmp_client_free(client);
+}
+
 static void wrong_version_fails(void **state)
 {
     (void)state;
@@ -693,6 +708,7 @@ int main(void)
         cmocka_unit_test(players_may_not_send),
         cmocka_unit_test(stop_before_the_start_says_nothing),
         cmocka_unit_test(hostile_replies_fail_cleanly),
+        cmocka_unit_test(commands_before_connect_are_ignored),
         cmocka_unit_test(wrong_version_fails),
         cmocka_unit_test(every_allocation_may_fail),
     };
