@@ -310,11 +310,16 @@ static uint8_t media_flags(const struct cv_avtag *tag)
     return CV_LOG_HEADER;
 }
 
-static void append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uint8_t flags)
+void cv_stream_log_start(struct cv_stream_log *log)
 {
     if (!log->started)
         log->first = log->head;
     log->started = true;
+}
+
+static void append_frame(struct cv_stream_log *log, const struct cv_msg *msg, uint8_t flags)
+{
+    cv_stream_log_start(log);
     put(log, msg->type, flags, frame_time(log, msg->ts_ms), msg->payload);
 }
 

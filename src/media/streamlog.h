@@ -88,6 +88,9 @@ void cv_stream_log_done(struct cv_stream_log *log);
 // the message is lost and the log as it was.
 int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg);
 
+// Viewers may join, though no frame has been appended: for a copy of a log that has started.
+void cv_stream_log_start(struct cv_stream_log *log);
+
 // A new publisher goes on in this log. A timeline that starts again is moved behind the last
 // message; one that simply goes on is kept. Video waits for its next key frame.
 void cv_stream_log_restart(struct cv_stream_log *log);

@@ -169,6 +169,7 @@ void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
         if (cv_stream_log_append(&outlet->own_log, &msg) != CV_OK)
             worker->stats.lost++;
     }
-    outlet->own_log.started |= batch->started;
+    if (batch->started)
+        cv_stream_log_start(&outlet->own_log);
     cv_outlet_mark(outlet);
 }
