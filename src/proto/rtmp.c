@@ -12,11 +12,14 @@
 static const char place[] = "rtmp";
 
 struct cv_rtmp {
+    // What sending touches, together: a server sends to many engines in turn.
     struct cv_handshake *handshake; // NULL once it is done
     struct cv_block *raw[2];        // handshake parts that wait to be sent, in order
     size_t raw_sent;                // bytes of raw[0] that have left
-    struct cv_chunk_in in;
     struct cv_chunk_out out;
+    uint64_t bytes_out;
+    // The rest.
+    struct cv_chunk_in in;
     struct cv_rd input;            // what feed lent and next has not read yet
     struct cv_amf_doc *doc;        // values of the current command
     struct cv_msg current;         // the message of the current event; payload reference is ours
@@ -24,7 +27,6 @@ struct cv_rtmp {
     struct cv_msg aggregate_msg;   // payload NULL while there is none
     struct cv_why why;
     uint64_t bytes_in;
-    uint64_t bytes_out;
     uint64_t bytes_acked;
     uint32_t ack_every_bytes;
     uint32_t pongs; // since the queue was last empty

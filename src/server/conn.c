@@ -19,6 +19,8 @@ enum {
     KEEP_ALIVE_IDLE_S = 30,    // TCP keep-alive: a vanished peer is found in a minute
     KEEP_ALIVE_INTERVAL_S = 10,
     KEEP_ALIVE_COUNT = 3,
+    CONN_HOT_BYTES = 256,   // what a flush touches of a connection
+    ENGINE_HOT_BYTES = 192, // and of its engine
 };
 
 enum phase {
@@ -29,26 +31,28 @@ enum phase {
 };
 
 struct cv_conn {
-    UT_hash_handle hh;
+    // What a flush touches, together.
     struct cv_worker *worker;
-    uint64_t id;
+    struct cv_rtmp *rtmp;
     int fd;
     enum phase phase;
-    struct cv_watch watch;
-    struct cv_timer timer; // at the earliest deadline, or before it
-    struct cv_rtmp *rtmp;
+    bool blocked; // the socket takes no more for now
+    bool doomed;
+    bool dirty;
+    bool paused;          // not read, because a publisher has too much on its way
+    bool ready;           // the handshake is complete
+    uint64_t progress_us; // when bytes last went out, or had to begin waiting
     struct cv_session session;
+    // The rest.
+    UT_hash_handle hh;
+    uint64_t id;
+    struct cv_watch watch;
+    struct cv_timer timer;  // at the earliest deadline, or before it
     struct cv_block *stash; // bytes that were read and must wait; NULL: none
     struct cv_addr peer;
     uint64_t opened_us;
-    uint64_t heard_us;    // when bytes last came in
-    uint64_t progress_us; // when bytes last went out, or had to begin waiting
-    uint64_t phase_us;    // when the phase began
-    bool ready;           // the handshake is complete
-    bool blocked;         // the socket takes no more for now
-    bool paused;          // not read, because a publisher has too much on its way
-    bool dirty;
-    bool doomed;
+    uint64_t heard_us; // when bytes last came in
+    uint64_t phase_us; // when the phase began
     int doom_code;
     const char *doom_place;
     struct cv_conn *dirty_prev, *dirty_next;   // in the worker's list
@@ -318,7 +322,7 @@ void cv_conn_stop(struct cv_conn *conn)
         cv_conn_doom(conn, CV_OK, "stop");
         return;
     }
-    if (conn->phase == PHASE_OPEN && cv_session_fill(&conn->session) == CV_OK)
+    if (conn->phase == PHASE_OPEN && cv_session_fill(&conn->session) >= 0)
         cv_session_say_over(&conn->session);
     cv_conn_finish(conn);
 }
@@ -439,13 +443,14 @@ static void unblock(struct cv_conn *conn)
 }
 
 // One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
-static int write_once(struct cv_conn *conn)
+static int write_once(struct cv_conn *conn, bool *more)
 {
     struct cv_worker *worker = conn->worker;
     struct cv_gather *gather = &worker->gather;
-    int err = conn->phase == PHASE_OPEN ? cv_session_fill(&conn->session) : CV_OK;
-    if (err != CV_OK)
-        return err;
+    int filled = conn->phase == PHASE_OPEN ? cv_session_fill(&conn->session) : 0;
+    *more = filled > 0;
+    if (filled < 0)
+        return filled;
     cv_gather_clear(gather);
     cv_rtmp_pull(conn->rtmp, gather);
     if (gather->count == 0)
@@ -458,6 +463,7 @@ static int write_once(struct cv_conn *conn)
     conn->progress_us = now_us(conn);
     bool short_count = (size_t)sent < gather->bytes;
     cv_rtmp_sent(conn->rtmp, (size_t)sent);
+    *more |= !cv_rtmp_out_empty(conn->rtmp);
     return short_count ? CV_E_AGAIN : sent;
 }
 
@@ -469,20 +475,32 @@ static void after_drain(struct cv_conn *conn)
     enter_phase(conn, PHASE_LINGER);
 }
 
+void cv_conn_prefetch(const struct cv_conn *conn)
+{
+    cv_prefetch(conn, CONN_HOT_BYTES);
+}
+
+void cv_conn_prefetch_engine(const struct cv_conn *conn)
+{
+    cv_prefetch(conn->rtmp, ENGINE_HOT_BYTES);
+}
+
 void cv_conn_flush(struct cv_conn *conn)
 {
     if (conn->blocked || conn->doomed || conn->phase >= PHASE_LINGER)
         return;
     size_t total = 0;
+    bool more;
     int sent;
-    while ((sent = write_once(conn)) > 0) {
-        total += (size_t)sent;
+    do {
+        sent = write_once(conn, &more);
+        total += sent > 0 ? (size_t)sent : 0;
         if (total >= FLUSH_BYTES) {
             cv_conn_mark(conn);
             cv_worker_retry(conn->worker);
             return;
         }
-    }
+    } while (sent > 0 && more);
     conn->worker->stats.flushes += total > 0;
     if (sent == CV_E_AGAIN)
         block(conn);

@@ -37,6 +37,10 @@ void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line);
 void cv_conn_mark(struct cv_conn *conn);
 // Sends what waits, filled up from its viewers' logs: one gathered write, more only while it flows.
 void cv_conn_flush(struct cv_conn *conn);
+// Brings what a flush needs towards the processor: the connection; and its engine, once that is
+// there. Hints only.
+void cv_conn_prefetch(const struct cv_conn *conn);
+void cv_conn_prefetch_engine(const struct cv_conn *conn);
 // Reading goes on after a pause, if it can: a publisher's answer came, a mailbox has room again.
 void cv_conn_resume(struct cv_conn *conn);
 // A deadline may have changed.

@@ -28,7 +28,7 @@ static void end_stream(struct cv_net_stream *stream, bool clean)
 
 void cv_session_done(struct cv_session *session, bool clean)
 {
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++)
+    for (uint32_t i = 0; i < session->stream_count; i++)
         end_stream(&session->streams[i], clean);
     cv_mem_free(session->app);
     cv_mem_free(session->tc_url);
@@ -44,7 +44,7 @@ static uint32_t id_of_slot(uint32_t slot)
 
 struct cv_net_stream *cv_session_stream(struct cv_session *session, uint32_t id)
 {
-    for (uint32_t slot = 0; slot < CV_LIMIT_NET_STREAMS; slot++) {
+    for (uint32_t slot = 0; slot < session->stream_count; slot++) {
         if (id_of_slot(slot) == id && session->streams[slot].open)
             return &session->streams[slot];
     }
@@ -131,6 +131,8 @@ static int on_create_stream(struct command *command)
         if (stream->open)
             continue;
         stream->open = true;
+        if (slot >= command->session->stream_count)
+            command->session->stream_count = slot + 1;
         return cv_reply_result_number(command->rtmp, command->transaction, id_of_slot(slot));
     }
     return cv_reply_error(command->rtmp, command->transaction, CV_STATUS_CALL_FAILED,
@@ -437,7 +439,7 @@ static struct cv_publisher *publisher_for(struct cv_session *session, const stru
     struct cv_net_stream *stream = cv_session_stream(session, msg->stream_id);
     if (stream || msg->type != CV_MSG_DATA_AMF0)
         return stream ? stream->publisher : NULL;
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         if (session->streams[i].publisher)
             return session->streams[i].publisher;
     }
@@ -470,18 +472,20 @@ int cv_session_on_event(struct cv_session *session, const struct cv_rtmp_event *
 
 int cv_session_fill(struct cv_session *session)
 {
-    int err = CV_OK;
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS && err == CV_OK; i++) {
-        if (session->streams[i].viewer)
-            err = cv_viewer_fill(session->streams[i].viewer);
+    int more = 0;
+    for (uint32_t i = 0; i < session->stream_count; i++) {
+        int filled = session->streams[i].viewer ? cv_viewer_fill(session->streams[i].viewer) : 0;
+        if (filled < 0)
+            return filled;
+        more |= filled;
     }
-    return err;
+    return more;
 }
 
 bool cv_session_make_room(struct cv_session *session)
 {
     bool room = true;
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         struct cv_publisher *publisher = session->streams[i].publisher;
         if (publisher && !cv_publisher_make_room(publisher))
             room = false;
@@ -491,7 +495,7 @@ bool cv_session_make_room(struct cv_session *session)
 
 bool cv_session_is_publishing(const struct cv_session *session)
 {
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         if (session->streams[i].publisher)
             return true;
     }
@@ -500,7 +504,7 @@ bool cv_session_is_publishing(const struct cv_session *session)
 
 bool cv_session_is_playing(const struct cv_session *session)
 {
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         if (session->streams[i].viewer)
             return true;
     }
@@ -510,7 +514,7 @@ bool cv_session_is_playing(const struct cv_session *session)
 uint64_t cv_session_deadline_us(const struct cv_session *session)
 {
     uint64_t first_us = UINT64_MAX;
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         const struct cv_viewer *viewer = session->streams[i].viewer;
         uint64_t deadline_us = viewer ? cv_viewer_deadline_us(viewer) : UINT64_MAX;
         if (deadline_us < first_us)
@@ -533,7 +537,7 @@ void cv_session_on_deadline(struct cv_session *session, uint64_t now_us)
 
 void cv_session_say_over(struct cv_session *session)
 {
-    for (int i = 0; i < CV_LIMIT_NET_STREAMS; i++) {
+    for (uint32_t i = 0; i < session->stream_count; i++) {
         if (session->streams[i].viewer)
             cv_viewer_say_over(session->streams[i].viewer);
     }

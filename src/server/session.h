@@ -26,6 +26,7 @@ struct cv_session {
     char *app;    // owned, with its query
     char *tc_url; // owned
     struct cv_net_stream streams[CV_LIMIT_NET_STREAMS];
+    uint32_t stream_count;    // those beyond were never open
     uint64_t commands_second; // the second in which `commands` were counted
     uint32_t commands;
 };
@@ -40,7 +41,7 @@ int cv_session_on_event(struct cv_session *session, const struct cv_rtmp_event *
 
 // The message stream with this id, or NULL when it is not open.
 struct cv_net_stream *cv_session_stream(struct cv_session *session, uint32_t id);
-// Its viewers' media into the engine. 0, or an error that ends the connection.
+// Its viewers' media into the engine, as cv_viewer_fill.
 int cv_session_fill(struct cv_session *session);
 // False while a publisher has as much on its way as it may have.
 bool cv_session_make_room(struct cv_session *session);

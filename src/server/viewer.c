@@ -8,6 +8,7 @@
 #include "server/table.h"
 #include "server/worker.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -17,20 +18,22 @@ enum {
 };
 
 struct cv_viewer {
+    // What a flush touches, together.
     struct cv_conn *conn;
-    uint32_t net_stream;
     struct cv_outlet *outlet;
     struct cv_viewer *prev, *next; // in the outlet's list
     struct cv_cursor cursor;
+    uint64_t messages;
+    uint32_t net_stream;
+    bool started; // Play.Start has been sent
+    bool live;    // it was told that somebody publishes
+    bool paused;
+    // The rest.
+    uint64_t opened_us;
+    uint64_t waiting_us;      // since when it waits for a publisher; UINT64_MAX: it does not
     struct cv_policy *policy; // one reference; app points into it
     const struct cv_config_app *app;
     struct cv_path path;
-    uint64_t opened_us;
-    uint64_t waiting_us; // since when it waits for a publisher; UINT64_MAX: it does not
-    bool started;        // Play.Start has been sent
-    bool live;           // it was told that somebody publishes
-    bool paused;
-    uint64_t messages;
 };
 
 static void log_viewer(const struct cv_viewer *viewer, const char *event)
@@ -92,6 +95,11 @@ void cv_viewer_free(struct cv_viewer *viewer)
 struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer)
 {
     return viewer->next;
+}
+
+void cv_viewer_prefetch(const struct cv_viewer *viewer)
+{
+    cv_prefetch(viewer, offsetof(struct cv_viewer, opened_us));
 }
 
 struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer)
@@ -205,22 +213,22 @@ static int fill_media(struct cv_viewer *viewer)
         viewer->messages++;
         stats->messages_out++;
     }
-    return CV_OK;
+    return 1;
 }
 
 int cv_viewer_fill(struct cv_viewer *viewer)
 {
     bool live = viewer->outlet->live;
-    int err = CV_OK;
+    int more = CV_OK;
     if (live && !viewer->live)
-        err = say_live(viewer);
-    if (err == CV_OK && viewer->started && !viewer->paused)
-        err = fill_media(viewer);
+        more = say_live(viewer);
+    if (more == CV_OK && viewer->started && !viewer->paused)
+        more = fill_media(viewer);
     // Over: but first everything that was published.
     bool all_read = viewer->paused || !cv_cursor_behind(&viewer->cursor, viewer->outlet->log);
-    if (err == CV_OK && !live && viewer->live && all_read)
-        err = cv_viewer_say_over(viewer);
-    return err;
+    if (more >= 0 && !live && viewer->live && all_read)
+        more = cv_viewer_say_over(viewer);
+    return more;
 }
 
 void cv_viewer_pause(struct cv_viewer *viewer, bool paused)

@@ -19,10 +19,12 @@ struct cv_viewer *cv_viewer_new(struct cv_conn *conn, uint32_t net_stream,
 void cv_viewer_free(struct cv_viewer *viewer);
 // The next in its outlet's list; NULL after the last.
 struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer);
+// As cv_conn_prefetch.
+void cv_viewer_prefetch(const struct cv_viewer *viewer);
 struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer);
 
 // Moves what the cursor finds into the connection's engine, until that has enough for one write or
-// nothing more comes. 0, or an error that ends the connection.
+// nothing more comes. 1: there is more; 0: that was all; or an error that ends the connection.
 int cv_viewer_fill(struct cv_viewer *viewer);
 // The outlet went live or over.
 void cv_viewer_on_state(struct cv_viewer *viewer);
