@@ -70,8 +70,8 @@ void cv_worker_free(struct cv_worker *worker)
     for (unsigned i = 0; i <= worker->shared->workers; i++) {
         struct cv_note *note;
         struct cv_note *next_note;
-        LL_FOREACH_SAFE(worker->overflow[i], note, next_note)
-        cv_note_free(note);
+        LL_FOREACH_SAFE (worker->overflow[i], note, next_note)
+            cv_note_free(note);
     }
     cv_timer_stop(&worker->retry);
     cv_timer_stop(&worker->stop_deadline);
