@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "server/conn.h"
+#include "server/netconn.h"
 #include "server/stream.h"
 #include "server/viewer.h"
 #include "server/worker.h"
@@ -123,10 +123,10 @@ static void flush_viewers(struct cv_outlet *outlet)
         if (third)
             cv_viewer_prefetch(third);
         if (second)
-            cv_conn_prefetch(cv_viewer_conn(second));
+            cv_netconn_prefetch(cv_viewer_conn(second));
         if (first)
-            cv_conn_prefetch_engine(cv_viewer_conn(first));
-        cv_conn_flush(cv_viewer_conn(viewer));
+            cv_netconn_prefetch_engine(cv_viewer_conn(first));
+        cv_netconn_flush(cv_viewer_conn(viewer));
         first = second;
         second = third;
         third = after(third);

@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "proto/reply.h"
-#include "server/conn.h"
 #include "server/log.h"
+#include "server/netconn.h"
 #include "server/table.h"
 #include "server/worker.h"
 
@@ -16,7 +16,7 @@ static void log_publisher(const struct cv_publisher *publisher, enum cv_log_leve
 {
     struct cv_line line;
     cv_line_begin(&line, level, event);
-    cv_conn_log_fields(publisher->conn, &line);
+    cv_netconn_log_fields(publisher->conn, &line);
     cv_line_text(&line, "stream", publisher->path.text);
     if (code != CV_OK)
         cv_line_err(&line, code);
@@ -29,7 +29,7 @@ static void log_publisher(const struct cv_publisher *publisher, enum cv_log_leve
 
 static unsigned home_of(const struct cv_publisher *publisher)
 {
-    return cv_worker_home(cv_conn_worker(publisher->conn), &publisher->path);
+    return cv_worker_home(publisher->conn->worker, &publisher->path);
 }
 
 // Asks for the stream, when the note for its end is there.
@@ -42,19 +42,19 @@ static int ask(struct cv_publisher *publisher)
         return CV_E_NOMEM;
     note.kind = CV_NOTE_PUBLISH;
     note.settings = cv_policy_stream_settings(publisher->app);
-    return cv_worker_send_note(cv_conn_worker(publisher->conn), home_of(publisher), &note);
+    return cv_worker_send_note(publisher->conn->worker, home_of(publisher), &note);
 }
 
-struct cv_publisher *cv_publisher_new(struct cv_conn *conn, uint32_t net_stream,
+struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
                                       const struct cv_path *path, struct cv_policy *policy,
                                       const struct cv_config_app *app)
 {
-    struct cv_worker *worker = cv_conn_worker(conn);
+    struct cv_worker *worker = conn->worker;
     struct cv_publisher *publisher = cv_mem_zero(1, sizeof *publisher);
     if (!publisher)
         return NULL;
     publisher->conn = conn;
-    publisher->id = (struct cv_publisher_id){.conn_id = cv_conn_id(conn),
+    publisher->id = (struct cv_publisher_id){.conn_id = conn->id,
                                              .thread = worker->index,
                                              .net_stream = net_stream,
                                              .serial = ++worker->last_publisher};
@@ -75,7 +75,7 @@ void cv_publisher_free(struct cv_publisher *publisher, bool clean)
 {
     if (!publisher)
         return;
-    struct cv_worker *worker = cv_conn_worker(publisher->conn);
+    struct cv_worker *worker = publisher->conn->worker;
     cv_publisher_send(publisher);
     if (publisher->batch)
         worker->stats.lost += publisher->batch->count;
@@ -101,7 +101,7 @@ static void mark(struct cv_publisher *publisher)
     if (publisher->dirty)
         return;
     publisher->dirty = true;
-    DL_APPEND(cv_conn_worker(publisher->conn)->dirty_publishers, publisher);
+    DL_APPEND(publisher->conn->worker->dirty_publishers, publisher);
 }
 
 int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg)
@@ -123,7 +123,7 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
 
 bool cv_publisher_send(struct cv_publisher *publisher)
 {
-    struct cv_worker *worker = cv_conn_worker(publisher->conn);
+    struct cv_worker *worker = publisher->conn->worker;
     if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
         return true;
     int err = cv_worker_send_batch(worker, home_of(publisher), publisher->batch);
@@ -145,9 +145,9 @@ bool cv_publisher_make_room(struct cv_publisher *publisher)
 
 static struct cv_publisher *find(struct cv_worker *worker, const struct cv_note *note)
 {
-    struct cv_conn *conn = cv_conn_find(worker, note->publisher.conn_id);
+    struct cv_netconn *conn = cv_netconn_find(worker, note->publisher.conn_id);
     struct cv_publisher *publisher =
-        conn ? cv_conn_publisher(conn, note->publisher.net_stream) : NULL;
+        conn ? cv_netconn_publisher(conn, note->publisher.net_stream) : NULL;
     return publisher && publisher->id.serial == note->publisher.serial ? publisher : NULL;
 }
 
@@ -162,11 +162,11 @@ static void refuse(struct cv_publisher *publisher, int code)
 {
     const char *text = code == CV_E_BUSY ? "Somebody publishes this stream already."
                                          : "The server cannot take this stream now.";
-    struct cv_conn *conn = publisher->conn;
+    struct cv_netconn *conn = publisher->conn;
     set_over(publisher);
     log_publisher(publisher, CV_LOG_WARN, "publish.refused", code);
-    cv_reply_status(cv_conn_rtmp(conn), publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME, text);
-    cv_conn_finish(conn);
+    cv_reply_status(conn->rtmp, publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME, text);
+    cv_netconn_finish(conn);
 }
 
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note)
@@ -178,7 +178,7 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
         refuse(publisher, note->code);
         return;
     }
-    struct cv_rtmp *rtmp = cv_conn_rtmp(publisher->conn);
+    struct cv_rtmp *rtmp = publisher->conn->rtmp;
     uint32_t net_stream = publisher->id.net_stream;
     publisher->state = CV_PUBLISHER_LIVE;
     log_publisher(publisher, CV_LOG_INFO, "publish.start", CV_OK);
@@ -186,10 +186,10 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
     if (err == CV_OK)
         err = cv_reply_status(rtmp, net_stream, CV_STATUS_PUBLISH_START, "Publishing.");
     if (err != CV_OK)
-        cv_conn_doom(publisher->conn, err, "publish");
+        cv_netconn_doom(publisher->conn, err, "publish");
     if (publisher->batch)
         mark(publisher);
-    cv_conn_mark(publisher->conn);
+    cv_netconn_mark(publisher->conn);
 }
 
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
@@ -199,7 +199,7 @@ void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
         return;
     set_over(publisher);
     log_publisher(publisher, CV_LOG_WARN, "publish.taken_over", CV_OK);
-    cv_reply_status(cv_conn_rtmp(publisher->conn), publisher->id.net_stream,
-                    CV_STATUS_PUBLISH_BAD_NAME, "Another publisher has taken over.");
-    cv_conn_finish(publisher->conn);
+    cv_reply_status(publisher->conn->rtmp, publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME,
+                    "Another publisher has taken over.");
+    cv_netconn_finish(publisher->conn);
 }

@@ -4,7 +4,7 @@
 
 #include "server/note.h"
 
-struct cv_conn;
+struct cv_netconn;
 struct cv_worker;
 
 enum cv_publisher_state {
@@ -14,7 +14,7 @@ enum cv_publisher_state {
 };
 
 struct cv_publisher {
-    struct cv_conn *conn;
+    struct cv_netconn *conn;
     struct cv_publisher_id id;
     enum cv_publisher_state state;
     struct cv_path path;
@@ -30,7 +30,7 @@ struct cv_publisher {
 };
 
 // Asks the path's home for the stream. As cv_viewer_new: takes over the tally's entry.
-struct cv_publisher *cv_publisher_new(struct cv_conn *conn, uint32_t net_stream,
+struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
                                       const struct cv_path *path, struct cv_policy *policy,
                                       const struct cv_config_app *app);
 // Ends it. `clean`: the client said so; otherwise the stream waits for its return. NULL is allowed.

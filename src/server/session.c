@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "proto/connect.h"
 #include "proto/reply.h"
-#include "server/conn.h"
 #include "server/log.h"
+#include "server/netconn.h"
 #include "server/publisher.h"
 #include "server/viewer.h"
 
@@ -13,7 +13,7 @@
 
 enum { US_PER_S = 1000000 };
 
-void cv_session_init(struct cv_session *session, struct cv_conn *conn, struct cv_policy *policy)
+void cv_session_init(struct cv_session *session, struct cv_netconn *conn, struct cv_policy *policy)
 {
     *session = (struct cv_session){.conn = conn, .policy = cv_policy_ref(policy)};
 }
@@ -74,9 +74,9 @@ static const struct cv_amf *argument(const struct command *command, int n)
 // Last words, then the end.
 static int refuse(const struct command *command, enum cv_status status, const char *text)
 {
-    struct cv_conn *conn = command->session->conn;
+    struct cv_netconn *conn = command->session->conn;
     int err = cv_reply_status(command->rtmp, command->stream_id, status, text);
-    cv_conn_finish(conn);
+    cv_netconn_finish(conn);
     return err;
 }
 
@@ -85,7 +85,7 @@ static void log_refused(const struct command *command, const char *event, int co
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_WARN, event);
-    cv_conn_log_fields(command->session->conn, &line);
+    cv_netconn_log_fields(command->session->conn, &line);
     cv_line_text(&line, "app", command->session->app);
     cv_line_str(&line, "name", name.at, name.len);
     cv_line_err(&line, code);
@@ -97,7 +97,7 @@ static void log_refused(const struct command *command, const char *event, int co
 static int reject_connect(const struct command *command, const char *text)
 {
     int err = cv_reply_error(command->rtmp, command->transaction, CV_STATUS_CONNECT_REJECTED, text);
-    cv_conn_finish(command->session->conn);
+    cv_netconn_finish(command->session->conn);
     return err;
 }
 
@@ -116,7 +116,7 @@ static int on_connect(struct command *command)
     session->connected = true;
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_DEBUG, "conn.connect");
-    cv_conn_log_fields(session->conn, &line);
+    cv_netconn_log_fields(session->conn, &line);
     cv_line_text(&line, "app", session->app);
     cv_line_str(&line, "agent", connect.flash_ver.at, connect.flash_ver.len);
     cv_line_end(&line);
@@ -284,7 +284,7 @@ static int on_play(struct command *command)
         cv_policy_leave_viewer(policy, target.app, &target.path);
         return CV_E_NOMEM;
     }
-    cv_conn_rearm(command->session->conn); // it may have to wait for a publisher
+    cv_netconn_rearm(command->session->conn); // it may have to wait for a publisher
     return CV_OK;
 }
 
@@ -417,7 +417,7 @@ static int on_command(struct cv_session *session, const struct cv_rtmp_event *ev
         return CV_E_TOO_MANY;
     struct command command = {
         .session = session,
-        .rtmp = cv_conn_rtmp(session->conn),
+        .rtmp = session->conn->rtmp,
         .transaction = event->transaction,
         .event = event,
         .args = event->args,
@@ -529,7 +529,7 @@ void cv_session_on_deadline(struct cv_session *session, uint64_t now_us)
         struct cv_net_stream *stream = &session->streams[slot];
         if (!stream->viewer || cv_viewer_deadline_us(stream->viewer) > now_us)
             continue;
-        cv_reply_status(cv_conn_rtmp(session->conn), id_of_slot(slot), CV_STATUS_PLAY_NOT_FOUND,
+        cv_reply_status(session->conn->rtmp, id_of_slot(slot), CV_STATUS_PLAY_NOT_FOUND,
                         "Nobody publishes this stream.");
         end_stream(stream, true);
     }

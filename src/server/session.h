@@ -8,7 +8,7 @@
 #include "proto/rtmp.h"
 #include "server/policy.h"
 
-struct cv_conn;
+struct cv_netconn;
 struct cv_publisher;
 struct cv_viewer;
 
@@ -20,7 +20,7 @@ struct cv_net_stream {
 };
 
 struct cv_session {
-    struct cv_conn *conn;
+    struct cv_netconn *conn;
     struct cv_policy *policy; // one reference: in force since the session began
     bool connected;
     char *app;    // owned, with its query
@@ -31,7 +31,7 @@ struct cv_session {
     uint32_t commands;
 };
 
-void cv_session_init(struct cv_session *session, struct cv_conn *conn, struct cv_policy *policy);
+void cv_session_init(struct cv_session *session, struct cv_netconn *conn, struct cv_policy *policy);
 // Ends all its streams; `clean` as in cv_publisher_free.
 void cv_session_done(struct cv_session *session, bool clean);
 

@@ -2,8 +2,8 @@
 
 #include "base/mem.h"
 #include "proto/reply.h"
-#include "server/conn.h"
 #include "server/log.h"
+#include "server/netconn.h"
 #include "server/outlet.h"
 #include "server/table.h"
 #include "server/worker.h"
@@ -19,7 +19,7 @@ enum {
 
 struct cv_viewer {
     // What a flush touches, together.
-    struct cv_conn *conn;
+    struct cv_netconn *conn;
     struct cv_outlet *outlet;
     struct cv_viewer *prev, *next; // in the outlet's list
     struct cv_cursor cursor;
@@ -40,7 +40,7 @@ static void log_viewer(const struct cv_viewer *viewer, const char *event)
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_INFO, event);
-    cv_conn_log_fields(viewer->conn, &line);
+    cv_netconn_log_fields(viewer->conn, &line);
     cv_line_text(&line, "stream", viewer->path.text);
     if (viewer->messages) {
         cv_line_uint(&line, "messages", viewer->messages);
@@ -50,11 +50,11 @@ static void log_viewer(const struct cv_viewer *viewer, const char *event)
     cv_line_end(&line);
 }
 
-struct cv_viewer *cv_viewer_new(struct cv_conn *conn, uint32_t net_stream,
+struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
                                 const struct cv_path *path, struct cv_policy *policy,
                                 const struct cv_config_app *app)
 {
-    struct cv_worker *worker = cv_conn_worker(conn);
+    struct cv_worker *worker = conn->worker;
     struct cv_viewer *viewer = cv_mem_zero(1, sizeof *viewer);
     if (!viewer)
         return NULL;
@@ -82,7 +82,7 @@ void cv_viewer_free(struct cv_viewer *viewer)
 {
     if (!viewer)
         return;
-    struct cv_worker *worker = cv_conn_worker(viewer->conn);
+    struct cv_worker *worker = viewer->conn->worker;
     log_viewer(viewer, "play.end");
     worker->stats.viewers--;
     DL_DELETE(viewer->outlet->viewers, viewer);
@@ -102,7 +102,7 @@ void cv_viewer_prefetch(const struct cv_viewer *viewer)
     cv_prefetch(viewer, offsetof(struct cv_viewer, opened_us));
 }
 
-struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer)
+struct cv_netconn *cv_viewer_conn(const struct cv_viewer *viewer)
 {
     return viewer->conn;
 }
@@ -111,7 +111,7 @@ struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer)
 
 static int say_started(struct cv_viewer *viewer)
 {
-    struct cv_rtmp *rtmp = cv_conn_rtmp(viewer->conn);
+    struct cv_rtmp *rtmp = viewer->conn->rtmp;
     uint32_t id = viewer->net_stream;
     viewer->started = true;
     log_viewer(viewer, "play.start");
@@ -127,7 +127,7 @@ static int say_started(struct cv_viewer *viewer)
 
 static int say_published_again(struct cv_viewer *viewer)
 {
-    struct cv_rtmp *rtmp = cv_conn_rtmp(viewer->conn);
+    struct cv_rtmp *rtmp = viewer->conn->rtmp;
     int err = cv_rtmp_send_user(rtmp, CV_USER_STREAM_BEGIN, viewer->net_stream);
     if (err != CV_OK)
         return err;
@@ -137,7 +137,7 @@ static int say_published_again(struct cv_viewer *viewer)
 
 int cv_viewer_say_over(struct cv_viewer *viewer)
 {
-    struct cv_rtmp *rtmp = cv_conn_rtmp(viewer->conn);
+    struct cv_rtmp *rtmp = viewer->conn->rtmp;
     if (!viewer->live)
         return CV_OK;
     viewer->live = false;
@@ -160,10 +160,10 @@ void cv_viewer_on_state(struct cv_viewer *viewer)
     if (!waits)
         viewer->waiting_us = UINT64_MAX;
     else if (viewer->waiting_us == UINT64_MAX)
-        viewer->waiting_us = cv_loop_now_us(cv_conn_worker(viewer->conn)->loop);
+        viewer->waiting_us = cv_loop_now_us(viewer->conn->worker->loop);
     cv_cursor_wait(&viewer->cursor, viewer->outlet->log);
-    cv_conn_mark(viewer->conn);
-    cv_conn_rearm(viewer->conn);
+    cv_netconn_mark(viewer->conn);
+    cv_netconn_rearm(viewer->conn);
 }
 
 void cv_viewer_on_log(struct cv_viewer *viewer)
@@ -190,7 +190,7 @@ static enum cv_csid csid_of(uint8_t type)
 
 static int next_message(struct cv_viewer *viewer, struct cv_msg *out)
 {
-    struct cv_worker_stats *stats = &cv_conn_worker(viewer->conn)->stats;
+    struct cv_worker_stats *stats = &viewer->conn->worker->stats;
     struct cv_cursor before = viewer->cursor;
     int more = cv_cursor_next(&viewer->cursor, viewer->outlet->log, out);
     stats->jumps += viewer->cursor.jumps - before.jumps;
@@ -200,8 +200,8 @@ static int next_message(struct cv_viewer *viewer, struct cv_msg *out)
 
 static int fill_media(struct cv_viewer *viewer)
 {
-    struct cv_rtmp *rtmp = cv_conn_rtmp(viewer->conn);
-    struct cv_worker_stats *stats = &cv_conn_worker(viewer->conn)->stats;
+    struct cv_rtmp *rtmp = viewer->conn->rtmp;
+    struct cv_worker_stats *stats = &viewer->conn->worker->stats;
     struct cv_msg msg;
     while (cv_rtmp_out_count(rtmp) < FILL_MESSAGES && cv_rtmp_out_bytes(rtmp) < FILL_BYTES) {
         if (next_message(viewer, &msg) != 1)

@@ -5,23 +5,23 @@
 #include "media/cursor.h"
 #include "server/note.h"
 
-struct cv_conn;
+struct cv_netconn;
 struct cv_outlet;
 struct cv_viewer;
 
 // Starts to play: enters the path's outlet. `net_stream`: the message stream of the play command.
 // `policy` and `app` (in its configuration): whose tallies the viewer has entered; the viewer takes
 // a reference and leaves them at its end, so on success the entry is the viewer's. NULL: no memory.
-struct cv_viewer *cv_viewer_new(struct cv_conn *conn, uint32_t net_stream,
+struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
                                 const struct cv_path *path, struct cv_policy *policy,
                                 const struct cv_config_app *app);
 // Leaves the outlet. NULL is allowed.
 void cv_viewer_free(struct cv_viewer *viewer);
 // The next in its outlet's list; NULL after the last.
 struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer);
-// As cv_conn_prefetch.
+// As cv_netconn_prefetch.
 void cv_viewer_prefetch(const struct cv_viewer *viewer);
-struct cv_conn *cv_viewer_conn(const struct cv_viewer *viewer);
+struct cv_netconn *cv_viewer_conn(const struct cv_viewer *viewer);
 
 // Moves what the cursor finds into the connection's engine, until that has enough for one write or
 // nothing more comes. 1: there is more; 0: that was all; or an error that ends the connection.

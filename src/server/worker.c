@@ -7,6 +7,7 @@
 #include "io/socket.h"
 #include "server/conn.h"
 #include "server/log.h"
+#include "server/netconn.h"
 #include "server/outlet.h"
 #include "server/publisher.h"
 #include "server/stream.h"
@@ -55,13 +56,11 @@ void cv_worker_free(struct cv_worker *worker)
 {
     if (!worker)
         return;
-    struct cv_conn *conn;
-    struct cv_conn *next_conn;
+    struct cv_netconn *conn;
+    struct cv_netconn *next_conn;
     free_listeners(worker);
-    for (conn = worker->conns; conn; conn = next_conn) {
-        next_conn = cv_conn_next(conn);
-        cv_conn_free(conn);
-    }
+    HASH_ITER (hh, worker->conns, conn, next_conn)
+        cv_netconn_free(conn);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
     struct cv_stream *next_stream;
@@ -225,8 +224,10 @@ static void on_stop(struct cv_worker *worker, const struct cv_note *note)
     (void)note;
     worker->stopping = true;
     free_listeners(worker);
-    for (struct cv_conn *conn = worker->conns; conn; conn = cv_conn_next(conn))
-        cv_conn_stop(conn);
+    struct cv_netconn *conn;
+    struct cv_netconn *next;
+    HASH_ITER (hh, worker->conns, conn, next)
+        cv_netconn_stop(conn);
     cv_timer_start(&worker->stop_deadline, STOP_US);
 }
 
@@ -298,12 +299,10 @@ static void send_publishers(struct cv_worker *worker)
 // Not while publishers are walked: what a connection says next may end any of its own.
 static void resume_conns(struct cv_worker *worker)
 {
-    struct cv_conn *conn;
-    struct cv_conn *next;
-    for (conn = worker->paused_conns; conn; conn = next) {
-        next = cv_conn_next_paused(conn);
-        cv_conn_resume(conn);
-    }
+    struct cv_netconn *conn;
+    struct cv_netconn *next;
+    DL_FOREACH_SAFE2 (worker->paused_conns, conn, next, paused_next)
+        cv_netconn_resume(conn);
 }
 
 static void distribute_streams(struct cv_worker *worker)
@@ -334,16 +333,20 @@ static void flush_outlets(struct cv_worker *worker)
 // Connections that are marked while they are flushed have had their share: next turn.
 static void flush_conns(struct cv_worker *worker)
 {
-    struct cv_conn *marked = worker->dirty_conns;
+    struct cv_netconn *marked = worker->dirty_conns;
     worker->dirty_conns = NULL;
-    while (marked)
-        cv_conn_flush(cv_conn_unmark(&marked));
+    while (marked) {
+        struct cv_netconn *conn = marked;
+        DL_DELETE2(marked, conn, dirty_prev, dirty_next);
+        conn->dirty = false;
+        cv_netconn_flush(conn);
+    }
 }
 
 static void free_doomed(struct cv_worker *worker)
 {
     while (worker->doomed_conns)
-        cv_conn_free(worker->doomed_conns);
+        cv_netconn_free(worker->doomed_conns);
 }
 
 // Media flows one way: publishers, streams, outlets, connections. Then those that ended go.

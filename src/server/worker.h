@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-struct cv_conn;
+struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
 struct cv_publisher;
@@ -39,12 +39,12 @@ struct cv_worker {
     uint64_t last_conn_id;
     uint64_t last_publisher;   // serial numbers
     uint64_t last_outlet;      //
-    struct cv_conn *conns;     // hash by id
+    struct cv_netconn *conns;  // hash by id
     struct cv_stream *streams; // hash by path: those whose home is here
     struct cv_outlet *outlets; // hash by path: those with viewers here
-    struct cv_conn *dirty_conns;
-    struct cv_conn *doomed_conns;
-    struct cv_conn *paused_conns; // not read, because their publishers' homes are behind
+    struct cv_netconn *dirty_conns;
+    struct cv_netconn *doomed_conns;
+    struct cv_netconn *paused_conns; // not read, because their publishers' homes are behind
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;

@@ -9,6 +9,7 @@ from synth import Publisher, check_run, collect
 def joined(server, raw, **kwargs):
     viewer = raw(server, **kwargs)
     viewer.play("a")
+    viewer.expect_status("NetStream.Play.Start")
     return viewer
 
 
