@@ -50,7 +50,8 @@ def test_order_of_the_answer_to_play(server, raw):
     raw.keep(pub.client)
     pub.send(10)
     pub.sync()
-    viewer = joined(server, raw)
+    viewer = raw(server)
+    viewer.play("a")
     got = _until_video(viewer)
     codes = [msg.values()[3]["code"] for msg in got if msg.type == COMMAND and msg.values()[0] == "onStatus"]
     assert codes[-1] == "NetStream.Play.Start" and codes[0] in ("NetStream.Play.Reset", "NetStream.Play.Start")
