@@ -19,15 +19,15 @@ enum cv_http1_role { CV_HTTP1_REQUESTS, CV_HTTP1_RESPONSES };
 
 // The methods that something here depends on.
 enum cv_http1_method {
-    CV_HTTP1_OTHER, // known to the parser (WebDAV and such): method_text tells
-    CV_HTTP1_GET,
-    CV_HTTP1_HEAD_METHOD,
-    CV_HTTP1_POST,
-    CV_HTTP1_PUT,
-    CV_HTTP1_DELETE,
-    CV_HTTP1_OPTIONS,
-    CV_HTTP1_PATCH,
-    CV_HTTP1_CONNECT, // never in a request: refused with 501, as TRACE is
+    CV_METHOD_OTHER, // known to the parser (WebDAV and such): method_text tells
+    CV_METHOD_GET,
+    CV_METHOD_HEAD,
+    CV_METHOD_POST,
+    CV_METHOD_PUT,
+    CV_METHOD_DELETE,
+    CV_METHOD_OPTIONS,
+    CV_METHOD_PATCH,
+    CV_METHOD_CONNECT, // never in a request: refused with 501, as TRACE is
 };
 
 enum cv_http1_framing {
