@@ -159,7 +159,16 @@ static void bug_16_chunks(void **state)
     static const struct vector table[] = {
         {0, CHUNKED "3\r\nabc\r\n0\r\n\r\n"},
         {0, CHUNKED "000000000000003;a=b;c=\"d\"\r\nabc\r\n00\r\n\r\n"},
+        {0, CHUNKED "1\r\na\r\n0\r\n\r\n" CHUNKED "1\r\nb\r\n0\r\n\r\n"},
         {400, CHUNKED "\r\n"},
+        {400, CHUNKED "\r\n\r\n"}, // no size is not the last chunk
+        {400, CHUNKED ";a\r\n\r\n"},
+        {400, CHUNKED "3\rXabc\r\n0\r\n\r\n"},
+        {400, CHUNKED "3\r\nabc\rX0\r\n\r\n"},
+        {400, CHUNKED "3\r\nabcX\n0\r\n\r\n"},
+        {400, CHUNKED "0\rX\r\n"},
+        {400, CHUNKED "0\r\n\rX"},
+        {400, CHUNKED "0\r\nA: b\rX\r\n"},
         {400, CHUNKED " 3\r\nabc\r\n0\r\n\r\n"},
         {400, CHUNKED "3 \r\nabc\r\n0\r\n\r\n"},
         {400, CHUNKED "3\t\r\nabc\r\n0\r\n\r\n"},
@@ -440,6 +449,7 @@ static void extensions_and_trailers_end_at_their_limits(void **state)
     size_t ext = CV_LIMIT_HTTP_CHUNK_EXT_BYTES - 1; // with the CR
     assert_int_equal(refusal_of(CHUNKED "3;", ext, "\r\nabc\r\n0\r\n\r\n"), 0);
     assert_int_equal(refusal_of(CHUNKED "3;", ext + 1, "\r\nabc\r\n0\r\n\r\n"), 400);
+    assert_int_equal(refusal_of(CHUNKED "1;", ext, "\r\n1\r\n1;2\r\n2\r\n0\r\n\r\n"), 0);
     size_t trailer = CV_LIMIT_HTTP_TRAILER_BYTES - strlen("X:\r\n\r\n");
     assert_int_equal(refusal_of(CHUNKED "0\r\nX:", trailer, "\r\n\r\n"), 0);
     assert_int_equal(refusal_of(CHUNKED "0\r\nX:", trailer + 1, "\r\n\r\n"), 431);
