@@ -13,6 +13,7 @@ libuv1-dev                  event loop, sockets, DNS
 libcyaml-dev                configuration file
 libyaml-dev                 configuration file
 uthash-dev                  hash tables and lists
+libhttp-parser-dev          heads of HTTP messages
 libsqlite3-dev              keys and other state
 libssl-dev                  random numbers, HMAC, TLS
 libjansson-dev              JSON

@@ -29,6 +29,16 @@ enum {
     CV_LIMIT_FLV_HEADER_BYTES = 1024,   // file header: always 9, the field says how long
     CV_LIMIT_AGGREGATE_MESSAGES = 4096, // messages in one aggregate: servers make some 64 KB
 
+    // ---- HTTP/1
+    CV_LIMIT_HTTP_HEAD_BYTES = 16 * 1024,   // start line and fields of one message: 431
+    CV_LIMIT_HTTP_TARGET_BYTES = 8 * 1024,  // request target: 414
+    CV_LIMIT_HTTP_FIELDS = 100,             // header lines of one message: browsers send 20
+    CV_LIMIT_HTTP_BLANK_LINES = 4,          // before a message: old clients send one behind a POST
+    CV_LIMIT_HTTP_CHUNK_EXT_BYTES = 256,    // extensions of one chunk: nobody sends any
+    CV_LIMIT_HTTP_TRAILER_BYTES = 4 * 1024, // behind a chunked body; read and dropped
+    CV_LIMIT_HTTP_INTERIM = 8,              // 1xx responses before the final one
+    CV_HTTP_BODY_BYTES_MAX = 8 * 1024 * 1024, // one body, unless the owner knows better: 413
+
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send
     CV_WINDOW_BYTES_MIN = 64 * 1024, // smaller windows of a peer would make an Ack storm
