@@ -29,6 +29,12 @@ enum {
     CV_LIMIT_FLV_HEADER_BYTES = 1024,   // file header: always 9, the field says how long
     CV_LIMIT_AGGREGATE_MESSAGES = 4096, // messages in one aggregate: servers make some 64 KB
 
+    // ---- one port: what a connection begins with
+    CV_LIMIT_METHOD_BYTES = 24,           // HTTP method: the longest registered one has 17
+    CV_LIMIT_PROXY_HEADER_BYTES = 4096,   // PROXY protocol v2 with its TLVs: certificates may be in
+    CV_LIMIT_PROXY_HEADER_V1_BYTES = 107, // the specification's own limit, with CRLF
+    CV_LIMIT_FORWARDED_HOPS = 32,         // entries of X-Forwarded-For that are looked at
+
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send
     CV_WINDOW_BYTES_MIN = 64 * 1024, // smaller windows of a peer would make an Ack storm
