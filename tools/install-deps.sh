@@ -16,6 +16,7 @@ uthash-dev                  hash tables and lists
 libsqlite3-dev              keys and other state
 libssl-dev                  random numbers, HMAC, TLS
 libjansson-dev              JSON
+libwslay-dev                WebSocket frames
 '
 
 test='

@@ -47,10 +47,10 @@ static bool is_method_byte(uint8_t byte)
 static enum cv_sniff match_method(const uint8_t *data, size_t len)
 {
     size_t n = 0;
-    while (n < len && n <= CV_LIMIT_METHOD_BYTES && is_method_byte(data[n]))
+    while (n < len && n < CV_LIMIT_METHOD_BYTES && is_method_byte(data[n]))
         n++;
     bool letter_first = n == 0 || (data[0] >= 'A' && data[0] <= 'Z');
-    if (n > CV_LIMIT_METHOD_BYTES || !letter_first)
+    if (!letter_first)
         return CV_SNIFF_UNKNOWN;
     if (n == len)
         return CV_SNIFF_MORE;
