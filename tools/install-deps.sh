@@ -17,6 +17,7 @@ libhttp-parser-dev          heads of HTTP messages
 libsqlite3-dev              keys and other state
 libssl-dev                  random numbers, HMAC, TLS
 libjansson-dev              JSON
+libwslay-dev                WebSocket frames
 '
 
 test='

@@ -1,5 +1,7 @@
 #include "base/gather.h"
 
+#include "base/check.h"
+
 #include <string.h>
 
 void cv_gather_clear(struct cv_gather *gather)
@@ -39,4 +41,40 @@ bool cv_gather_copy(struct cv_gather *gather, const void *data, size_t len)
         return false;
     gather->scratch_used += len;
     return true;
+}
+
+int cv_gather_reserve(struct cv_gather *gather, size_t len)
+{
+    CV_ASSERT(len > 0);
+    if (len > CV_GATHER_SCRATCH_BYTES - gather->scratch_used)
+        return -1;
+    if (!cv_gather_borrow(gather, gather->scratch + gather->scratch_used, len))
+        return -1;
+    gather->scratch_used += len;
+    return gather->count - 1;
+}
+
+void cv_gather_fill(struct cv_gather *gather, int index, const void *data, size_t len)
+{
+    CV_ASSERT(index >= 0 && index < gather->count);
+    struct iovec *vector = &gather->vectors[index];
+    CV_ASSERT(len > 0 && len <= vector->iov_len);
+    memcpy(vector->iov_base, data, len);
+    gather->bytes -= vector->iov_len - len;
+    vector->iov_len = len;
+}
+
+void cv_gather_cut(struct cv_gather *gather, size_t bytes)
+{
+    while (gather->bytes > bytes) {
+        struct iovec *last = &gather->vectors[gather->count - 1];
+        size_t extra = gather->bytes - bytes;
+        if (extra < last->iov_len) {
+            last->iov_len -= extra;
+            gather->bytes = bytes;
+            return;
+        }
+        gather->bytes -= last->iov_len;
+        gather->count--;
+    }
 }

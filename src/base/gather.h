@@ -34,4 +34,12 @@ bool cv_gather_borrow(struct cv_gather *gather, const void *data, size_t len);
 // room.
 bool cv_gather_copy(struct cv_gather *gather, const void *data, size_t len);
 
+// A place for a header that depends on what follows it. reserve adds a vector of `len` scratch
+// bytes and returns its index, or -1 when there is no room; fill puts the `len` bytes of the header
+// there, at most as many as were reserved, and gives the others back. cut shortens the gather to
+// its first `bytes` bytes.
+int cv_gather_reserve(struct cv_gather *gather, size_t len);
+void cv_gather_fill(struct cv_gather *gather, int index, const void *data, size_t len);
+void cv_gather_cut(struct cv_gather *gather, size_t bytes);
+
 #endif

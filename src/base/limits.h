@@ -38,6 +38,11 @@ enum {
     CV_LIMIT_HTTP_TRAILER_BYTES = 4 * 1024, // behind a chunked body; read and dropped
     CV_LIMIT_HTTP_INTERIM = 8,              // 1xx responses before the final one
     CV_HTTP_BODY_BYTES_MAX = 8 * 1024 * 1024, // one body, unless the owner knows better: 413
+    // ---- one port: what a connection begins with
+    CV_LIMIT_METHOD_BYTES = 24,           // HTTP method: the longest registered one has 17
+    CV_LIMIT_PROXY_HEADER_BYTES = 4096,   // PROXY protocol v2 with its TLVs: certificates may be in
+    CV_LIMIT_PROXY_HEADER_V1_BYTES = 107, // the specification's own limit, with CRLF
+    CV_LIMIT_FORWARDED_HOPS = 32,         // entries of X-Forwarded-For that are looked at
 
     // ---- windows
     CV_WINDOW_BYTES = 2500000,       // Window Acknowledgement Size and Peer Bandwidth we send

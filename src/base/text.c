@@ -20,6 +20,21 @@ bool cv_text_is(struct cv_text text, const char *literal)
     return cv_text_equal(text, cv_text_of(literal));
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool cv_text_is_nocase(struct cv_text text, const char *literal)
+{
+    if (text.len != strlen(literal))
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (lower(text.at[i]) != lower(literal[i]))
+            return false;
+    return true;
+}
+
 bool cv_text_starts(struct cv_text text, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -44,6 +59,20 @@ struct cv_text cv_text_take(struct cv_text *rest, char c)
     struct cv_text taken = {rest->at, len};
     *rest = cv_text_skip(*rest, len < rest->len ? len + 1 : len);
     return taken;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct cv_text cv_text_trim(struct cv_text text)
+{
+    while (text.len && is_blank(text.at[0]))
+        text = cv_text_skip(text, 1);
+    while (text.len && is_blank(text.at[text.len - 1]))
+        text.len--;
+    return text;
 }
 
 int cv_text_u64(struct cv_text text, uint64_t min, uint64_t max, uint64_t *out)

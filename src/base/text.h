@@ -18,6 +18,8 @@ struct cv_text {
 struct cv_text cv_text_of(const char *string);
 bool cv_text_is(struct cv_text text, const char *literal);
 bool cv_text_equal(struct cv_text a, struct cv_text b);
+// ASCII letters match in either case; other bytes must be the same.
+bool cv_text_is_nocase(struct cv_text text, const char *literal);
 bool cv_text_starts(struct cv_text text, const char *prefix);
 
 // Where the first `c` is, counted from 0; text.len when there is none.
@@ -26,6 +28,8 @@ size_t cv_text_find(struct cv_text text, char c);
 struct cv_text cv_text_skip(struct cv_text text, size_t len);
 // Takes what comes before the first `c` off *rest, and the `c` with it; without a `c`, everything.
 struct cv_text cv_text_take(struct cv_text *rest, char c);
+// Without the spaces and tabs around it.
+struct cv_text cv_text_trim(struct cv_text text);
 
 // Reads a decimal number from min to max, both allowed; digits only, nothing around them.
 // 0, or CV_E_SYNTAX for anything else, then *out is untouched.

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-// Looking an algorithm up by name costs more than hashing a short message, so it is done once. Both
+// Looking an algorithm up by name costs more than hashing a short message, so it is done once. They
 // stay NULL when OpenSSL cannot (no memory, no provider): then every call fails. Never freed: they
 // serve until the process ends.
+static EVP_MD *sha1;
 static EVP_MD *sha256;
 static EVP_MAC_CTX *hmac_model; // keyed with nothing of use; each call works on a copy
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
@@ -36,6 +37,7 @@ static EVP_MAC_CTX *hmac_model_new(void)
 
 static void fetch_all(void)
 {
+    sha1 = EVP_MD_fetch(NULL, OSSL_DIGEST_NAME_SHA1, NULL);
     sha256 = EVP_MD_fetch(NULL, OSSL_DIGEST_NAME_SHA2_256, NULL);
     hmac_model = hmac_model_new();
 }
@@ -66,6 +68,23 @@ static int hmac_sha256(const void *key, size_t key_len, const void *data1, size_
     return CV_OK;
 }
 
+// `result_len` is how much `algorithm` (may be NULL) gives.
+static int digest(const EVP_MD *algorithm, const void *data, size_t len, uint8_t *out,
+                  size_t result_len)
+{
+    uint8_t result[EVP_MAX_MD_SIZE];
+    if (!algorithm || !EVP_Digest(len ? data : "", len, result, NULL, algorithm, NULL))
+        return CV_E_SYSTEM;
+    memcpy(out, result, result_len);
+    return CV_OK;
+}
+
+static int hash_sha1(const void *data, size_t len, uint8_t out[CV_SHA1_BYTES])
+{
+    pthread_once(&fetched, fetch_all);
+    return digest(sha1, data, len, out, CV_SHA1_BYTES);
+}
+
 static int random_bytes(void *out, size_t len)
 {
     if (len > INT_MAX)
@@ -75,15 +94,12 @@ static int random_bytes(void *out, size_t len)
 
 const struct cv_crypto cv_crypto_openssl = {
     .hmac_sha256 = hmac_sha256,
+    .sha1 = hash_sha1,
     .random = random_bytes,
 };
 
 int cv_sha256(const void *data, size_t len, uint8_t out[CV_SHA256_BYTES])
 {
     pthread_once(&fetched, fetch_all);
-    uint8_t result[CV_SHA256_BYTES];
-    if (!sha256 || !EVP_Digest(len ? data : "", len, result, NULL, sha256, NULL))
-        return CV_E_SYSTEM;
-    memcpy(out, result, sizeof result);
-    return CV_OK;
+    return digest(sha256, data, len, out, CV_SHA256_BYTES);
 }

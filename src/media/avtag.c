@@ -90,8 +90,9 @@ static bool legacy_has_packet_type(uint32_t fourcc)
 static int parse_legacy(struct parse *p, uint32_t fourcc)
 {
     p->tag.role = CV_AV_FRAME;
+    p->packet_type = legacy_has_packet_type(fourcc) ? cv_rd_u8(&p->rd) : 0;
     if (legacy_has_packet_type(fourcc))
-        p->tag.role = legacy_roles[cv_rd_u8(&p->rd)];
+        p->tag.role = legacy_roles[p->packet_type];
     int32_t composition_ms = 0;
     // An end of sequence is seen in the wild without its composition time.
     if (p->tag.video && legacy_has_packet_type(fourcc) && p->tag.role != CV_AV_END)
@@ -232,9 +233,12 @@ int cv_avtag_parse(struct cv_avtag *out, bool video, const void *data, size_t le
         p.tag.role = CV_AV_EMPTY;
     else
         err = video ? parse_video(&p) : parse_audio(&p);
-    if (err == CV_OK)
-        *out = p.tag;
-    return err;
+    if (err != CV_OK)
+        return err;
+    p.tag.frame_type = p.frame_type;
+    p.tag.packet_type = p.packet_type;
+    *out = p.tag;
+    return CV_OK;
 }
 
 const struct cv_avtag_track *cv_avtag_find(const struct cv_avtag *tag, uint8_t track_id)

@@ -34,13 +34,15 @@ struct cv_avtag_track {
 };
 
 struct cv_avtag {
-    bool video;              // else audio
-    bool enhanced;           // E-RTMP header
-    bool multitrack;         // E-RTMP multitrack packet
-    bool key;                // role FRAME and a key frame (frame type 1 or 4); video only
-    bool disposable;         // role FRAME and nothing refers to it (frame type 3); video only
-    enum cv_av_role role;    //
-    uint8_t command;         // role COMMAND: 0 seek start, 1 seek end
+    bool video;           // else audio
+    bool enhanced;        // E-RTMP header
+    bool multitrack;      // E-RTMP multitrack packet
+    bool key;             // role FRAME and a key frame (frame type 1 or 4); video only
+    bool disposable;      // role FRAME and nothing refers to it (frame type 3); video only
+    enum cv_av_role role; //
+    uint8_t frame_type;   // as written: 1 key, 2 inter, 3 disposable, 4 generated key; video only
+    uint8_t packet_type;  // as written, behind ModEx and multitrack; 0 where there is none
+    uint8_t command;      // role COMMAND: 0 seek start, 1 seek end
     uint32_t nano_offset_ns; // ModEx TimestampOffsetNano, 0-999999: add to presentation time
     uint32_t track_count;    // 0 for COMMAND and EMPTY, else at least 1
     struct cv_avtag_track tracks[CV_LIMIT_MESSAGE_TRACKS];

@@ -52,6 +52,19 @@ static void hmac_of_nothing(void **state)
     expect_hex(out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
+static void sha1_vectors(void **state)
+{
+    (void)state;
+    uint8_t out[CV_SHA1_BYTES];
+    uint8_t want[CV_SHA1_BYTES];
+    assert_int_equal(cv_crypto_openssl.sha1("abc", 3, out), CV_OK);
+    hex_bytes("a9993e364706816aba3e25717850c26c9cd0d89d", want, sizeof want);
+    assert_memory_equal(out, want, sizeof want);
+    assert_int_equal(cv_crypto_openssl.sha1(NULL, 0, out), CV_OK);
+    hex_bytes("da39a3ee5e6b4b0d3255bfef95601890afd80709", want, sizeof want);
+    assert_memory_equal(out, want, sizeof want);
+}
+
 static void sha256_vectors(void **state)
 {
     (void)state;
@@ -92,8 +105,11 @@ static void compares_every_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hmac_vectors_of_rfc4231), cmocka_unit_test(hmac_of_nothing),
-        cmocka_unit_test(sha256_vectors),          cmocka_unit_test(random_bytes_differ),
+        cmocka_unit_test(hmac_vectors_of_rfc4231),
+        cmocka_unit_test(hmac_of_nothing),
+        cmocka_unit_test(sha1_vectors),
+        cmocka_unit_test(sha256_vectors),
+        cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(compares_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,10 +171,33 @@ static void bug_25_decode_stops_at_its_size(void **state)
     }
 }
 
+static void compares_without_case(void **state)
+{
+    (void)state;
+    assert_true(cv_text_is_nocase(cv_text_of("WebSocket"), "websocket"));
+    assert_true(cv_text_is_nocase(cv_text_of("keep-alive"), "Keep-Alive"));
+    assert_true(cv_text_is_nocase((struct cv_text){0}, ""));
+    assert_false(cv_text_is_nocase(cv_text_of("upgrades"), "upgrade"));
+    assert_false(cv_text_is_nocase(cv_text_of("@[`{"), "`{@["));
+    assert_false(cv_text_is_nocase(cv_text_of("\xc4"), "\xe4"));
+}
+
+static void trims_blanks(void **state)
+{
+    (void)state;
+    assert_true(cv_text_is(cv_text_trim(cv_text_of(" \t a b\t ")), "a b"));
+    assert_true(cv_text_is(cv_text_trim(cv_text_of("a")), "a"));
+    assert_true(cv_text_is(cv_text_trim(cv_text_of("\na\r")), "\na\r"));
+    assert_int_equal(cv_text_trim(cv_text_of(" \t ")).len, 0);
+    assert_int_equal(cv_text_trim((struct cv_text){0}).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares_by_bytes),
+        cmocka_unit_test(compares_without_case),
+        cmocka_unit_test(trims_blanks),
         cmocka_unit_test(starts_with_a_prefix),
         cmocka_unit_test(takes_up_to_a_separator),
         cmocka_unit_test(numbers_are_digits_in_range),
