@@ -36,7 +36,9 @@ enum {
     CV_LIMIT_HTTP_BLANK_LINES = 4,          // before a message: old clients send one behind a POST
     CV_LIMIT_HTTP_CHUNK_EXT_BYTES = 256,    // extensions of one chunk: nobody sends any
     CV_LIMIT_HTTP_TRAILER_BYTES = 4 * 1024, // behind a chunked body; read and dropped
-    CV_LIMIT_HTTP_INTERIM = 8,              // 1xx responses before the final one
+    CV_LIMIT_HTTP_DISCARD_BYTES =
+        64 * 1024,             // a body that nobody wants is read away up to here: 413
+    CV_LIMIT_HTTP_INTERIM = 8, // 1xx responses before the final one
     CV_HTTP_BODY_BYTES_MAX = 8 * 1024 * 1024, // one body, unless the owner knows better: 413
     // ---- one port: what a connection begins with
     CV_LIMIT_METHOD_BYTES = 24,           // HTTP method: the longest registered one has 17

@@ -3,30 +3,16 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/socket.h"
-#include "io/watch.h"
-#include "server/netconn.h"
+#include "server/entry.h"
+#include "server/table.h"
 #include "server/worker.h"
 
-#include <stddef.h>
-
 enum {
-    READS_PER_TURN = 4,        // one fast publisher must not hold up the others
-    FLUSH_BYTES = 1024 * 1024, // sent to one viewer per turn; the rest follows in the next
-    KEEP_ALIVE_IDLE_S = 30,    // TCP keep-alive: a vanished peer is found in a minute
+    READS_PER_TURN = 4,     // one fast publisher must not hold up the others
+    KEEP_ALIVE_IDLE_S = 30, // TCP keep-alive: a vanished peer is found in a minute
     KEEP_ALIVE_INTERVAL_S = 10,
     KEEP_ALIVE_COUNT = 3,
 };
-
-struct cv_conn {
-    int fd; // beside what a flush touches of the NetConnection
-    struct cv_netconn net;
-    struct cv_watch watch;
-};
-
-static struct cv_conn *conn_of(struct cv_netconn *net)
-{
-    return (struct cv_conn *)((char *)net - offsetof(struct cv_conn, net));
-}
 
 // ---- opening and closing --------------------------------------------------------------------
 
@@ -58,7 +44,6 @@ static void set_options(int fd, unsigned stall_s)
 }
 
 static void on_ready(void *arg, unsigned events);
-static const struct cv_carrier tcp_carrier;
 
 static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct cv_addr *peer)
 {
@@ -66,10 +51,17 @@ static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct c
     if (!conn)
         return NULL;
     conn->fd = fd;
-    if (cv_netconn_init(&conn->net, worker, &tcp_carrier, peer) == CV_OK)
-        return conn;
-    cv_mem_free(conn);
-    return NULL;
+    conn->reads = true;
+    conn->worker = worker;
+    conn->peer = *peer;
+    conn->id = ++worker->last_conn_id;
+    conn->opened_us = cv_loop_now_us(worker->loop);
+    if (cv_watch_start(&conn->watch, worker->loop, fd, CV_WATCH_READ, on_ready, conn) != CV_OK) {
+        cv_mem_free(conn);
+        return NULL;
+    }
+    DL_APPEND(worker->sockets, conn);
+    return conn;
 }
 
 void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
@@ -86,8 +78,8 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
     }
     worker->stats.accepted++;
     set_options(fd, worker->policy->config->limits.write_stall_s);
-    if (cv_watch_start(&conn->watch, worker->loop, fd, CV_WATCH_READ, on_ready, conn) != CV_OK)
-        cv_netconn_doom(&conn->net, CV_E_SYSTEM, "watch");
+    if (cv_entry_open(conn) != CV_OK)
+        cv_conn_free(conn);
 }
 
 static void on_watch_closed(void *arg)
@@ -95,103 +87,67 @@ static void on_watch_closed(void *arg)
     cv_mem_free(arg);
 }
 
-static void conn_free(struct cv_netconn *net)
+void cv_conn_free(struct cv_conn *conn)
 {
-    struct cv_conn *conn = conn_of(net);
-    dismiss(net->worker, &net->peer);
-    bool watched = cv_watch_is_open(&conn->watch);
-    if (watched)
-        cv_watch_close(&conn->watch, on_watch_closed, conn);
+    CV_ASSERT(conn->fd >= 0);
+    DL_DELETE(conn->worker->sockets, conn);
+    dismiss(conn->worker, &conn->peer);
+    cv_watch_close(&conn->watch, on_watch_closed, conn);
     cv_socket_close(&conn->fd);
-    if (!watched)
-        cv_mem_free(conn);
 }
 
-// ---- writing --------------------------------------------------------------------------------
-
-static void conn_watch(struct cv_netconn *net)
+void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
 {
-    cv_watch_set(&conn_of(net)->watch,
-                 (net->paused ? 0 : CV_WATCH_READ) | (net->blocked ? CV_WATCH_WRITE : 0));
+    char peer[CV_ADDR_TEXT_BYTES];
+    cv_line_uint(line, "conn", conn->id);
+    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
 }
 
-// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
-static int write_once(struct cv_conn *conn, bool *more)
+// ---- using ----------------------------------------------------------------------------------
+
+void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, void *arg,
+                       const uint8_t *data, size_t len)
 {
-    struct cv_netconn *net = &conn->net;
-    struct cv_worker *worker = net->worker;
-    struct cv_gather *gather = &worker->gather;
-    int filled = cv_netconn_fill(net);
-    *more = filled > 0;
-    if (filled < 0)
-        return filled;
-    cv_gather_clear(gather);
-    cv_rtmp_pull(net->rtmp, gather);
-    if (gather->count == 0)
-        return 0;
+    conn->user = user;
+    conn->arg = arg;
+    if (len)
+        user->bytes(arg, data, len);
+}
+
+void cv_conn_want(struct cv_conn *conn, bool reads, bool writes)
+{
+    conn->reads = reads;
+    conn->writes = writes;
+    cv_watch_set(&conn->watch, (reads ? CV_WATCH_READ : 0) | (writes ? CV_WATCH_WRITE : 0));
+}
+
+int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
+{
+    struct cv_worker_stats *stats = &conn->worker->stats;
     int sent = cv_socket_write(conn->fd, gather->vectors, gather->count);
-    worker->stats.writes++;
-    if (sent <= 0)
-        return sent;
-    worker->stats.bytes_out += (uint64_t)sent;
-    bool short_count = (size_t)sent < gather->bytes;
-    cv_rtmp_sent(net->rtmp, (size_t)sent);
-    cv_netconn_progress(net);
-    *more |= !cv_rtmp_out_empty(net->rtmp);
-    return short_count ? CV_E_AGAIN : sent;
+    stats->writes++;
+    stats->bytes_out += sent > 0 ? (uint64_t)sent : 0;
+    return sent;
 }
 
-static void after_drain(struct cv_conn *conn)
+void cv_conn_shutdown(struct cv_conn *conn)
 {
-    struct cv_netconn *net = &conn->net;
-    if (net->phase != CV_NETCONN_DRAIN || !cv_rtmp_out_empty(net->rtmp))
-        return;
     cv_socket_shutdown(conn->fd);
-    cv_netconn_linger(net);
 }
-
-// One gathered write, more only while it flows.
-static void conn_flush(struct cv_netconn *net)
-{
-    struct cv_conn *conn = conn_of(net);
-    size_t total = 0;
-    bool more;
-    int sent;
-    do {
-        sent = write_once(conn, &more);
-        total += sent > 0 ? (size_t)sent : 0;
-        if (total >= FLUSH_BYTES) {
-            cv_netconn_mark(net);
-            cv_worker_retry(net->worker);
-            return;
-        }
-    } while (sent > 0 && more);
-    net->worker->stats.flushes += total > 0;
-    if (sent == CV_E_AGAIN) {
-        cv_netconn_block(net);
-        conn_watch(net);
-    } else if (sent < 0) {
-        cv_netconn_doom(net, sent, "write");
-    } else {
-        after_drain(conn);
-    }
-}
-
-// ---- reading --------------------------------------------------------------------------------
 
 static void on_readable(struct cv_conn *conn)
 {
-    struct cv_netconn *net = &conn->net;
-    struct cv_worker *worker = net->worker;
-    for (int i = 0; i < READS_PER_TURN && !net->paused && !net->doomed; i++) {
+    struct cv_worker *worker = conn->worker;
+    for (int i = 0; i < READS_PER_TURN && conn->fd >= 0 && conn->reads; i++) {
         int len = cv_socket_read(conn->fd, worker->read_buffer, sizeof worker->read_buffer);
         if (len == CV_E_AGAIN)
             return;
         if (len < 0) {
-            cv_netconn_doom(net, net->phase == CV_NETCONN_OPEN ? len : CV_OK, "read");
+            conn->user->ended(conn->arg, len);
             return;
         }
-        cv_netconn_take(net, worker->read_buffer, (size_t)len);
+        worker->stats.bytes_in += (uint64_t)len;
+        conn->user->bytes(conn->arg, worker->read_buffer, (size_t)len);
         if ((size_t)len < sizeof worker->read_buffer)
             return;
     }
@@ -200,19 +156,8 @@ static void on_readable(struct cv_conn *conn)
 static void on_ready(void *arg, unsigned events)
 {
     struct cv_conn *conn = arg;
-    if (conn->net.doomed)
-        return;
-    if ((events & CV_WATCH_WRITE) && conn->net.blocked) {
-        cv_netconn_unblock(&conn->net);
-        conn_watch(&conn->net);
-    }
-    if (events & CV_WATCH_READ)
+    if ((events & CV_WATCH_WRITE) && conn->writes)
+        conn->user->writable(conn->arg);
+    if ((events & CV_WATCH_READ) && conn->fd >= 0)
         on_readable(conn);
 }
-
-static const struct cv_carrier tcp_carrier = {
-    .name = "rtmp",
-    .flush = conn_flush,
-    .watch = conn_watch,
-    .free = conn_free,
-};

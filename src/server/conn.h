@@ -1,14 +1,60 @@
-// A TCP connection that carries RTMP as it is.
+// A TCP connection: a descriptor on a worker's loop, and who uses it. It knows no protocol.
 //
-// On the worker that accepted it. The NetConnection in it decides when it ends.
+// The user is told of bytes, room and the end, and may hand the connection over to another user:
+// that is how one port serves several protocols. On the worker that accepted it.
 #ifndef CV_SERVER_CONN_H
 #define CV_SERVER_CONN_H
 
+#include "base/gather.h"
 #include "io/addr.h"
+#include "io/watch.h"
+#include "server/log.h"
 
 struct cv_worker;
 
-// Takes a connection in: `fd` is the connection's, whatever comes of it.
+// Any of these may free the connection.
+struct cv_conn_user {
+    // Bytes from the client, lent for the call.
+    void (*bytes)(void *arg, const uint8_t *data, size_t len);
+    // The client has closed its side (CV_E_CLOSED) or the network failed. Nothing comes any more.
+    void (*ended)(void *arg, int code);
+    // It can be written again.
+    void (*writable)(void *arg);
+    // The server stops: frees the connection, unless a NetConnection is to end it.
+    void (*stop)(void *arg);
+};
+
+struct cv_conn {
+    int fd; // -1: freed, and gone at the end of the turn
+    bool reads;
+    bool writes;
+    struct cv_worker *worker;
+    const struct cv_conn_user *user;
+    void *arg;
+    struct cv_watch watch;
+    struct cv_addr peer;
+    uint64_t id;
+    uint64_t opened_us;
+    struct cv_conn *prev, *next; // in the worker's list
+};
+
+// Takes a connection in: `fd` is the connection's, whatever comes of it. Its first user finds out
+// what it speaks (server/entry.h).
 void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer);
+// Another user from now on; its turn begins with these bytes, which may be none.
+void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, void *arg,
+                       const uint8_t *data, size_t len);
+// What the user wants to be told of. At first: bytes.
+void cv_conn_want(struct cv_conn *conn, bool reads, bool writes);
+// One write: bytes that left (a short count means that the socket is full now), or CV_E_AGAIN, or
+// an error that ends it.
+int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather);
+// No more bytes to the client; its own still come.
+void cv_conn_shutdown(struct cv_conn *conn);
+// Closes it. The user hears nothing any more; the memory goes with the turn.
+void cv_conn_free(struct cv_conn *conn);
+
+// conn=, peer=: what every line about a connection starts with.
+void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line);
 
 #endif

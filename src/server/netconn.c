@@ -55,16 +55,17 @@ static struct cv_rtmp *new_engine(const struct cv_worker *worker)
 }
 
 int cv_netconn_init(struct cv_netconn *conn, struct cv_worker *worker,
-                    const struct cv_carrier *carrier, const struct cv_addr *peer)
+                    const struct cv_carrier *carrier, const struct cv_origin *origin)
 {
     conn->rtmp = new_engine(worker);
     if (!conn->rtmp)
         return CV_E_NOMEM;
     conn->worker = worker;
     conn->carrier = carrier;
-    conn->id = ++worker->last_conn_id;
-    conn->peer = *peer;
-    conn->opened_us = conn->heard_us = conn->progress_us = now_us(conn);
+    conn->id = origin->id;
+    conn->peer = origin->peer;
+    conn->opened_us = origin->opened_us;
+    conn->heard_us = conn->progress_us = now_us(conn);
     HASH_ADD(hh, worker->conns, id, sizeof conn->id, conn);
     if (!conn->hh.tbl) {
         cv_rtmp_free(conn->rtmp);
@@ -374,7 +375,6 @@ static void take_bytes(struct cv_netconn *conn, const void *data, size_t len)
 void cv_netconn_take(struct cv_netconn *conn, const void *data, size_t len)
 {
     CV_ASSERT(!conn->paused && !conn->doomed);
-    conn->worker->stats.bytes_in += len;
     conn->heard_us = now_us(conn);
     if (conn->phase == CV_NETCONN_OPEN)
         take_bytes(conn, data, len);

@@ -66,9 +66,16 @@ struct cv_netconn {
 
 // ---- for the carrier ----------------------------------------------------------------------------
 
+// Where it comes from.
+struct cv_origin {
+    struct cv_addr peer;
+    uint64_t id;        // unique in the process
+    uint64_t opened_us; // since when the client is known, for the time that its handshake may take
+};
+
 // Begins one, in the carrier's zeroed struct. 0 or CV_E_NOMEM, then there is nothing to end.
 int cv_netconn_init(struct cv_netconn *conn, struct cv_worker *worker,
-                    const struct cv_carrier *carrier, const struct cv_addr *peer);
+                    const struct cv_carrier *carrier, const struct cv_origin *origin);
 // Bytes of the client, in order. Not while paused or doomed. Bytes that come later than the end of
 // the open phase are ignored.
 void cv_netconn_take(struct cv_netconn *conn, const void *data, size_t len);

@@ -52,6 +52,14 @@ static void free_listeners(struct cv_worker *worker)
     }
 }
 
+static void stop_sockets(struct cv_worker *worker)
+{
+    struct cv_conn *conn;
+    struct cv_conn *next;
+    DL_FOREACH_SAFE (worker->sockets, conn, next)
+        conn->user->stop(conn->arg);
+}
+
 void cv_worker_free(struct cv_worker *worker)
 {
     if (!worker)
@@ -61,6 +69,7 @@ void cv_worker_free(struct cv_worker *worker)
     free_listeners(worker);
     HASH_ITER (hh, worker->conns, conn, next_conn)
         cv_netconn_free(conn);
+    stop_sockets(worker);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
     struct cv_stream *next_stream;
@@ -228,6 +237,7 @@ static void on_stop(struct cv_worker *worker, const struct cv_note *note)
     struct cv_netconn *next;
     HASH_ITER (hh, worker->conns, conn, next)
         cv_netconn_stop(conn);
+    stop_sockets(worker);
     cv_timer_start(&worker->stop_deadline, STOP_US);
 }
 

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+struct cv_conn;
 struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
@@ -39,6 +40,7 @@ struct cv_worker {
     uint64_t last_conn_id;
     uint64_t last_publisher;   // serial numbers
     uint64_t last_outlet;      //
+    struct cv_conn *sockets;   // list of all TCP connections
     struct cv_netconn *conns;  // hash by id
     struct cv_stream *streams; // hash by path: those whose home is here
     struct cv_outlet *outlets; // hash by path: those with viewers here

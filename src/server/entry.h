@@ -1,0 +1,12 @@
+// The entry: a new connection, until its first bytes tell what it speaks.
+//
+// One port serves them all, because in RTMP and HTTP the client speaks first.
+#ifndef CV_SERVER_ENTRY_H
+#define CV_SERVER_ENTRY_H
+
+struct cv_conn;
+
+// Becomes the connection's first user. 0 or CV_E_NOMEM.
+int cv_entry_open(struct cv_conn *conn);
+
+#endif

@@ -1,0 +1,21 @@
+#include "server/page.h"
+
+const char cv_page_home[] =
+    "<!doctype html>\n"
+    "<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width\">\n"
+    "<title>Culvert</title>\n"
+    "<style>body{font:1.1rem/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 "
+    "1.5rem;color:#1d2733;background:#fbfcfd}h1{font-size:2rem;margin-bottom:0}code{background:"
+    "#e9eef3;padding:.1em .35em;border-radius:.25em}p.small{color:#5b6b7b;font-size:.95rem}"
+    "@media(prefers-color-scheme:dark){body{color:#dfe7ee;background:#12181f}code{background:"
+    "#222c37}p.small{color:#8fa0b0}}</style></head>\n"
+    "<body><h1>Culvert</h1>\n"
+    "<p>A media server is running here. This port serves live streams over RTMP, and this "
+    "page.</p>\n"
+    "<p>Send a stream to <code>rtmp://&hellip;/live/NAME?key=KEY</code>, with the name of this "
+    "host "
+    "in the place of the dots and the key that the server printed at its first start. Watch it at "
+    "<code>rtmp://&hellip;/live/NAME</code>, for example with <code>ffplay</code>.</p>\n"
+    "<p class=\"small\">More: <code>man culvert</code> on the server.</p>\n"
+    "</body></html>\n";

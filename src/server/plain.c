@@ -1,0 +1,153 @@
+#include "server/plain.h"
+
+#include "base/mem.h"
+#include "server/netconn.h"
+#include "server/worker.h"
+
+#include <stddef.h>
+
+enum { FLUSH_BYTES = 1024 * 1024 }; // sent to one viewer per turn; the rest follows in the next
+
+struct cv_plain {
+    struct cv_conn *conn; // owned; beside what a flush touches of the NetConnection
+    struct cv_netconn net;
+};
+
+static struct cv_plain *plain_of(struct cv_netconn *net)
+{
+    return (struct cv_plain *)((char *)net - offsetof(struct cv_plain, net));
+}
+
+// ---- the NetConnection's side -----------------------------------------------------------------
+
+static void plain_free(struct cv_netconn *net)
+{
+    struct cv_plain *plain = plain_of(net);
+    cv_conn_free(plain->conn);
+    cv_mem_free(plain);
+}
+
+static void plain_watch(struct cv_netconn *net)
+{
+    cv_conn_want(plain_of(net)->conn, !net->paused, net->blocked);
+}
+
+// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
+static int write_once(struct cv_plain *plain, bool *more)
+{
+    struct cv_netconn *net = &plain->net;
+    struct cv_gather *gather = &net->worker->gather;
+    int filled = cv_netconn_fill(net);
+    *more = filled > 0;
+    if (filled < 0)
+        return filled;
+    cv_gather_clear(gather);
+    cv_rtmp_pull(net->rtmp, gather);
+    if (gather->count == 0)
+        return 0;
+    int sent = cv_conn_write(plain->conn, gather);
+    if (sent <= 0)
+        return sent;
+    bool short_count = (size_t)sent < gather->bytes;
+    cv_rtmp_sent(net->rtmp, (size_t)sent);
+    cv_netconn_progress(net);
+    *more |= !cv_rtmp_out_empty(net->rtmp);
+    return short_count ? CV_E_AGAIN : sent;
+}
+
+static void after_drain(struct cv_plain *plain)
+{
+    struct cv_netconn *net = &plain->net;
+    if (net->phase != CV_NETCONN_DRAIN || !cv_rtmp_out_empty(net->rtmp))
+        return;
+    cv_conn_shutdown(plain->conn);
+    cv_netconn_linger(net);
+}
+
+// One gathered write, more only while it flows.
+static void plain_flush(struct cv_netconn *net)
+{
+    struct cv_plain *plain = plain_of(net);
+    size_t total = 0;
+    bool more;
+    int sent;
+    do {
+        sent = write_once(plain, &more);
+        total += sent > 0 ? (size_t)sent : 0;
+        if (total >= FLUSH_BYTES) {
+            cv_netconn_mark(net);
+            cv_worker_retry(net->worker);
+            return;
+        }
+    } while (sent > 0 && more);
+    net->worker->stats.flushes += total > 0;
+    if (sent == CV_E_AGAIN) {
+        cv_netconn_block(net);
+        plain_watch(net);
+    } else if (sent < 0) {
+        cv_netconn_doom(net, sent, "write");
+    } else {
+        after_drain(plain);
+    }
+}
+
+static const struct cv_carrier plain_carrier = {
+    .name = "rtmp",
+    .flush = plain_flush,
+    .watch = plain_watch,
+    .free = plain_free,
+};
+
+// ---- the TCP connection's side ------------------------------------------------------------------
+
+static void on_bytes(void *arg, const uint8_t *data, size_t len)
+{
+    struct cv_plain *plain = arg;
+    if (!plain->net.doomed)
+        cv_netconn_take(&plain->net, data, len);
+    if (plain->net.doomed)
+        cv_conn_want(plain->conn, false, false);
+}
+
+static void on_ended(void *arg, int code)
+{
+    struct cv_netconn *net = &((struct cv_plain *)arg)->net;
+    cv_netconn_doom(net, net->phase == CV_NETCONN_OPEN ? code : CV_OK, "read");
+}
+
+static void on_writable(void *arg)
+{
+    struct cv_netconn *net = &((struct cv_plain *)arg)->net;
+    if (net->doomed || !net->blocked)
+        return;
+    cv_netconn_unblock(net);
+    plain_watch(net);
+}
+
+// The worker has stopped its NetConnections already.
+static void on_stop(void *arg)
+{
+    (void)arg;
+}
+
+static const struct cv_conn_user plain_user = {
+    .bytes = on_bytes,
+    .ended = on_ended,
+    .writable = on_writable,
+    .stop = on_stop,
+};
+
+int cv_plain_open(struct cv_conn *conn, const uint8_t *data, size_t len)
+{
+    struct cv_plain *plain = cv_mem_zero(1, sizeof *plain);
+    if (!plain)
+        return CV_E_NOMEM;
+    plain->conn = conn;
+    struct cv_origin origin = {.peer = conn->peer, .id = conn->id, .opened_us = conn->opened_us};
+    if (cv_netconn_init(&plain->net, conn->worker, &plain_carrier, &origin) != CV_OK) {
+        cv_mem_free(plain);
+        return CV_E_NOMEM;
+    }
+    cv_conn_hand_over(conn, &plain_user, plain, data, len);
+    return CV_OK;
+}
