@@ -24,6 +24,7 @@ CV_ERR(AMF_REF, -38, PEER, "amf: reference to a value that does not exist")
 CV_ERR(AMF_EXTERNAL, -39, PEER, "amf: externalizable class that is not known")
 CV_ERR(COMMAND, -40, PEER, "malformed or misplaced command")
 CV_ERR(FLV, -41, PEER, "malformed FLV data")
+CV_ERR(SEQUENCE, -46, PEER, "tunnel: request out of sequence")
 // class REFUSED: understood, and the answer is no
 CV_ERR(REFUSED, -60, REFUSED, "refused")
 CV_ERR(NOT_FOUND, -61, REFUSED, "not found")
