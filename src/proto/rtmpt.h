@@ -115,6 +115,8 @@ void cv_rtmpt_sent(struct cv_rtmpt *tunnel, uint64_t ticket);
 // The server ends the session: no idle is held any more, and the reply that empties the RTMP
 // engine says so by its poll byte 0.
 void cv_rtmpt_finish(struct cv_rtmpt *tunnel);
+// The owner's reason to end it at once, by 404: the RTMP engine has failed, or its user did.
+void cv_rtmpt_fail(struct cv_rtmpt *tunnel, int code, const char *text);
 // Ended or failed, and nobody waits for an answer: it can be freed.
 bool cv_rtmpt_over(const struct cv_rtmpt *tunnel);
 
