@@ -249,47 +249,28 @@ static int check_goes_on(struct cv_rtmpt *t, const struct request *served)
     return CV_OK;
 }
 
+// On failure the request stays in the list, so that it is answered.
 static int serve(struct cv_rtmpt *t, struct request *request)
 {
-    struct request served = *request;
-    remove_request(t, request);
-    int err = served.kind == CV_RTMPT_CLOSE ? CV_OK : check_goes_on(t, &served);
+    int err = request->kind == CV_RTMPT_CLOSE ? CV_OK : check_goes_on(t, request);
+    if (err == CV_OK && !request->gone)
+        err = owe(t, request->ticket);
     if (err != CV_OK)
         return err;
     cv_parcel_unref(&t->last.parcel);
-    t->last = (struct last){.kind = served.kind, .len = served.len, .answer = DROPPED};
+    t->last = (struct last){
+        .kind = request->kind,
+        .len = request->len,
+        .answer = request->gone ? DROPPED : OWED,
+    };
     t->next++;
     t->given_bytes = 0;
     t->served_us = t->now_us;
-    if (served.kind == CV_RTMPT_CLOSE)
+    if (request->kind == CV_RTMPT_CLOSE)
         t->state = CLOSED;
     if (t->state == CLOSED && t->again.used)
         t->again.ready = true; // with nothing in it, if it was not ready
-    return served.gone ? CV_OK : owe(t, served.ticket);
-}
-
-// A request with a number that was served before. The numbers were looked at when it began.
-static int serve_again(struct cv_rtmpt *t, struct request *request)
-{
-    struct request served = *request;
     remove_request(t, request);
-    bool late = t->late_zero && served.n == 0 && served.kind == CV_RTMPT_IDLE;
-    bool last = served.n + 1 == t->next && t->last.answer != NOT_SERVED;
-    bool same = last && served.kind == t->last.kind && served.len == t->last.len;
-    if (!late && !same)
-        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again, and not the same request");
-    if (t->again.used)
-        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again and again");
-    if (served.gone)
-        return CV_OK;
-    if (same && t->last.answer == DROPPED)
-        return owe(t, served.ticket);
-    t->again = (struct again){.used = true, .empty = !same, .ticket = served.ticket};
-    if (same)
-        return t->last.answer == MADE ? cv__rtmpt_ready_again(t) : CV_OK;
-    t->late_zero = false;
-    t->again.ready = true;
-    t->again.poll = POLL_SOON;
     return CV_OK;
 }
 
@@ -302,6 +283,33 @@ int cv__rtmpt_ready_again(struct cv_rtmpt *t)
     t->again.ready = true;
     t->again.poll = t->last.poll;
     t->again.parcel = t->last.parcel ? cv_parcel_ref(t->last.parcel) : NULL;
+    return CV_OK;
+}
+
+// A request with a number that was served before. The numbers were looked at when it began.
+static int serve_again(struct cv_rtmpt *t, struct request *request)
+{
+    bool late = t->late_zero && request->n == 0 && request->kind == CV_RTMPT_IDLE;
+    bool last = request->n + 1 == t->next && t->last.answer != NOT_SERVED;
+    bool same = last && request->kind == t->last.kind && request->len == t->last.len;
+    if (!late && !same)
+        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again, and not the same request");
+    if (t->again.used)
+        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again and again");
+    struct again again = {.used = true, .ticket = request->ticket};
+    bool gone = request->gone;
+    remove_request(t, request);
+    if (gone)
+        return CV_OK;
+    if (same && t->last.answer == DROPPED)
+        return owe(t, again.ticket);
+    t->again = again;
+    if (same)
+        return t->last.answer == MADE ? cv__rtmpt_ready_again(t) : CV_OK;
+    t->late_zero = false;
+    t->again.empty = true;
+    t->again.ready = true;
+    t->again.poll = POLL_SOON;
     return CV_OK;
 }
 

@@ -1,0 +1,5 @@
+#include "tunnel_kit.h"
+int main(void)
+{
+    return 0;
+}
