@@ -39,7 +39,7 @@ int cv_rtmpt_target_parse(struct cv_text path, struct cv_rtmpt_target *out);
 // An id is 31 characters of base64url (what every client can keep): 2 name the owner, 4 are the
 // time in seconds, 9 are random, 16 sign the rest with a secret of the server. 150 bits that nobody
 // can guess; and whoever knows the secret can tell a fresh id without having kept it: a bare /open
-// costs no memory. (RTMPT has no specification; see doc.)
+// costs no memory.
 
 enum {
     CV_RTMPT_ID_CHARS = 31,
