@@ -26,6 +26,7 @@ CV_ERR(COMMAND, -40, PEER, "malformed or misplaced command")
 CV_ERR(FLV, -41, PEER, "malformed FLV data")
 CV_ERR(HTTP, -45, PEER, "malformed or ambiguous HTTP message")
 CV_ERR(WEBSOCKET, -46, PEER, "malformed or misplaced WebSocket data")
+CV_ERR(SEQUENCE, -47, PEER, "tunnel: request out of sequence")
 // class REFUSED: understood, and the answer is no
 CV_ERR(REFUSED, -60, REFUSED, "refused")
 CV_ERR(NOT_FOUND, -61, REFUSED, "not found")

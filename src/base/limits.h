@@ -60,6 +60,17 @@ enum {
     CV_LIMIT_OUT_BYTES = 16 * 1024 * 1024, // the same in bytes: two largest frames
     CV_LIMIT_COMMANDS_PER_S = 200,         // more is an attack or a loop
 
+    // ---- tunnel (RTMPT)
+    CV_LIMIT_TUNNEL_REQUESTS = 32,            // unserved ones of a session: browsers send 6 at once
+    CV_LIMIT_TUNNEL_PARK_BYTES = 1024 * 1024, // bodies that came too early, of a session
+    CV_LIMIT_TUNNEL_RUNS = 64,                // changes of connection among unmade replies
+    CV_TUNNEL_REPLY_BYTES = 1024 * 1024,      // one reply; also what is kept for a replay
+    CV_TUNNEL_PARK_MS = 5000,                 // a request that is missing comes within this time
+    CV_TUNNEL_HOLD_MS = 2000,                 // idle requests; RootEncoder gives up after 5 s
+    CV_TUNNEL_SETUP_HOLD_MS = 100,            // before play: clients want to go on with commands
+    CV_TUNNEL_SILENCE_S = 20,                 // a session without a request ends
+    CV_TUNNEL_OPEN_S = 20,                    // from /open to the first request
+
     // ---- names
     CV_LIMIT_APP_BYTES = 512,  // app with its query, as in connect
     CV_LIMIT_NAME_BYTES = 512, // stream name with its query, as in publish and play

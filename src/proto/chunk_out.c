@@ -107,7 +107,7 @@ static size_t next_header_bytes(const struct cv_chunk_item *item)
     return has_extended(item) ? 5 : 1;
 }
 
-static size_t wire_bytes(const struct cv_chunk_item *item)
+size_t cv_chunk_item_bytes(const struct cv_chunk_item *item)
 {
     size_t len = item->payload->len;
     size_t more_chunks = len ? (len - 1) / item->chunk_bytes : 0;
@@ -152,8 +152,7 @@ static size_t skip_chunks(const struct cv_chunk_item *item, size_t *skip)
     return (1 + more) * item->chunk_bytes;
 }
 
-// False when the gather is full before the message ends.
-static bool pull_item(const struct cv_chunk_item *item, size_t skip, struct cv_gather *gather)
+bool cv_chunk_item_pull(const struct cv_chunk_item *item, size_t skip, struct cv_gather *gather)
 {
     size_t at = skip_chunks(item, &skip);
     do {
@@ -172,7 +171,7 @@ static bool pull_item(const struct cv_chunk_item *item, size_t skip, struct cv_g
 void cv_chunk_out_pull(const struct cv_chunk_out *out, struct cv_gather *gather)
 {
     for (uint32_t i = 0; i < out->count; i++) {
-        if (!pull_item(item_at(out, i), i == 0 ? out->head_sent : 0, gather))
+        if (!cv_chunk_item_pull(item_at(out, i), i == 0 ? out->head_sent : 0, gather))
             return;
     }
 }
@@ -180,7 +179,7 @@ void cv_chunk_out_pull(const struct cv_chunk_out *out, struct cv_gather *gather)
 size_t cv_chunk_out_sent(struct cv_chunk_out *out, size_t len)
 {
     while (out->count && len) {
-        size_t left = wire_bytes(item_at(out, 0)) - out->head_sent;
+        size_t left = cv_chunk_item_bytes(item_at(out, 0)) - out->head_sent;
         if (len < left) {
             out->head_sent += len;
             return 0;
@@ -189,4 +188,29 @@ size_t cv_chunk_out_sent(struct cv_chunk_out *out, size_t len)
         pop(out);
     }
     return len;
+}
+
+uint32_t cv_chunk_out_fit(const struct cv_chunk_out *out, size_t bytes_max, size_t *bytes)
+{
+    CV_ASSERT(out->head_sent == 0);
+    uint32_t n = 0;
+    size_t sum = 0;
+    for (; n < out->count; n++) {
+        size_t more = cv_chunk_item_bytes(item_at(out, n));
+        if (n > 0 && sum + more > bytes_max)
+            break;
+        sum += more;
+    }
+    *bytes = sum;
+    return n;
+}
+
+void cv_chunk_out_take(struct cv_chunk_out *out, struct cv_chunk_item *items, uint32_t count)
+{
+    CV_ASSERT(count <= out->count && out->head_sent == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = *item_at(out, 0);
+        cv_block_ref(items[i].payload);
+        pop(out);
+    }
 }

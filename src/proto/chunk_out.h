@@ -45,6 +45,16 @@ void cv_chunk_out_pull(const struct cv_chunk_out *out, struct cv_gather *gather)
 // that lent bytes of its own behind them); 0 otherwise.
 size_t cv_chunk_out_sent(struct cv_chunk_out *out, size_t len);
 
+// How many messages from the first one on are together not longer than `bytes_max` on the wire; 1
+// if the first one alone is longer. *bytes: how long they are. Nothing of them may have left yet.
+uint32_t cv_chunk_out_fit(const struct cv_chunk_out *out, size_t bytes_max, size_t *bytes);
+// Moves the first `count` messages into `items`, with their references.
+void cv_chunk_out_take(struct cv_chunk_out *out, struct cv_chunk_item *items, uint32_t count);
+// What a message is on the wire, and its bytes behind the first `skip` ones. False when the gather
+// is full before the message ends.
+size_t cv_chunk_item_bytes(const struct cv_chunk_item *item);
+bool cv_chunk_item_pull(const struct cv_chunk_item *item, size_t skip, struct cv_gather *gather);
+
 static inline bool cv_chunk_out_empty(const struct cv_chunk_out *out)
 {
     return out->count == 0;

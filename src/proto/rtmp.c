@@ -8,6 +8,7 @@
 #include "proto/chunk_in.h"
 #include "proto/chunk_out.h"
 #include "proto/handshake.h"
+#include "proto/parcel.h"
 
 static const char place[] = "rtmp";
 
@@ -208,6 +209,20 @@ void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len)
     CV_ASSERT(foreign == 0);
     if (cv_chunk_out_empty(&rtmp->out))
         rtmp->pongs = 0;
+}
+
+struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max)
+{
+    CV_ASSERT(!cv_rtmp_out_empty(rtmp) && rtmp->raw_sent == 0);
+    // No chunks before the handshake is complete (5.2.1).
+    struct cv_chunk_out *out = rtmp->handshake ? NULL : &rtmp->out;
+    struct cv_parcel *parcel = cv_parcel_new(rtmp->raw, out, bytes_max);
+    if (!parcel)
+        return NULL;
+    rtmp->bytes_out += parcel->bytes;
+    if (cv_chunk_out_empty(&rtmp->out))
+        rtmp->pongs = 0;
+    return parcel;
 }
 
 // ---- receiving: handshake -------------------------------------------------------------------

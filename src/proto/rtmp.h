@@ -47,6 +47,7 @@ struct cv_rtmp_event {
     uint32_t user_value;
 };
 
+struct cv_parcel;
 struct cv_rtmp;
 
 // `now_ms` goes into the handshake's time field. NULL: no memory, or no random numbers.
@@ -69,6 +70,10 @@ const struct cv_why *cv_rtmp_why(const struct cv_rtmp *rtmp);
 // it have really left. What is lent is valid until the next call of sent, send or free.
 void cv_rtmp_pull(struct cv_rtmp *rtmp, struct cv_gather *gather);
 void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len);
+// The same for an owner without a connection of its own (a tunnel), who never calls sent: takes
+// whole messages, together at most `bytes_max`, or one that is longer, and counts them as sent.
+// NULL: no memory, and nothing was taken. Not when nothing waits to be sent.
+struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max);
 // Nothing waits to be sent.
 bool cv_rtmp_out_empty(const struct cv_rtmp *rtmp);
 // Messages that wait to be sent, and the bytes of their payloads.
