@@ -5,6 +5,7 @@
 #include "io/socket.h"
 #include "server/entry.h"
 #include "server/table.h"
+#include "server/web.h"
 #include "server/worker.h"
 
 enum {
@@ -16,8 +17,7 @@ enum {
 
 // ---- opening and closing --------------------------------------------------------------------
 
-// The caps that protect everybody else: counted in before anything is allocated for the peer.
-static bool admit(struct cv_worker *worker, const struct cv_addr *peer)
+bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer)
 {
     const struct cv_config_limits *limits = &worker->policy->config->limits;
     unsigned before = atomic_fetch_add(&worker->shared->connections, 1);
@@ -30,7 +30,7 @@ static bool admit(struct cv_worker *worker, const struct cv_addr *peer)
     return false;
 }
 
-static void dismiss(struct cv_worker *worker, const struct cv_addr *peer)
+void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer)
 {
     cv_tally_leave(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip);
     atomic_fetch_sub(&worker->shared->connections, 1);
@@ -66,13 +66,13 @@ static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct c
 
 void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
 {
-    if (!admit(worker, peer)) {
+    if (!cv_conn_admit(worker, peer)) {
         cv_socket_close(&fd);
         return;
     }
     struct cv_conn *conn = conn_new(worker, fd, peer);
     if (!conn) {
-        dismiss(worker, peer);
+        cv_conn_dismiss(worker, peer);
         cv_socket_close(&fd);
         return;
     }
@@ -91,7 +91,7 @@ void cv_conn_free(struct cv_conn *conn)
 {
     CV_ASSERT(conn->fd >= 0);
     DL_DELETE(conn->worker->sockets, conn);
-    dismiss(conn->worker, &conn->peer);
+    cv_conn_dismiss(conn->worker, &conn->peer);
     cv_watch_close(&conn->watch, on_watch_closed, conn);
     cv_socket_close(&conn->fd);
 }
@@ -101,6 +101,43 @@ void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
     char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
     cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+}
+
+// ---- moving ---------------------------------------------------------------------------------
+
+int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, size_t len)
+{
+    struct cv_note note = {.kind = CV_NOTE_MOVED};
+    struct cv_moved *moved = cv_mem_zero(1, sizeof *moved);
+    struct cv_note *mail = cv_worker_note_new(&note);
+    struct cv_block *bytes = cv_block_copy(data, len);
+    if (!moved || !mail || !bytes) {
+        cv_mem_free(moved);
+        cv_mem_free(mail);
+        cv_block_unref(&bytes);
+        return CV_E_NOMEM;
+    }
+    *moved = (struct cv_moved){.fd = conn->fd, .peer = conn->peer, .bytes = bytes};
+    mail->moved = moved;
+    conn->fd = -1;
+    DL_DELETE(conn->worker->sockets, conn);
+    // Closing the watch takes the descriptor out of this loop at once: then it may go.
+    cv_watch_close(&conn->watch, on_watch_closed, conn);
+    cv_worker_post_note(conn->worker, thread, mail);
+    return CV_OK;
+}
+
+void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_moved *moved = note->moved;
+    struct cv_conn *conn = conn_new(worker, moved->fd, &moved->peer);
+    if (!conn) {
+        cv_conn_dismiss(worker, &moved->peer);
+        return;
+    }
+    moved->fd = -1;
+    if (cv_web_open(conn, moved->bytes->data, moved->bytes->len) != CV_OK)
+        cv_conn_free(conn);
 }
 
 // ---- using ----------------------------------------------------------------------------------
@@ -128,6 +165,11 @@ int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
     stats->writes++;
     stats->bytes_out += sent > 0 ? (uint64_t)sent : 0;
     return sent;
+}
+
+void cv_conn_quick_ack(struct cv_conn *conn)
+{
+    cv_socket_quick_ack(conn->fd);
 }
 
 void cv_conn_shutdown(struct cv_conn *conn)

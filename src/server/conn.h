@@ -10,6 +10,7 @@
 #include "io/watch.h"
 #include "server/log.h"
 
+struct cv_note;
 struct cv_worker;
 
 // Any of these may free the connection.
@@ -38,6 +39,11 @@ struct cv_conn {
     struct cv_conn *prev, *next; // in the worker's list
 };
 
+// The caps that protect everybody else: counts a connection, or a session that is like one, in.
+// False: it must not be. Each success is taken back by one cv_conn_dismiss.
+bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer);
+void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer);
+
 // Takes a connection in: `fd` is the connection's, whatever comes of it. Its first user finds out
 // what it speaks (server/entry.h).
 void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer);
@@ -49,8 +55,16 @@ void cv_conn_want(struct cv_conn *conn, bool reads, bool writes);
 // One write: bytes that left (a short count means that the socket is full now), or CV_E_AGAIN, or
 // an error that ends it.
 int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather);
+// Acknowledge what has come at once: the client waits for that before it sends the rest (FFmpeg).
+void cv_conn_quick_ack(struct cv_conn *conn);
 // No more bytes to the client; its own still come.
 void cv_conn_shutdown(struct cv_conn *conn);
+// Moves an HTTP connection whose first bytes these are to another worker. 0, and it is freed here;
+// or CV_E_NOMEM, and it stays as it is.
+int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, size_t len);
+// The other end of that.
+void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note);
+
 // Closes it. The user hears nothing any more; the memory goes with the turn.
 void cv_conn_free(struct cv_conn *conn);
 

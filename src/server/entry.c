@@ -73,34 +73,50 @@ static void pass_on(struct entry *entry, int (*open)(struct cv_conn *, const uin
         entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
 }
 
+// HTTP connections of one address meet on one thread: a tunnel session's requests may come on
+// several.
+static int open_web(struct cv_conn *conn, const uint8_t *data, size_t len)
+{
+    struct cv_worker *worker = conn->worker;
+    uint32_t hash = 2166136261u; // FNV-1a
+    for (size_t i = 0; i < sizeof conn->peer.ip; i++)
+        hash = (hash ^ conn->peer.ip[i]) * 16777619u;
+    unsigned home = (hash ^ hash >> 16) % worker->shared->workers;
+    if (home == worker->index)
+        return cv_web_open(conn, data, len);
+    return cv_conn_move(conn, home, data, len);
+}
+
 static void decide(struct entry *entry, enum cv_sniff sniff, const uint8_t *data, size_t len)
 {
     if (sniff == CV_SNIFF_RTMP)
         pass_on(entry, cv_plain_open, data, len);
     else if (sniff == CV_SNIFF_HTTP)
-        pass_on(entry, cv_web_open, data, len);
+        pass_on(entry, open_web, data, len);
     else
         entry_end(entry, CV_LOG_WARN, CV_E_HANDSHAKE_VERSION, refusal(sniff));
 }
 
-static const struct cv_conn_user entry_user;
-
-// The first bytes came one by one: what was kept goes ahead of what has come now.
+// The first bytes came one by one: what was kept goes ahead of what has come now, in one piece,
+// because the connection may leave this thread with it.
 static void on_more_bytes(struct entry *entry, const uint8_t *data, size_t len)
 {
-    struct cv_conn *conn = entry->conn;
-    uint8_t kept[CV_SNIFF_BYTES_MAX];
-    size_t kept_len = entry->len;
-    size_t room = sizeof entry->bytes - kept_len;
-    memcpy(kept, entry->bytes, kept_len);
-    memcpy(entry->bytes + kept_len, data, len < room ? len : room);
+    size_t kept = entry->len;
+    size_t room = sizeof entry->bytes - kept;
+    memcpy(entry->bytes + kept, data, len < room ? len : room);
     entry->len += len < room ? len : room;
     enum cv_sniff sniff = cv_sniff(entry->bytes, entry->len);
     if (sniff == CV_SNIFF_MORE)
         return;
-    decide(entry, sniff, kept, kept_len);
-    if (conn->fd >= 0)
-        conn->user->bytes(conn->arg, data, len);
+    struct cv_block *whole = cv_block_new(kept + len);
+    if (!whole) {
+        entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
+        return;
+    }
+    cv_block_append(whole, entry->bytes, kept);
+    cv_block_append(whole, data, len);
+    decide(entry, sniff, whole->data, whole->len);
+    cv_block_unref(&whole);
 }
 
 // Nearly always the first bytes tell, and are passed on where they lie.

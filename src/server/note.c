@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "io/socket.h"
 
 enum { FIRST_ITEMS = 8 };
 
@@ -55,10 +56,20 @@ void cv_batch_free(struct cv_batch **batch)
     cv_mem_free(gone);
 }
 
+static void moved_free(struct cv_moved *moved)
+{
+    if (!moved)
+        return;
+    cv_socket_close(&moved->fd);
+    cv_block_unref(&moved->bytes);
+    cv_mem_free(moved);
+}
+
 void cv_note_free(struct cv_note *note)
 {
     if (!note)
         return;
     cv_policy_unref(&note->policy);
+    moved_free(note->moved);
     cv_mem_free(note);
 }

@@ -7,6 +7,7 @@
 #define CV_SERVER_NOTE_H
 
 #include "base/path.h"
+#include "io/addr.h"
 #include "io/mailbox.h"
 #include "server/policy.h"
 
@@ -29,6 +30,7 @@ enum cv_note_kind {
     CV_NOTE_POLICY,      // to all: use this policy from now on
     CV_NOTE_STOP,        // to all: end all connections, then stop
     CV_NOTE_STATS,       // to all: send your counters to the main thread
+    CV_NOTE_MOVED,       // to a thread: this connection is yours
     CV_NOTE_KINDS,
 };
 
@@ -51,6 +53,13 @@ struct cv_worker_stats {
     uint64_t allocs;
 };
 
+// A connection on its way from one thread to another.
+struct cv_moved {
+    int fd; // -1 once it has been taken
+    struct cv_addr peer;
+    struct cv_block *bytes; // one reference: what was read of it
+};
+
 struct cv_note {
     struct cv_mail mail;
     struct cv_note *next; // while it waits for room in the mailbox
@@ -61,6 +70,7 @@ struct cv_note {
     uint64_t outlet_id; // SUBSCRIBE: whose; STATE: for whom
     struct cv_publisher_id publisher;
     struct cv_stream_settings settings;
+    struct cv_moved *moved;                   // owned
     struct cv_policy *policy;                 // one reference
     void (*answer)(struct cv_mail *, void *); // STATS: how the main thread takes the answer
     struct cv_worker_stats stats;             // that answer

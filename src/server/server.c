@@ -256,6 +256,14 @@ static int make_tallies(struct cv_tallies *tallies, struct cv_why *why)
     return CV_OK;
 }
 
+static int make_secret(struct cv_rtmpt_secret *secret, struct cv_why *why)
+{
+    secret->crypto = &cv_crypto_openssl;
+    if (cv_crypto_openssl.random(secret->key, sizeof secret->key) == CV_OK)
+        return CV_OK;
+    return cv_why_set(why, CV_E_SYSTEM, place, "no random numbers");
+}
+
 static void free_tallies(struct cv_tallies *tallies)
 {
     cv_tally_free(tallies->addresses);
@@ -273,6 +281,8 @@ static int make_main(struct server *server, struct cv_why *why)
         shared->workers = CV_LIMIT_THREADS;
     atomic_init(&shared->connections, 0);
     int err = make_tallies(&shared->tallies, why);
+    if (err == CV_OK)
+        err = make_secret(&shared->tunnel_secret, why);
     if (err != CV_OK)
         return err;
     server->policy =

@@ -35,6 +35,12 @@ void cv_session_done(struct cv_session *session, bool clean)
     cv_policy_unref(&session->policy);
 }
 
+void cv_session_leave(struct cv_session *session)
+{
+    for (uint32_t i = 0; i < session->stream_count; i++)
+        end_stream(&session->streams[i], true);
+}
+
 // Message stream ids are 1, 3, 4, ...: 0 is the connection (GStreamer fails on it), and 2 is taken
 // for something else by some clients.
 static uint32_t id_of_slot(uint32_t slot)

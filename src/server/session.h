@@ -39,6 +39,8 @@ void cv_session_done(struct cv_session *session, bool clean);
 int cv_session_on_event(struct cv_session *session, const struct cv_rtmp_event *event,
                         uint64_t now_us);
 
+// The client has left on purpose: its streams end as with deleteStream.
+void cv_session_leave(struct cv_session *session);
 // The message stream with this id, or NULL when it is not open.
 struct cv_net_stream *cv_session_stream(struct cv_session *session, uint32_t id);
 // Its viewers' media into the engine, as cv_viewer_fill.

@@ -268,6 +268,7 @@ static on_note_fn *const on_note[CV_NOTE_KINDS] = {
     [CV_NOTE_STATE] = cv_outlet_on_state,
     [CV_NOTE_POLICY] = on_policy,
     [CV_NOTE_STOP] = on_stop,
+    [CV_NOTE_MOVED] = cv_conn_on_moved,
 };
 
 static void deliver_note(struct cv_mail *mail, void *receiver)

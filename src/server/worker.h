@@ -8,6 +8,7 @@
 #include "base/gather.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "proto/rtmpt_path.h"
 #include "server/note.h"
 
 #include <stdatomic.h>
@@ -19,6 +20,8 @@ struct cv_outlet;
 struct cv_publisher;
 struct cv_stream;
 struct cv_thread;
+struct cv_tunnel;
+struct cv_web;
 
 enum { CV_READ_BUFFER_BYTES = 64 * 1024 };
 
@@ -27,8 +30,12 @@ struct cv_shared {
     struct cv_post *post;
     unsigned workers;          // threads 0 to workers - 1; the main thread has that number
     struct cv_tallies tallies; //
-    atomic_uint connections;   // on all threads
+    struct cv_rtmpt_secret tunnel_secret; // signs the ids of tunnel sessions
+    atomic_uint connections;              // on all threads
 };
+
+// Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.
+enum { CV_ENDED_TUNNELS = 64 };
 
 struct cv_worker {
     unsigned index;
@@ -38,10 +45,14 @@ struct cv_worker {
     struct cv_policy *policy; // one reference
     struct cv_listener *listeners[CV_LIMIT_LISTEN];
     uint64_t last_conn_id;
-    uint64_t last_publisher;   // serial numbers
-    uint64_t last_outlet;      //
-    struct cv_conn *sockets;   // list of all TCP connections
-    struct cv_netconn *conns;  // hash by id
+    uint64_t last_publisher;                                 // serial numbers
+    uint64_t last_outlet;                                    //
+    struct cv_tunnel *tunnels;                               // hash by session id
+    char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
+    unsigned ended_tunnel;                                   // where the next one goes
+    struct cv_web *webs;                                     // hash by the connection's id
+    struct cv_conn *sockets;                                 // list of all TCP connections
+    struct cv_netconn *conns;                                // hash by id
     struct cv_stream *streams; // hash by path: those whose home is here
     struct cv_outlet *outlets; // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
