@@ -25,6 +25,7 @@ CV_ERR(AMF_EXTERNAL, -39, PEER, "amf: externalizable class that is not known")
 CV_ERR(COMMAND, -40, PEER, "malformed or misplaced command")
 CV_ERR(FLV, -41, PEER, "malformed FLV data")
 CV_ERR(WEBSOCKET, -45, PEER, "malformed or misplaced WebSocket data")
+CV_ERR(PROXY_HEADER, -46, PEER, "malformed PROXY protocol header")
 // class REFUSED: understood, and the answer is no
 CV_ERR(REFUSED, -60, REFUSED, "refused")
 CV_ERR(NOT_FOUND, -61, REFUSED, "not found")
