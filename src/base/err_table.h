@@ -27,6 +27,7 @@ CV_ERR(FLV, -41, PEER, "malformed FLV data")
 CV_ERR(HTTP, -45, PEER, "malformed or ambiguous HTTP message")
 CV_ERR(WEBSOCKET, -46, PEER, "malformed or misplaced WebSocket data")
 CV_ERR(SEQUENCE, -47, PEER, "tunnel: request out of sequence")
+CV_ERR(PROXY_HEADER, -48, PEER, "malformed PROXY protocol header")
 // class REFUSED: understood, and the answer is no
 CV_ERR(REFUSED, -60, REFUSED, "refused")
 CV_ERR(NOT_FOUND, -61, REFUSED, "not found")

@@ -24,19 +24,21 @@ enum {
 // What players in a page understand, and how it has to be written.
 static const struct shown {
     uint32_t fourcc;
+    bool video;
     bool enhanced;  // is to be written with its FourCC
     uint8_t number; // legacy codec number that they understand
 } shown_codecs[] = {
-    {CV_FOURCC_AVC, false, 7},         {CV_FOURCC_HEVC, true, 12},
-    {CV_FOURCC_AV1, true, NO_NUMBER},  {CV_FOURCC_AAC, false, 10},
-    {CV_FOURCC_MP3, false, 2},         {CV_FOURCC_OPUS, true, NO_NUMBER},
-    {CV_FOURCC_FLAC, true, NO_NUMBER},
+    {CV_FOURCC_AVC, true, false, 7},          {CV_FOURCC_HEVC, true, true, 12},
+    {CV_FOURCC_AV1, true, true, NO_NUMBER},   {CV_FOURCC_AAC, false, false, 10},
+    {CV_FOURCC_MP3, false, false, 2},         {CV_FOURCC_OPUS, false, true, NO_NUMBER},
+    {CV_FOURCC_FLAC, false, true, NO_NUMBER},
 };
 
-static const struct shown *find_shown(uint32_t fourcc)
+// NULL when they do not understand it, or not in a message of this kind.
+static const struct shown *find_shown(bool video, uint32_t fourcc)
 {
     for (size_t i = 0; i < sizeof shown_codecs / sizeof shown_codecs[0]; i++)
-        if (shown_codecs[i].fourcc == fourcc)
+        if (shown_codecs[i].video == video && shown_codecs[i].fourcc == fourcc)
             return &shown_codecs[i];
     return NULL;
 }
@@ -52,7 +54,7 @@ static bool tells(bool video, const struct cv_block *payload, bool *shown)
     const struct cv_avtag_track *track = cv_avtag_find(&tag, 0);
     if (!track || (tag.role != CV_AV_FRAME && tag.role != CV_AV_CONFIG))
         return false;
-    *shown = find_shown(track->fourcc);
+    *shown = find_shown(video, track->fourcc);
     return true;
 }
 
@@ -164,7 +166,7 @@ static int view_media(struct cv_flv_view *view, const struct cv_msg *msg, struct
         view->dropped++;
         return 0;
     }
-    const struct shown *shown = find_shown(track->fourcc);
+    const struct shown *shown = find_shown(video, track->fourcc);
     if (!shown) {
         view->unsupported++;
         return 0;

@@ -92,6 +92,8 @@ static const struct rule {
     {"vp08", V, "91 76703038 aa", NO, 1},
     {"vvc1", V, "91 76766331 000000 aa", NO, 1},
     {"unknown FourCC", V, "91 41424344 aa", NO, 1},
+    {"mp4a in a video message", V, "92 6d703461", NO, 1},
+    {"avc1 in an audio message", A, "91 61766331 000000 41", NO, 1},
     {"enhanced command", V, "d0 00", NO, 0},
     {"legacy command", V, "57 00", NO, 0},
     {"empty video", V, "", NO, 0},
