@@ -19,6 +19,7 @@ struct cv_tunnel {
     struct cv_timer timer;
     struct cv_block *stash; // bytes that the NetConnection cannot take yet; NULL: none
     bool finishing;
+    bool was_full; // connections may have stopped to read for it
 };
 
 static struct cv_tunnel *tunnel_of(struct cv_netconn *net)
@@ -165,9 +166,26 @@ static bool reply_once(struct cv_tunnel *tunnel)
     return true;
 }
 
+// After a pause: what was kept, and then the requests that were not read.
+static void go_on(struct cv_tunnel *tunnel)
+{
+    struct cv_block *stash = tunnel->stash;
+    if (!stash || tunnel->net.paused || tunnel->net.doomed)
+        return;
+    tunnel->stash = NULL;
+    if (take(tunnel, stash->data, stash->len) != CV_OK)
+        cv_netconn_doom(&tunnel->net, CV_E_NOMEM, "tunnel");
+    cv_block_unref(&stash);
+}
+
 static void tunnel_flush(struct cv_netconn *net)
 {
     struct cv_tunnel *tunnel = tunnel_of(net);
+    go_on(tunnel);
+    if (tunnel->was_full && !cv_tunnel_is_full(tunnel)) {
+        tunnel->was_full = false;
+        cv_web_go_on(net->worker, tunnel);
+    }
     set_mode(tunnel);
     if (net->phase == CV_NETCONN_DRAIN && !tunnel->finishing) {
         tunnel->finishing = true;
@@ -190,18 +208,14 @@ static void on_timer(void *arg)
 
 // ---- the NetConnection's side -----------------------------------------------------------------
 
+// Not here: the NetConnection has bytes of its own that come before the tunnel's.
 static void tunnel_watch(struct cv_netconn *net)
 {
-    struct cv_tunnel *tunnel = tunnel_of(net);
+    tunnel_of(net)->was_full = true;
     if (net->paused)
         return;
-    struct cv_block *stash = tunnel->stash;
-    tunnel->stash = NULL;
-    if (stash && take(tunnel, stash->data, stash->len) != CV_OK)
-        cv_netconn_doom(net, CV_E_NOMEM, "tunnel");
-    cv_block_unref(&stash);
-    if (!cv_tunnel_is_full(tunnel))
-        cv_web_go_on(net->worker, tunnel);
+    cv_netconn_mark(net);
+    cv_worker_retry(net->worker);
 }
 
 static void remember(struct cv_worker *worker, const char *id)

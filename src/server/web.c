@@ -86,8 +86,10 @@ static uint64_t allowed_us(const struct cv_web *web)
     const struct cv_config_limits *limits = &web->conn->worker->policy->config->limits;
     if (web->lingers)
         return LINGER_US;
-    // Some publishers never read their replies: requests are what shows that they are alive.
-    if (!cv_web_is_free(web) && !web->replying)
+    // A tunnel is never silent for so long; some publishers never read what it says.
+    if (web->owed)
+        return CV_TUNNEL_SILENCE_S * UINT64_C(1000000);
+    if (!cv_web_is_free(web))
         return limits->write_stall_s * UINT64_C(1000000);
     if (cv_http1_phase(web->http) == CV_HTTP1_IN_HEAD)
         return limits->handshake_s * UINT64_C(1000000);

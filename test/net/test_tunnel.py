@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from clients import Playing
+from rtmp_raw import amf_encode, chunks
 from server import wait_until
 
 
@@ -200,3 +201,31 @@ def test_sigterm_with_a_tunnel(server, clients, clip, tmp_path):
     wait_until(lambda: "play.start" in server.log(), 20, "a viewer")
     server.stop()
     playing.child.wait(30)
+
+
+@pytest.mark.parametrize("loops", ["1", "4"])
+def test_a_publisher_in_one_flight_loses_nothing(start_server, raw, loops):
+    """More than the server takes before it has said Publish.Start: it waits, and order is kept."""
+    server = start_server("--threads", loops)
+    viewer = raw(server)
+    viewer.play("a")
+    viewer.create_stream()  # play has been seen
+    connection = web(server)
+    session = post(connection, "/open/1")[1].strip().decode()
+    post(connection, f"/send/{session}/0", b"\3" + bytes(1536))
+    commands = [(0, amf_encode("connect", 1, {"app": "live"})), (0, amf_encode("createStream", 2, None)),
+                (1, amf_encode("publish", 3, None, "a", "live"))]
+    body = bytes(1536) + chunks(1, (1 << 20).to_bytes(4, "big"), 0, 0, 2)
+    body += b"".join(chunks(20, command, 0, msid, 3) for msid, command in commands)
+    count = 700
+    for number in range(count):
+        head = b"\x17" if number == 0 else b"\x27"
+        frame = head + b"\1\0\0\0" + number.to_bytes(4, "big") + bytes(4000)
+        body += chunks(9, frame, 40 * number, 1, 6, chunk_size=1 << 20)
+    half = len(body) // 2 + 13
+    assert post(connection, f"/send/{session}/1", body[:half])[0] == 200
+    assert post(connection, f"/send/{session}/2", body[half:])[0] == 200
+    got = [viewer.media() for _ in range(count)]
+    assert [int.from_bytes(msg.payload[5:9], "big") for msg in got] == list(range(count))
+    assert post(connection, f"/close/{session}/3")[0] == 200
+    viewer.expect_status("NetStream.Play.UnpublishNotify")
