@@ -183,7 +183,7 @@ const struct cv_command cv_command_serve = {
     .name = "serve",
     .usage = "[OPTIONS]",
     .summary = "run the server",
-    .about = "Serves live RTMP. Nothing needs to be set up: without options it listens\n"
+    .about = "Serves live RTMP and RTMPT. Nothing needs to be set up: without options it listens\n"
              "on ports 80 (or 8080, where 80 is refused) and 1935, has one app \"live\", and\n"
              "at the first start makes a publish key and prints it. Anybody may play.\n\n"
              "The state folder is, unless named: $STATE_DIRECTORY (set by systemd),\n"
