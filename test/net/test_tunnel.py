@@ -217,11 +217,11 @@ def test_a_publisher_in_one_flight_loses_nothing(start_server, raw, loops):
                 (1, amf_encode("publish", 3, None, "a", "live"))]
     body = bytes(1536) + chunks(1, (1 << 20).to_bytes(4, "big"), 0, 0, 2)
     body += b"".join(chunks(20, command, 0, msid, 3) for msid, command in commands)
-    count = 700
+    count = 3000
     for number in range(count):
         head = b"\x17" if number == 0 else b"\x27"
-        frame = head + b"\1\0\0\0" + number.to_bytes(4, "big") + bytes(4000)
-        body += chunks(9, frame, 40 * number, 1, 6, chunk_size=1 << 20)
+        frame = head + b"\1\0\0\0" + number.to_bytes(4, "big") + bytes(150)
+        body += chunks(9, frame, number, 1, 6, chunk_size=1 << 20)
     half = len(body) // 2 + 13
     assert post(connection, f"/send/{session}/1", body[:half])[0] == 200
     assert post(connection, f"/send/{session}/2", body[half:])[0] == 200
