@@ -395,13 +395,15 @@ static int on_http_event(struct cv_web *web, const struct cv_http1_event *event)
     return CV_OK;
 }
 
-// The engine cannot go on: the status that it wants, then the end.
+// The engine cannot go on: the status that it wants, then the end. Behind replies that are owed or
+// on their way there is no place for it.
 static int refuse(struct cv_web *web)
 {
     const struct cv_why *why = cv_http1_why(web->http);
     log_end(web, CV_LOG_WARN, why->code, why->text);
+    if (web->owed || !cv_web_is_free(web))
+        return why->code;
     web->closes = true;
-    cv_block_unref(&web->out);
     return answer(web, cv_http1_refusal(web->http), "The request cannot be understood.\n", false);
 }
 
@@ -510,13 +512,19 @@ static void step_on(struct cv_web *web)
 
 void cv_web_reply(struct cv_web *web, struct cv_rtmpt_reply *reply)
 {
-    CV_ASSERT(cv_web_is_free(web) && web->owed > 0);
+    CV_ASSERT(cv_web_is_free(web));
     struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
+    if (web->owed == 0) { // refused in the middle of its request
+        cv_parcel_unref(&reply->parcel);
+        web_end(web, CV_LOG_DEBUG, CV_E_CLOSED, "its session is over");
+        return;
+    }
     if (reply->status == 200) {
         put_reply_head(web, &wr, reply->bytes);
     } else {
         struct cv_http1_answer none = {.status = (uint32_t)reply->status};
         web->closes = true;
+        web->owed = 1; // the session is over: this is the last word to all
         cv_http1_write_answer(&wr, &none);
     }
     if (reply->has_poll)

@@ -229,3 +229,47 @@ def test_a_publisher_in_one_flight_loses_nothing(start_server, raw, loops):
     assert [int.from_bytes(msg.payload[5:9], "big") for msg in got] == list(range(count))
     assert post(connection, f"/close/{session}/3")[0] == 200
     viewer.expect_status("NetStream.Play.UnpublishNotify")
+
+
+def open_session(server):
+    return post(web(server), "/open/1")[1].strip().decode()
+
+
+def request(path, length, body=b""):
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+def test_bug_12_close_while_a_request_is_incomplete(server):
+    session = open_session(server)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire:
+        wire.sendall(request(f"/idle/{session}/0", 1, b"\0"))
+        assert wire.recv(4096).startswith(b"HTTP/1.1 200 ")
+        wire.sendall(request(f"/send/{session}/2", 5000, b"abc"))
+        post(web(server), f"/close/{session}/1")
+        while wire.recv(4096):
+            pass
+    assert post(web(server), "/open/1")[0] == 200
+
+
+@pytest.mark.parametrize("requests", [1, 3, 60])
+def test_bug_16_malformed_request_behind_owed_replies(server, requests):
+    session = open_session(server)
+    data = b"".join(request(f"/idle/{session}/{number}", 1, b"\0") for number in range(requests))
+    raw_exchange(server, data + b"GET / HTTP/1.1\r\nContent-Length : 1\r\n\r\n")
+    assert post(web(server), "/open/1")[0] == 200
+
+
+def test_bug_15_page_behind_tunnel_requests(server):
+    session = open_session(server)
+    data = b"".join(request(f"/idle/{session}/{number}", 1, b"\0") for number in range(5))
+    got = raw_exchange(server, data + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert got.count(b"HTTP/1.1 200 ") == 6 and got.endswith(b"</html>\n")
+
+
+def test_bug_15_two_sessions_pipelined_on_one_connection(server):
+    first, second = open_session(server), open_session(server)
+    data = request(f"/idle/{first}/0", 1, b"\0") + request(f"/idle/{second}/0", 1, b"\0")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire:
+        wire.sendall(data)
+        assert wire.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert post(web(server), "/open/1")[0] == 200
