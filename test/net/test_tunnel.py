@@ -68,6 +68,7 @@ def test_both_ways_through_http(server, clients, clip, tmp_path):
     playing.finish(clip("h264_aac_bframes"))
 
 
+@pytest.mark.threads
 def test_several_loops(start_server, clients, clip, tmp_path):
     server = start_server("--threads", "4")
     playing = [Playing(clients, name, tunnel(server), tmp_path / f"{name}.flv") for name in ("ffmpeg", "rtmpdump")]
@@ -125,12 +126,14 @@ def test_bug_11_open_costs_nothing(server):
     assert server.rss_bytes() - before < limit << 20
 
 
+@pytest.mark.threads
 def test_session_over_several_connections(server):
     session = post(web(server), "/open/1")[1].strip().decode()
     for number in range(6):
         assert post(web(server), f"/idle/{session}/{number}") == (200, b"\1")
 
 
+@pytest.mark.threads
 def test_page_beside_the_streams(server, clients, clip, tmp_path):
     playing = Playing(clients, "ffmpeg", server.url(), tmp_path / "out.flv")
     publishing = clients.ffmpeg_publish(tunnel(server), clip("h264_aac"), after=FLUSHED)
@@ -203,6 +206,7 @@ def test_sigterm_with_a_tunnel(server, clients, clip, tmp_path):
     playing.child.wait(30)
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("loops", ["1", "4"])
 def test_a_publisher_in_one_flight_loses_nothing(start_server, raw, loops):
     """More than the server takes before it has said Publish.Start: it waits, and order is kept."""
