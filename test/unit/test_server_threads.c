@@ -141,7 +141,9 @@ static void storm_begin(struct storm *storms, atomic_bool *over)
     }
 }
 
-static void storm_end(struct storm *storms, atomic_bool *over)
+// Returns how often somebody was told that it publishes or plays: none, in a short storm on a slow
+// machine.
+static unsigned storm_end(struct storm *storms, atomic_bool *over)
 {
     unsigned opened = 0;
     unsigned started = 0;
@@ -152,7 +154,7 @@ static void storm_end(struct storm *storms, atomic_bool *over)
         started += storms[i].started;
     }
     assert_true(opened > 0);
-    assert_true(started > 0);
+    return started;
 }
 
 static bool is_empty(void *arg)
@@ -178,7 +180,7 @@ static void check_storm(unsigned workers)
         if (round % 8 == 0)
             kit_reload(&kit, round % 16 ? yaml_refuse : yaml_takeover);
     }
-    storm_end(storms, &over);
+    assert_true(storm_end(storms, &over) > 0);
     assert_true(kit_until(&kit, is_empty, NULL));
     kit_stop(&kit);
 }
