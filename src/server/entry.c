@@ -78,10 +78,7 @@ static void pass_on(struct entry *entry, int (*open)(struct cv_conn *, const uin
 static int open_web(struct cv_conn *conn, const uint8_t *data, size_t len)
 {
     struct cv_worker *worker = conn->worker;
-    uint32_t hash = 2166136261u; // FNV-1a
-    for (size_t i = 0; i < sizeof conn->peer.ip; i++)
-        hash = (hash ^ conn->peer.ip[i]) * 16777619u;
-    unsigned home = (hash ^ hash >> 16) % worker->shared->workers;
+    unsigned home = cv_worker_choose(worker, conn->peer.ip, sizeof conn->peer.ip);
     if (home == worker->index)
         return cv_web_open(conn, data, len);
     return cv_conn_move(conn, home, data, len);

@@ -113,12 +113,18 @@ void cv_worker_run(void *arg)
 
 // ---- mail that leaves ------------------------------------------------------------------------
 
+unsigned cv_worker_choose(const struct cv_worker *worker, const void *name, size_t len)
+{
+    const uint8_t *bytes = name;
+    uint32_t hash = 2166136261u; // FNV-1a
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return (hash ^ hash >> 16) % worker->shared->workers;
+}
+
 unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *path)
 {
-    uint32_t hash = 2166136261u; // FNV-1a
-    for (size_t i = 0; i < path->len; i++)
-        hash = (hash ^ (uint8_t)path->text[i]) * 16777619u;
-    return (hash ^ hash >> 16) % worker->shared->workers;
+    return cv_worker_choose(worker, path->text, path->len);
 }
 
 static void deliver_note(struct cv_mail *mail, void *receiver);

@@ -80,6 +80,8 @@ int cv_worker_listen(struct cv_worker *worker, int fd);
 // The thread's function: runs until a STOP note and the end of its connections.
 void cv_worker_run(void *worker);
 
+// The thread that a name chooses: always the same one for the same bytes.
+unsigned cv_worker_choose(const struct cv_worker *worker, const void *name, size_t len);
 // The thread where this stream lives.
 unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *path);
 // Sends a copy of the note to a thread (this one too), later if the mailbox is full; order is kept.
