@@ -13,14 +13,13 @@
 
 #include <string.h>
 
-// A request on its way to become something else, or to be refused.
+// A request on its way to become something else.
 struct opening {
     struct cv_web *web;
     const struct cv_websocket_heir *heir;
     void *arg;            // the heir's
-    struct cv_block *out; // the answer
+    struct cv_block *out; // the 101
     size_t sent;          // of it
-    bool accepted;
 };
 
 static void drop_arg(const struct cv_websocket_heir *heir, void *arg)
@@ -103,84 +102,62 @@ static struct cv_ws_request read_request(const struct cv_http1_head *head, struc
     };
 }
 
-// ---- the answer -----------------------------------------------------------------------------
-
-static void write_switch(struct cv_wr *wr, const struct cv_ws_answer *answer)
-{
-    cv_http1_write_status(wr, 101, (struct cv_text){0});
-    cv_http1_write_header(wr, "Upgrade", "websocket");
-    cv_http1_write_header(wr, "Connection", "Upgrade");
-    cv_http1_write_header(wr, "Sec-WebSocket-Accept", answer->accept);
-    if (answer->protocol)
-        cv_http1_write_header(wr, "Sec-WebSocket-Protocol", answer->protocol);
-    cv_http1_write_head_end(wr);
-}
-
-static uint32_t status_of(enum cv_ws_verdict verdict)
-{
-    if (verdict == CV_WS_OTHER_VERSION)
-        return 426;
-    return verdict == CV_WS_NOT_AVAILABLE ? 503 : 400;
-}
-
-// A 426 names what would do (RFC 6455, 4.2.2, and RFC 9110, 15.5.22).
-static void write_refusal(struct cv_wr *wr, enum cv_ws_verdict verdict, const char *text)
-{
-    bool other = verdict == CV_WS_OTHER_VERSION;
-    size_t len = strlen(text);
-    cv_http1_write_status(wr, status_of(verdict), (struct cv_text){0});
-    cv_http1_write_header(wr, "Connection", other ? "Upgrade, close" : "close");
-    if (other) {
-        cv_http1_write_header(wr, "Upgrade", "websocket");
-        cv_http1_write_header(wr, "Sec-WebSocket-Version", "13");
-    }
-    cv_http1_write_header(wr, "Content-Type", "text/plain; charset=utf-8");
-    cv_http1_write_length(wr, len + 1);
-    cv_http1_write_head_end(wr);
-    cv_wr_bytes(wr, text, len);
-    cv_wr_u8(wr, '\n');
-}
-
-static void log_opening(const struct opening *opening, const struct cv_http1_head *head,
-                        const struct cv_why *why)
-{
-    struct cv_line line;
-    cv_line_begin(&line, CV_LOG_DEBUG, "ws.open");
-    cv_conn_log_fields(cv_web_conn(opening->web), &line);
-    cv_line_str(&line, "path", head->path.at, head->path.len);
-    if (!opening->accepted)
-        cv_line_text(&line, "why", why->text);
-    cv_line_end(&line);
-}
-
-static int prepare(struct opening *opening, const struct cv_http1_head *head)
+// NO cannot be: the caller has looked.
+static enum cv_ws_verdict judge(const struct cv_http1_head *head, struct cv_ws_answer *out,
+                                struct cv_why *why)
 {
     struct cv_block *room = cv_block_new(values_bytes(head));
     if (!room)
-        return CV_E_NOMEM;
+        return CV_WS_NOT_AVAILABLE;
     struct cv_ws_request request = read_request(head, room);
-    struct cv_ws_answer answer;
-    struct cv_why why = {0};
-    enum cv_ws_verdict verdict = cv_ws_judge(&request, &cv_crypto_openssl, &answer, &why);
+    enum cv_ws_verdict verdict = cv_ws_judge(&request, &cv_crypto_openssl, out, why);
     cv_block_unref(&room);
-    CV_ASSERT(verdict != CV_WS_NO); // the caller has looked
-    opening->accepted = verdict == CV_WS_YES;
-    struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
-    if (opening->accepted)
-        write_switch(&wr, &answer);
-    else
-        write_refusal(&wr, verdict, why.text);
-    opening->out = cv_wr_take(&wr);
-    log_opening(opening, head, &why);
-    return opening->out ? CV_OK : wr.err;
+    CV_ASSERT(verdict != CV_WS_NO);
+    return verdict;
 }
 
-// ---- the responder --------------------------------------------------------------------------
+// ---- no -------------------------------------------------------------------------------------
+
+// A 426 names what would do (RFC 6455, 4.2.2; RFC 9110, 15.5.22).
+static void refuse(struct cv_web *web, enum cv_ws_verdict verdict, const char *why)
+{
+    static const struct cv_http1_pair version[] = {
+        {"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+    struct cv_http1_answer answer = {
+        .status = 400, .type = "text/plain; charset=utf-8", .body = why, .len = strlen(why)};
+    if (verdict == CV_WS_NOT_AVAILABLE)
+        answer.status = 503;
+    if (verdict == CV_WS_OTHER_VERSION) {
+        answer.status = 426;
+        answer.fields = version;
+        answer.field_count = sizeof version / sizeof version[0];
+    }
+    cv_web_answer(web, &answer);
+}
+
+// ---- yes ------------------------------------------------------------------------------------
+
+static struct cv_block *write_switch(const struct cv_ws_answer *answer)
+{
+    struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
+    cv_http1_write_status(&wr, 101, (struct cv_text){0});
+    cv_http1_write_header(&wr, "Upgrade", "websocket");
+    cv_http1_write_header(&wr, "Connection", "Upgrade");
+    cv_http1_write_header(&wr, "Sec-WebSocket-Accept", answer->accept);
+    if (answer->protocol)
+        cv_http1_write_header(&wr, "Sec-WebSocket-Protocol", answer->protocol);
+    cv_http1_write_head_end(&wr);
+    return cv_wr_take(&wr);
+}
 
 static void hand_over(struct opening *opening)
 {
     struct cv_block *unread = NULL;
     struct cv_conn *conn = cv_web_release(opening->web, &unread);
+    if (!conn) {
+        give_up(opening);
+        return;
+    }
     const uint8_t *data = unread ? unread->data : NULL;
     if (opening->heir->open(opening->arg, conn, data, unread ? unread->len : 0) != CV_OK)
         cv_conn_free(conn);
@@ -188,32 +165,25 @@ static void hand_over(struct opening *opening)
     opening_free(opening);
 }
 
-static void refuse(struct opening *opening)
-{
-    struct cv_web *web = opening->web;
-    give_up(opening);
-    cv_web_done(web, false);
-}
-
 static void write_out(void *arg)
 {
     struct opening *opening = arg;
+    struct cv_block *out = opening->out;
     struct cv_gather *gather = &cv_web_conn(opening->web)->worker->gather;
     cv_gather_clear(gather);
-    cv_gather_borrow(gather, opening->out->data + opening->sent, opening->out->len - opening->sent);
+    cv_gather_borrow(gather, out->data + opening->sent, out->len - opening->sent);
     int sent = cv_web_write(opening->web, gather);
     opening->sent += sent > 0 ? (size_t)sent : 0;
-    if (opening->sent == opening->out->len) {
-        (opening->accepted ? hand_over : refuse)(opening);
+    if (opening->sent == out->len) {
+        hand_over(opening);
     } else if (sent < 0 && sent != CV_E_AGAIN) {
-        struct cv_web *web = opening->web;
+        cv_web_abort(opening->web, sent, "the answer to a WebSocket's opening");
         give_up(opening);
-        cv_web_abort(web, sent, "the answer to a WebSocket's opening");
     }
 }
 
-// The request is refused for having one.
-static void ignore_body(void *arg, const uint8_t *data, size_t len)
+// There is none: requests with a body are refused.
+static void on_body(void *arg, const uint8_t *data, size_t len)
 {
     (void)arg;
     (void)data;
@@ -226,26 +196,51 @@ static void on_gone(void *arg)
 }
 
 static const struct cv_responder responder = {
-    .body = ignore_body,
+    .body = on_body,
     .end = write_out,
     .writable = write_out,
     .gone = on_gone,
 };
 
-int cv_websocket_open(struct cv_web *web, const struct cv_http1_head *head,
-                      const struct cv_websocket_heir *heir, void *arg)
+static void log_opening(struct cv_web *web, const struct cv_http1_head *head)
+{
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_DEBUG, "ws.open");
+    cv_conn_log_fields(cv_web_conn(web), &line);
+    cv_line_str(&line, "path", head->path.at, head->path.len);
+    cv_line_end(&line);
+}
+
+static int accept_request(struct cv_web *web, const struct cv_ws_answer *answer,
+                          const struct cv_websocket_heir *heir, void *arg)
 {
     struct opening *opening = cv_mem_zero(1, sizeof *opening);
-    if (!opening) {
-        drop_arg(heir, arg);
+    if (!opening)
         return CV_E_NOMEM;
-    }
     *opening = (struct opening){.web = web, .heir = heir, .arg = arg};
-    int err = prepare(opening, head);
-    if (err != CV_OK) {
-        give_up(opening);
-        return err;
+    opening->out = write_switch(answer);
+    if (!opening->out) {
+        opening_free(opening);
+        return CV_E_NOMEM;
     }
     cv_web_respond(web, &responder, opening);
     return 1;
+}
+
+int cv_websocket_open(struct cv_web *web, const struct cv_http1_head *head,
+                      const struct cv_websocket_heir *heir, void *arg)
+{
+    struct cv_ws_answer answer;
+    struct cv_why why = {.text = "no memory"};
+    enum cv_ws_verdict verdict = judge(head, &answer, &why);
+    if (verdict != CV_WS_YES) {
+        drop_arg(heir, arg);
+        refuse(web, verdict, why.text);
+        return 1;
+    }
+    log_opening(web, head);
+    int taken = accept_request(web, &answer, heir, arg);
+    if (taken < 0)
+        drop_arg(heir, arg);
+    return taken;
 }
