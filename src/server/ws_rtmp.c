@@ -40,9 +40,34 @@ static void say_close(struct ws_rtmp *ws, enum cv_ws_code code, const char *reas
 
 // ---- sending --------------------------------------------------------------------------------
 
+static enum cv_ws_code last_code(int doom_code)
+{
+    if (doom_code == CV_E_TIMEOUT)
+        return CV_WS_POLICY;
+    return cv_err_class(doom_code) == CV_CLASS_PEER ? CV_WS_PROTOCOL_ERROR : CV_WS_INTERNAL;
+}
+
+// For one that ends at once, a breach of RTMP or a time-out: its client is told why, if that leaves
+// without waiting. Its RTMP engine is gone; but frames are half sent only by those that are
+// blocked.
+static void say_last_word(struct ws_rtmp *ws)
+{
+    struct cv_netconn *net = &ws->net;
+    struct cv_gather *gather = &net->worker->gather;
+    bool gone = cv_err_class(net->doom_code) == CV_CLASS_GONE && net->doom_code != CV_E_TIMEOUT;
+    if (ws->closing || net->blocked || net->doom_code == CV_OK || gone)
+        return;
+    say_close(ws, last_code(net->doom_code), cv_err_text(net->doom_code));
+    cv_gather_clear(gather);
+    cv_ws_pull_begin(ws->ws, gather);
+    cv_ws_pull_end(ws->ws, gather);
+    cv_conn_write(ws->conn, gather);
+}
+
 static void ws_free(struct cv_netconn *net)
 {
     struct ws_rtmp *ws = ws_of(net);
+    say_last_word(ws);
     cv_timer_stop(&ws->timer);
     cv_ws_free(ws->ws);
     cv_conn_free(ws->conn);

@@ -10,11 +10,11 @@ import frames
 import server as server_module
 import ws_raw
 from clients import Playing
-from rtmp_raw import COMMAND, VIDEO, Closed, Refused, TimedOut, amf_encode, chunks
+from rtmp_raw import COMMAND, VIDEO, Refused, TimedOut, amf_encode, chunks
 from server import wait_until
 from synth import Publisher, check_run, collect, number_of
 from test_slow_viewer import FRAME_BYTES, MIB, check_jumps, limit_bytes
-from ws_raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, WebSocket, WsRtmpClient, encode_close, encode_frame
+from ws_raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, PeerClosed, WebSocket, WsRtmpClient, encode_close, encode_frame
 
 
 @pytest.fixture
@@ -51,24 +51,27 @@ def open_raw(server, data):
 
 # ---- media
 
-def publish_file(client, path, name="a"):
+def send_file(client, msid, path):
     """A whole FLV file, as fast as it goes."""
-    client.set_chunk_size(4096)
-    msid = client.publish(name)
     for tag in flv.read_tags(path):
         payload = amf_encode("@setDataFrame") + tag.data if tag.type == 18 else tag.data
         client.send_message(tag.type, payload, tag.timestamp, msid, csid=4)
-    client.command("deleteStream", msid, call_id=0)
 
 
 @pytest.mark.threads
 @pytest.mark.parametrize("loops", ["1", "4"])
-def test_publisher_over_websocket(start_server, ws, clients, clip, tmp_path, loops):
+def test_publisher_over_websocket(start_server, ws, raw, clients, clip, tmp_path, loops):
     server = start_server("--threads", loops)
     source = clip("h264_aac")
     playing = [Playing(clients, name, server.url(), tmp_path / f"{name}.flv") for name in ("ffmpeg", "rtmpdump")]
-    wait_until(lambda: server.log().count("play.start") == 2, 20, "both players wait")
-    publish_file(ws(server, pieces=1000), source)
+    scout, publisher = raw(server), ws(server, pieces=1000)
+    scout.play("a")
+    publisher.set_chunk_size(4096)
+    msid = publisher.publish("a")
+    wait_until(lambda: server.log().count("play.start") == 3, 20, "all players are there")
+    send_file(publisher, msid, source)
+    scout.expect(lambda msg: msg.is_media and msg.payload == flv.read_tags(source)[-1].data, what="the last frame")
+    publisher.command("deleteStream", msid, call_id=0)
     for one in playing:
         one.finish(source)
 
@@ -253,25 +256,29 @@ def test_silence_is_broken_by_pings(start_server, ws):
     assert viewer.ws.pings == 1
 
 
-@pytest.mark.parametrize("frame, code", [
-    (encode_frame(b"hello", mask=False), 1002),
-    (encode_frame(b"x" * 126, PING), 1002),
-    (encode_frame(b"x", PING, fin=False), 1002),
-    (encode_frame(b"x", rsv=4), 1002),
-    (encode_frame(b"x", rsv=1), 1002),
-    (encode_frame(b"x", 3), 1002),
-    (encode_frame(b"x", 11), 1002),
-    (encode_frame(b"x", CONTINUATION), 1002),
-    (encode_frame(b"x", fin=False) + encode_frame(b"y"), 1002),
-    (encode_frame(b"x", CLOSE), 1002),
-    (encode_close(1005), 1002),
-    (encode_close(1000, b"\xff"), 1007),
-    (b"\x82\xff" + b"\xff" * 8 + b"mask", 1002),
-    (encode_frame(b"hello", TEXT), 1003),
-    (encode_frame(b"", TEXT), 1003),
-    (encode_frame(b"hello", TEXT, fin=False), 1003),
-])
-def test_breaches_are_answered_with_a_code(server, opened, frame, code):
+BREACHES = {
+    "unmasked": (encode_frame(b"hello", mask=False), 1002),
+    "control too long": (encode_frame(b"x" * 126, PING), 1002),
+    "control in fragments": (encode_frame(b"x", PING, fin=False), 1002),
+    "first reserved bit": (encode_frame(b"\3", rsv=4), 1002),
+    "last reserved bit": (encode_frame(b"\3", rsv=1), 1002),
+    "opcode 3": (encode_frame(b"\3", 3), 1002),
+    "opcode 11": (encode_frame(b"\3", 11), 1002),
+    "continuation of nothing": (encode_frame(b"x", CONTINUATION), 1002),
+    "message in a message": (encode_frame(b"\3", fin=False) + encode_frame(b"\3"), 1002),
+    "half a close code": (encode_frame(b"x", CLOSE), 1002),
+    "close code of no frame": (encode_close(1005), 1002),
+    "close reason": (encode_close(1000, b"\xff"), 1007),
+    "length with its top bit": (b"\x82\xff" + b"\xff" * 8 + b"mask", 1002),
+    "text": (encode_frame(b"hello", TEXT), 1003),
+    "empty text": (encode_frame(b"", TEXT), 1003),
+    "text that goes on": (encode_frame(b"hello", TEXT, fin=False), 1003),
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_breaches_are_answered_with_a_code(server, opened, breach):
+    frame, code = BREACHES[breach]
     opened.send_raw(frame)
     assert opened.expect_close()[0] == code
     opened.expect_end()
@@ -340,15 +347,19 @@ def test_a_reset_publisher_is_missed(server, ws, raw):
     viewer.expect_status("NetStream.Play.UnpublishNotify")
 
 
-def test_refused_connect_is_told_and_closed(server, raw):
-    client = WsRtmpClient(server.port)
-    raw.keep(client)
-    client.handshake()
+def test_refusals_are_told_before_the_close(start_server, ws):
+    client = ws(start_server(open_publish=False))
     with pytest.raises(Refused):
-        client.connect("nowhere")
+        client.publish("a")
     assert client.ws.expect_close() == (1000, "")
     client.ws.send_raw(encode_close(1000))
     client.ws.expect_end()
+
+
+def test_a_breach_of_rtmp_has_a_reason(server, opened):
+    opened.send_frame(b"GET / HTTP/1.1")
+    code, reason = opened.expect_close()
+    assert code == 1002 and reason
 
 
 def test_sigterm_is_told(server, ws):
@@ -366,20 +377,21 @@ def test_sigterm_is_told(server, ws):
 
 
 def test_bug_30_slow_handshake_is_closed(start_server):
+    """Pings do not count as a handshake."""
     server = start_server(config={"limits": {"handshake_s": 1}})
     with WebSocket(server.port) as websocket:
         websocket.send_frame(b"\3")
-        assert wait_until(lambda: has_ended(websocket), 10, "the end")
 
-
-def has_ended(websocket):
-    """Pings do not count as a handshake."""
-    try:
-        websocket.send_frame(b"", PING)
-        websocket.recv_frame(1)
-        return False
-    except (Closed, TimedOut):
-        return True
+        def has_ended():
+            try:
+                websocket.send_frame(b"", PING)
+                websocket.recv_data(0.05)
+            except TimedOut:
+                return None
+            except PeerClosed as closed:
+                return closed.code
+            return None
+        assert wait_until(has_ended, 10, "the end") == 1008
 
 
 # ---- back-pressure

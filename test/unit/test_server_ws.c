@@ -51,7 +51,10 @@ static void check_journey(unsigned home, bool ws_in, bool ws_out)
     assert_true(open_client(&c[1], 1, ws_out));
     assert_true(client_publish(&c[0], 1, name));
     assert_true(client_play(&c[1], 1, name));
-    for (uint32_t n = 1; n <= 500; n++)
+    client_audio(&c[0], 1, 1);
+    client_step(&c[0]);
+    assert_true(client_wait(&c[1], "audio 1 1"));
+    for (uint32_t n = 2; n <= 500; n++)
         client_audio(&c[0], 1, n);
     client_command_number(&c[0], 0, "deleteStream", 1);
     client_step(&c[0]);
@@ -183,20 +186,20 @@ static void a_slow_viewer_is_ended_with_its_frame_half_sent(void **state)
     kit_start(&kit, 1, false, yaml);
     start_stream(&c[0], &c[1]);
     c[1].mute = true;
-    for (uint32_t n = 0; n < 200; n++) {
+    for (uint32_t n = 0; n < 600; n++) {
         client_video(&c[0], 1, n, n % 10 == 0, 100000);
         client_step(&c[0]);
         kit_turn(&kit);
     }
     // It reads again: what was begun is finished, then there are jumps.
     c[1].mute = false;
-    client_video(&c[0], 1, 200, true, 0);
+    client_video(&c[0], 1, 600, true, 0);
     client_step(&c[0]);
-    assert_true(client_wait(&c[1], "video 1 200"));
-    assert_true(client_count(&c[1], "video 1 100") == 0);
+    assert_true(client_wait(&c[1], "video 1 600"));
+    assert_true(client_count(&c[1], "video 1 300") == 0);
     // It stops to read again, and closes: nobody waits for what it does not take.
     c[1].mute = true;
-    for (uint32_t n = 201; n < 400; n++) {
+    for (uint32_t n = 601; n < 900; n++) {
         client_video(&c[0], 1, n, n % 10 == 0, 100000);
         client_step(&c[0]);
         kit_turn(&kit);
