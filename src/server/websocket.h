@@ -34,9 +34,9 @@ bool cv_websocket_is_asked(const struct cv_http1_head *head);
 // Whether it offers this subprotocol; with case.
 bool cv_websocket_offers(const struct cv_http1_head *head, const char *protocol);
 
-// Takes a request that asks for a WebSocket, at its HEAD: it is judged, and answered when it is
-// complete: with 101, then the heir goes on; or with 400, 426 or 503. The subprotocol "rtmp" is
-// agreed on when it is offered, no other. 1, or negative: the end of the connection. In both cases
+// Takes a request that asks for a WebSocket, at its HEAD. It is refused at once, with 400, 426 or
+// 503; or it gets its 101 when it is complete, and the heir goes on. The subprotocol "rtmp" is
+// agreed on when it is offered, no other. 1, or negative: the end of the connection. In all cases
 // one of the heir's functions is called for `arg`, once, maybe before this returns.
 int cv_websocket_open(struct cv_web *web, const struct cv_http1_head *head,
                       const struct cv_websocket_heir *heir, void *arg);

@@ -16,6 +16,8 @@ from synth import Publisher, check_run, collect, number_of
 from test_slow_viewer import FRAME_BYTES, MIB, check_jumps, limit_bytes
 from ws_raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, PeerClosed, WebSocket, WsRtmpClient, encode_close, encode_frame
 
+AT_ONCE_S = 1.5  # less than the two seconds for which the server waits in vain
+
 
 @pytest.fixture
 def ws(raw):
@@ -328,14 +330,14 @@ def test_close_of_a_publisher_ends_its_viewers(server, ws, raw):
     pub.client.ws.send_raw(encode_close(1001, b"page closed"))
     viewer.expect_status("NetStream.Play.UnpublishNotify")
     assert pub.client.ws.expect_close()[0] == 1001
-    pub.client.ws.expect_end()
+    pub.client.ws.expect_end(AT_ONCE_S)
     Publisher(server.port, client=raw(server)).sync()
 
 
 def test_close_without_a_code(opened):
     opened.send_frame(b"", CLOSE)
     assert opened.expect_close()[0] is None
-    opened.expect_end()
+    opened.expect_end(AT_ONCE_S)
 
 
 def test_a_reset_publisher_is_missed(server, ws, raw):
@@ -353,7 +355,7 @@ def test_refusals_are_told_before_the_close(start_server, ws):
         client.publish("a")
     assert client.ws.expect_close() == (1000, "")
     client.ws.send_raw(encode_close(1000))
-    client.ws.expect_end()
+    client.ws.expect_end(AT_ONCE_S)
 
 
 def test_a_breach_of_rtmp_has_a_reason(server, opened):
