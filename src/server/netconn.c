@@ -31,6 +31,14 @@ struct cv_netconn *cv_netconn_find(struct cv_worker *worker, uint64_t id)
     return conn;
 }
 
+// While we do not listen, the client may well speak; after the end it no longer counts.
+uint64_t cv_netconn_heard_us(const struct cv_netconn *conn)
+{
+    if (conn->phase != CV_NETCONN_OPEN)
+        return 0;
+    return conn->paused ? now_us(conn) : conn->heard_us;
+}
+
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line)
 {
     char peer[CV_ADDR_TEXT_BYTES];

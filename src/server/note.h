@@ -20,10 +20,12 @@ struct cv_publisher_id {
 };
 
 enum cv_note_kind {
-    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, settings
+    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, identity, settings
     CV_NOTE_PUBLISHED,   // to the publisher: code
     CV_NOTE_UNPUBLISH,   // to home: I have stopped; clean: on purpose
-    CV_NOTE_KICK,        // to the publisher: somebody else has taken over
+    CV_NOTE_KICK,        // to the publisher: somebody else has taken over; flag: you are a ghost
+    CV_NOTE_PROBE,       // to the publisher: when was your client heard last?
+    CV_NOTE_HEARD,       // to home: then
     CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path
     CV_NOTE_UNSUBSCRIBE, // to home: it has none any more
     CV_NOTE_STATE,       // to a thread with viewers: live, or over
@@ -66,9 +68,11 @@ struct cv_note {
     enum cv_note_kind kind;
     unsigned from;
     int code;
-    bool flag;          // UNPUBLISH: clean. STATE: live
+    bool flag;          // UNPUBLISH: clean. STATE: live. KICK: a ghost
     uint64_t outlet_id; // SUBSCRIBE: whose; STATE: for whom
     struct cv_publisher_id publisher;
+    struct cv_identity identity; // PUBLISH: who asks
+    uint64_t heard_us;           // HEARD: monotonic, the same clock on all threads
     struct cv_stream_settings settings;
     struct cv_moved *moved;                   // owned
     struct cv_policy *policy;                 // one reference

@@ -11,13 +11,19 @@
 // What may wait to go home, beside a last message: more and the client is not read any further.
 enum { WAITING_ITEMS = CV_BATCH_ITEMS_MAX / 2, WAITING_BYTES = 1024 * 1024 };
 
+static void begin_line(const struct cv_publisher *publisher, struct cv_line *line,
+                       enum cv_log_level level, const char *event)
+{
+    cv_line_begin(line, level, event);
+    cv_netconn_log_fields(publisher->conn, line);
+    cv_line_text(line, "stream", publisher->path.text);
+}
+
 static void log_publisher(const struct cv_publisher *publisher, enum cv_log_level level,
                           const char *event, int code)
 {
     struct cv_line line;
-    cv_line_begin(&line, level, event);
-    cv_netconn_log_fields(publisher->conn, &line);
-    cv_line_text(&line, "stream", publisher->path.text);
+    begin_line(publisher, &line, level, event);
     if (code != CV_OK)
         cv_line_err(&line, code);
     if (publisher->messages) {
@@ -33,7 +39,7 @@ static unsigned home_of(const struct cv_publisher *publisher)
 }
 
 // Asks for the stream, when the note for its end is there.
-static int ask(struct cv_publisher *publisher)
+static int ask(struct cv_publisher *publisher, const struct cv_identity *identity)
 {
     struct cv_note note = {
         .kind = CV_NOTE_UNPUBLISH, .path = publisher->path, .publisher = publisher->id};
@@ -41,13 +47,15 @@ static int ask(struct cv_publisher *publisher)
     if (!publisher->unpublish)
         return CV_E_NOMEM;
     note.kind = CV_NOTE_PUBLISH;
+    note.identity = *identity;
     note.settings = cv_policy_stream_settings(publisher->app);
     return cv_worker_send_note(publisher->conn->worker, home_of(publisher), &note);
 }
 
 struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
                                       const struct cv_path *path, struct cv_policy *policy,
-                                      const struct cv_config_app *app)
+                                      const struct cv_config_app *app,
+                                      const struct cv_identity *identity)
 {
     struct cv_worker *worker = conn->worker;
     struct cv_publisher *publisher = cv_mem_zero(1, sizeof *publisher);
@@ -61,7 +69,7 @@ struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stre
     publisher->path = *path;
     publisher->app = app;
     publisher->opened_us = cv_loop_now_us(worker->loop);
-    if (ask(publisher) != CV_OK) {
+    if (ask(publisher, identity) != CV_OK) {
         cv_note_free(publisher->unpublish);
         cv_mem_free(publisher);
         return NULL;
@@ -192,13 +200,35 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
     cv_netconn_mark(publisher->conn);
 }
 
+static void log_taken_over(const struct cv_publisher *publisher, bool ghost)
+{
+    struct cv_line line;
+    begin_line(publisher, &line, CV_LOG_WARN, "publish.taken_over");
+    cv_line_text(&line, "why",
+                 ghost ? "it has fallen silent, and the same publisher is back"
+                       : "the app lets publishers take over");
+    cv_line_end(&line);
+}
+
+void cv_publisher_on_probe(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_publisher *publisher = find(worker, note);
+    if (!publisher) // its last note is on its way home
+        return;
+    struct cv_note heard = {.kind = CV_NOTE_HEARD,
+                            .path = publisher->path,
+                            .publisher = publisher->id,
+                            .heard_us = cv_netconn_heard_us(publisher->conn)};
+    cv_worker_send_note(worker, home_of(publisher), &heard);
+}
+
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_publisher *publisher = find(worker, note);
     if (!publisher || publisher->state == CV_PUBLISHER_OVER)
         return;
     set_over(publisher);
-    log_publisher(publisher, CV_LOG_WARN, "publish.taken_over", CV_OK);
+    log_taken_over(publisher, note->flag);
     cv_reply_status(publisher->conn->rtmp, publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME,
                     "Another publisher has taken over.");
     cv_netconn_finish(publisher->conn);

@@ -32,7 +32,8 @@ struct cv_publisher {
 // Asks the path's home for the stream. As cv_viewer_new: takes over the tally's entry.
 struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
                                       const struct cv_path *path, struct cv_policy *policy,
-                                      const struct cv_config_app *app);
+                                      const struct cv_config_app *app,
+                                      const struct cv_identity *identity);
 // Ends it. `clean`: the client said so; otherwise the stream waits for its return. NULL is allowed.
 void cv_publisher_free(struct cv_publisher *publisher, bool clean);
 
@@ -46,6 +47,7 @@ bool cv_publisher_make_room(struct cv_publisher *publisher);
 
 // From the stream's home.
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note);
+void cv_publisher_on_probe(struct cv_worker *worker, const struct cv_note *note);
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note);
 
 #endif

@@ -8,6 +8,7 @@
 #include "server/netconn.h"
 #include "server/publisher.h"
 #include "server/viewer.h"
+#include "server/worker.h"
 
 #include <string.h>
 
@@ -213,15 +214,20 @@ static int find_target(const struct command *command, struct target *out)
     return out->app ? CV_OK : CV_E_NOT_FOUND;
 }
 
-static int may_publish(const struct command *command, const struct target *target)
+static int may_publish(const struct command *command, const struct target *target,
+                       struct cv_identity *identity)
 {
     const struct cv_session *session = command->session;
+    const struct cv_worker *worker = session->conn->worker;
     struct cv_query_places query = {
         .tc_url = cv_text_of(session->tc_url),
         .app = cv_text_of(session->app),
         .name = target->name,
     };
     int err = cv_policy_may_publish(session->policy, target->app, target->stream, &query);
+    if (err == CV_OK)
+        err = cv_policy_identify(session->policy, target->app, &query, &session->conn->peer,
+                                 worker->shared->identity_secret, identity);
     return err == CV_OK ? cv_policy_enter_publisher(session->policy, target->app) : err;
 }
 
@@ -244,11 +250,12 @@ static const char *publish_refusal(int code)
 static int on_publish(struct command *command)
 {
     struct target target = {0};
+    struct cv_identity identity;
     if (!command->stream || command->stream->publisher || command->stream->viewer)
         return refuse(command, CV_STATUS_PUBLISH_BAD_NAME, "The message stream is not free.");
     int err = find_target(command, &target);
     if (err == CV_OK)
-        err = may_publish(command, &target);
+        err = may_publish(command, &target, &identity);
     if (err != CV_OK) {
         log_refused(command, "publish.refused", err, target.name);
         enum cv_status status =
@@ -257,7 +264,7 @@ static int on_publish(struct command *command)
     }
     command->stream->publisher =
         cv_publisher_new(command->session->conn, command->stream_id, &target.path,
-                         command->session->policy, target.app);
+                         command->session->policy, target.app, &identity);
     if (command->stream->publisher)
         return CV_OK;
     cv_policy_leave_publisher(command->session->policy, target.app);

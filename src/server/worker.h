@@ -30,8 +30,9 @@ struct cv_shared {
     struct cv_post *post;
     unsigned workers;          // threads 0 to workers - 1; the main thread has that number
     struct cv_tallies tallies; //
-    struct cv_rtmpt_secret tunnel_secret; // signs the ids of tunnel sessions
-    atomic_uint connections;              // on all threads
+    struct cv_rtmpt_secret tunnel_secret;           // signs the ids of tunnel sessions
+    uint8_t identity_secret[CV_IDENTITY_KEY_BYTES]; // by it publishers are known again
+    atomic_uint connections;                        // on all threads
 };
 
 // Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.

@@ -264,6 +264,65 @@ static void bug_33_open_publish_opens_but_not_what_is_off(void **state)
     world_end(&world);
 }
 
+// ---- who it is --------------------------------------------------------------------------------
+
+static struct cv_identity identity_of(const struct world *world, const char *app, const char *name,
+                                      const char *peer, uint8_t secret_byte)
+{
+    struct cv_query_places places = {{0}, {0}, cv_text_of(name)};
+    struct cv_identity identity;
+    struct cv_addr addr;
+    uint8_t secret[CV_IDENTITY_KEY_BYTES];
+    memset(secret, secret_byte, sizeof secret);
+    assert_int_equal(cv_addr_parse(peer, 0, &addr, NULL), CV_OK);
+    assert_int_equal(
+        cv_policy_identify(world->policy, app_of(world, app), &places, &addr, secret, &identity),
+        CV_OK);
+    return identity;
+}
+
+static void a_publisher_is_known_again_by_its_key_or_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *app;
+        const char *name[2];
+        const char *peer[2];
+        uint8_t secret[2];
+        bool same;
+    } rows[] = {
+        {"live",
+         {"cam?key=app-key", "cam?a=b&key=app-key"},
+         {"1.2.3.4:5", "6.7.8.9:1"},
+         {1, 1},
+         true},
+        {"live", {"cam?key=app-key", "cam?key=cam-key"}, {"1.2.3.4:5", "1.2.3.4:5"}, {1, 1}, false},
+        {"live", {"cam?key=app-key", "cam?key=app-key"}, {"1.2.3.4:5", "1.2.3.4:5"}, {1, 2}, false},
+        {"open", {"x", "x?key=app-key"}, {"1.2.3.4:5", "1.2.3.4:6"}, {1, 1}, true},
+        {"open", {"x", "x"}, {"1.2.3.4:5", "1.2.3.5:5"}, {1, 1}, false},
+        {"open", {"x?key=a", "x?key=a"}, {"[::1]:5", "[::2]:5"}, {1, 1}, false},
+        {"open", {"x", "x"}, {"[fe80::1]:5", "[fe80::1]:7"}, {1, 1}, true},
+    };
+    struct world world;
+    world_init(&world, settings);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_identity id[2];
+        for (int n = 0; n < 2; n++)
+            id[n] = identity_of(&world, rows[i].app, rows[i].name[n], rows[i].peer[n],
+                                rows[i].secret[n]);
+        if (cv_identity_equal(&id[0], &id[1]) != rows[i].same)
+            fail_msg("row %zu", i);
+    }
+    struct cv_query_places none = {0};
+    struct cv_addr addr = {0};
+    struct cv_identity identity;
+    uint8_t secret[CV_IDENTITY_KEY_BYTES] = {0};
+    assert_int_equal(
+        cv_policy_identify(world.policy, app_of(&world, "live"), &none, &addr, secret, &identity),
+        CV_E_BAD_KEY);
+    world_end(&world);
+}
+
 static void bug_33_without_keys_nobody_publishes(void **state)
 {
     (void)state;
@@ -449,6 +508,7 @@ int main(void)
         cmocka_unit_test(bug_33_one_gate_for_all_ways_in),
         cmocka_unit_test(bug_33_a_key_that_is_too_long_is_refused),
         cmocka_unit_test(bug_33_open_publish_opens_but_not_what_is_off),
+        cmocka_unit_test(a_publisher_is_known_again_by_its_key_or_address),
         cmocka_unit_test(bug_33_without_keys_nobody_publishes),
         cmocka_unit_test(the_longest_stream_name_is_looked_at_whole),
         cmocka_unit_test(playing_is_open_or_off),
