@@ -108,8 +108,9 @@ enum {
     CV_STREAMS_MAX = 1000,             // live streams per app
 
     // ---- a publisher that comes back while its old connection still holds the name
-    CV_GHOST_SILENCE_MS = 1000, // heard nothing for so long: a ghost; encoders send 20 times a second
-    CV_GHOST_WAIT_MS = 2000,    // for that silence: what a cut line still held comes late, in a burst
+    CV_GHOST_SILENCE_MS =
+        1000,                // heard nothing for so long: a ghost; encoders send 20 times a second
+    CV_GHOST_WAIT_MS = 2000, // for that silence: what a cut line still held comes late, in a burst
 
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
