@@ -18,12 +18,6 @@ static uint64_t now_us(const struct cv_netconn *conn)
     return cv_loop_now_us(conn->worker->loop);
 }
 
-struct cv_publisher *cv_netconn_publisher(struct cv_netconn *conn, uint32_t net_stream)
-{
-    struct cv_net_stream *stream = cv_session_stream(&conn->session, net_stream);
-    return stream ? stream->publisher : NULL;
-}
-
 struct cv_netconn *cv_netconn_find(struct cv_worker *worker, uint64_t id)
 {
     struct cv_netconn *conn = NULL;

@@ -11,12 +11,10 @@
 #include "io/mailbox.h"
 #include "server/policy.h"
 
-// Who publishes: a connection of a thread, and the message stream in it.
+// Who publishes: a number of its thread's, which is never used again.
 struct cv_publisher_id {
-    uint64_t conn_id; // 0: nobody
     unsigned thread;
-    uint32_t net_stream;
-    uint64_t serial; // of its thread: message stream ids are used again
+    uint64_t serial; // 0: nobody
 };
 
 enum cv_note_kind {
@@ -89,7 +87,7 @@ struct cv_batch_item {
 
 enum { CV_BATCH_ITEMS_MAX = 256 };
 
-// Media on its way to a stream's home (publisher set) or to a thread with viewers (conn_id 0).
+// Media on its way to a stream's home (publisher set) or to a thread with viewers (nobody).
 struct cv_batch {
     struct cv_mail mail;
     struct cv_publisher_id publisher;

@@ -154,7 +154,7 @@ bool cv_stream_distribute(struct cv_stream *stream)
 
 static bool same_publisher(const struct cv_publisher_id *a, const struct cv_publisher_id *b)
 {
-    return a->conn_id == b->conn_id && a->thread == b->thread && a->serial == b->serial;
+    return a->thread == b->thread && a->serial == b->serial;
 }
 
 static void answer(struct cv_worker *worker, const struct cv_note *question, int code)

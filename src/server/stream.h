@@ -30,7 +30,7 @@ struct cv_stream {
     struct cv_worker *worker;
     struct cv_path path;
     enum cv_stream_state state;
-    struct cv_publisher_id publisher; // conn_id 0: nobody
+    struct cv_publisher_id publisher; // serial 0: nobody
     struct cv_identity identity;      // its
     struct cv_stream_settings settings;
     struct cv_stream_log log;

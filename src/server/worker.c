@@ -294,7 +294,7 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
 static void deliver_batch(struct cv_mail *mail, void *receiver)
 {
     struct cv_batch *batch = (struct cv_batch *)mail;
-    if (batch->publisher.conn_id)
+    if (batch->publisher.serial)
         cv_stream_on_batch(receiver, batch);
     else
         cv_outlet_on_batch(receiver, batch);

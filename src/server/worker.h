@@ -59,6 +59,7 @@ struct cv_worker {
     struct cv_netconn *dirty_conns;
     struct cv_netconn *doomed_conns;
     struct cv_netconn *paused_conns; // not read, because their publishers' homes are behind
+    struct cv_publisher *publishers; // hash by serial number
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;
