@@ -63,6 +63,21 @@ const struct cv_config_app *cv_policy_route(const struct cv_policy *policy,
     return best;
 }
 
+const struct cv_config_app *cv_policy_route_file(const struct cv_policy *policy,
+                                                 struct cv_text web_path, const char *suffix,
+                                                 struct cv_path *out_path,
+                                                 struct cv_text *out_stream)
+{
+    struct cv_text name = web_path;
+    size_t suffix_len = strlen(suffix);
+    if (name.len < suffix_len || !cv_text_is(cv_text_skip(name, name.len - suffix_len), suffix))
+        return NULL;
+    name.len -= suffix_len;
+    if (cv_path_join(out_path, (struct cv_text){0}, name) != CV_OK)
+        return NULL;
+    return cv_policy_route(policy, out_path, out_stream);
+}
+
 int cv_policy_may_publish(const struct cv_policy *policy, const struct cv_config_app *app,
                           struct cv_text stream, const struct cv_query_places *query)
 {

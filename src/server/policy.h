@@ -55,6 +55,13 @@ void cv_policy_unref(struct cv_policy **policy);
 const struct cv_config_app *cv_policy_route(const struct cv_policy *policy,
                                             const struct cv_path *path, struct cv_text *out_stream);
 
+// The same for a path of the web side, as it was sent, that ends with `suffix` behind the stream's
+// name: "/live/a.flv". *out_path: the resource path; *out_stream is in it.
+const struct cv_config_app *cv_policy_route_file(const struct cv_policy *policy,
+                                                 struct cv_text web_path, const char *suffix,
+                                                 struct cv_path *out_path,
+                                                 struct cv_text *out_stream);
+
 // May this stream be published with what the client presented? 0, CV_E_BAD_KEY or CV_E_REFUSED
 // (publishing is switched off).
 int cv_policy_may_publish(const struct cv_policy *policy, const struct cv_config_app *app,

@@ -6,6 +6,7 @@
 #include "io/listener.h"
 #include "io/socket.h"
 #include "server/conn.h"
+#include "server/flv_ingest.h"
 #include "server/log.h"
 #include "server/netconn.h"
 #include "server/outlet.h"
@@ -374,6 +375,7 @@ static void on_turn(void *arg)
     struct cv_worker *worker = arg;
     send_overflow(worker);
     resume_conns(worker);
+    cv_flv_ingests_resume(worker);
     send_publishers(worker);
     distribute_streams(worker);
     flush_outlets(worker);

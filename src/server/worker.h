@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 struct cv_conn;
+struct cv_flv_ingest;
 struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
@@ -58,8 +59,9 @@ struct cv_worker {
     struct cv_outlet *outlets; // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
     struct cv_netconn *doomed_conns;
-    struct cv_netconn *paused_conns; // not read, because their publishers' homes are behind
-    struct cv_publisher *publishers; // hash by serial number
+    struct cv_netconn *paused_conns;      // not read, because their publishers' homes are behind
+    struct cv_flv_ingest *paused_ingests; // the same of requests that publish
+    struct cv_publisher *publishers;      // hash by serial number
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;
