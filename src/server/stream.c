@@ -157,13 +157,12 @@ static bool same_publisher(const struct cv_publisher_id *a, const struct cv_publ
     return a->thread == b->thread && a->serial == b->serial;
 }
 
-static void answer(struct cv_worker *worker, const struct cv_note *question, int code)
+// The question goes back as its own answer, so that there always is one.
+static void answer(struct cv_worker *worker, struct cv_note *question, int code)
 {
-    struct cv_note note = {.kind = CV_NOTE_PUBLISHED,
-                           .path = question->path,
-                           .publisher = question->publisher,
-                           .code = code};
-    cv_worker_send_note(worker, question->publisher.thread, &note);
+    question->kind = CV_NOTE_PUBLISHED;
+    question->code = code;
+    cv_worker_post_note(worker, question->publisher.thread, question);
 }
 
 static void kick_publisher(struct cv_stream *stream, bool ghost)
@@ -173,7 +172,7 @@ static void kick_publisher(struct cv_stream *stream, bool ghost)
     cv_worker_send_note(stream->worker, stream->publisher.thread, &note);
 }
 
-static void start(struct cv_stream *stream, const struct cv_note *note)
+static void start(struct cv_stream *stream, struct cv_note *note)
 {
     cv_timer_stop(&stream->grace);
     stream->settings = note->settings;
@@ -205,14 +204,6 @@ static void refuse_returning(struct cv_stream *stream, int code)
     struct cv_note *note = take_returning(stream);
     if (note)
         answer(stream->worker, note, code);
-    cv_note_free(note);
-}
-
-static void start_returning(struct cv_stream *stream)
-{
-    struct cv_note *note = take_returning(stream);
-    start(stream, note);
-    cv_note_free(note);
 }
 
 // The answer is cv_stream_on_heard, or that the publisher has ended.
@@ -227,13 +218,9 @@ static void on_ghost_time(void *arg)
         cv_timer_start(&stream->ghost, CV_GHOST_SILENCE_MS * UINT64_C(1000));
 }
 
-static void wait_for_ghost(struct cv_stream *stream, const struct cv_note *note)
+static void wait_for_ghost(struct cv_stream *stream, struct cv_note *note)
 {
-    stream->returning = cv_worker_note_new(note);
-    if (!stream->returning) {
-        answer(stream->worker, note, CV_E_NOMEM);
-        return;
-    }
+    stream->returning = note;
     stream->returning_end_us =
         cv_loop_now_us(stream->worker->loop) + CV_GHOST_WAIT_MS * UINT64_C(1000);
     on_ghost_time(stream);
@@ -248,7 +235,7 @@ void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note)
     uint64_t ghost_us = note->heard_us + CV_GHOST_SILENCE_MS * UINT64_C(1000);
     if (now_us >= ghost_us) {
         kick_publisher(stream, true);
-        start_returning(stream);
+        start(stream, take_returning(stream));
         return;
     }
     if (now_us >= stream->returning_end_us) {
@@ -261,7 +248,7 @@ void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note)
 
 // ---- who publishes --------------------------------------------------------------------------
 
-void cv_stream_on_publish(struct cv_worker *worker, const struct cv_note *note)
+void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
 {
     struct cv_stream *stream = stream_get(worker, &note->path);
     if (!stream) {
@@ -316,7 +303,7 @@ void cv_stream_on_unpublish(struct cv_worker *worker, const struct cv_note *note
     if (!same_publisher(&stream->publisher, &note->publisher))
         return;
     if (stream->returning) {
-        start_returning(stream);
+        start(stream, take_returning(stream));
         return;
     }
     stream->publisher = (struct cv_publisher_id){0};

@@ -266,7 +266,6 @@ static void answer_stats(struct cv_worker *worker, struct cv_note *note)
 typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);
 
 static on_note_fn *const on_note[CV_NOTE_KINDS] = {
-    [CV_NOTE_PUBLISH] = cv_stream_on_publish,
     [CV_NOTE_PUBLISHED] = cv_publisher_on_answer,
     [CV_NOTE_UNPUBLISH] = cv_stream_on_unpublish,
     [CV_NOTE_KICK] = cv_publisher_on_kick,
@@ -285,6 +284,10 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
     struct cv_note *note = (struct cv_note *)mail;
     if (note->kind == CV_NOTE_STATS) {
         answer_stats(receiver, note);
+        return;
+    }
+    if (note->kind == CV_NOTE_PUBLISH) {
+        cv_stream_on_publish(receiver, note);
         return;
     }
     CV_ASSERT(note->kind < CV_NOTE_KINDS && on_note[note->kind]);

@@ -160,6 +160,54 @@ static void however_a_client_cuts_its_url_the_stream_is_the_same(void **state)
     world_end(&world);
 }
 
+static void a_file_of_the_web_side_is_a_stream(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        const char *app; // NULL: nowhere
+        const char *stream;
+    } rows[] = {
+        {"/live/a.flv", "live", "a"},
+        {"/live//a.flv", "live", "a"},
+        {"/live/a%20b/c.flv", "live", "a b/c"},
+        {"/live/event/x.flv", "live/event", "x"},
+        {"/live/a.flv.flv", "live", "a.flv"},
+        {"/live/mp4:a.flv", "live", "a"},
+        {"/live/a.FLV", NULL, NULL},
+        {"/live/a%2eflv", NULL, NULL},
+        {"/live/a", NULL, NULL},
+        {"/live/.flv", NULL, NULL},
+        {"/live.flv", NULL, NULL},
+        {"/live/../a.flv", NULL, NULL},
+        {"/live/%00.flv", NULL, NULL},
+        {"/nosuch/a.flv", NULL, NULL},
+        {".flv", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    struct world world;
+    world_init(&world, settings);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_path path;
+        struct cv_text stream;
+        const struct cv_config_app *app =
+            cv_policy_route_file(world.policy, cv_text_of(rows[i].path), ".flv", &path, &stream);
+        if (!app != !rows[i].app)
+            fail_msg("%s: %s", rows[i].path, app ? app->name : "nowhere");
+        if (!app)
+            continue;
+        assert_string_equal(app->name, rows[i].app);
+        assert_true(cv_text_is(stream, rows[i].stream));
+    }
+    char longest[CV_LIMIT_NAME_BYTES * 2] = "/live/";
+    memset(longest + 6, 'n', sizeof longest - 11);
+    memcpy(longest + sizeof longest - 5, ".flv", 5);
+    struct cv_path path;
+    struct cv_text stream;
+    assert_null(cv_policy_route_file(world.policy, cv_text_of(longest), ".flv", &path, &stream));
+    world_end(&world);
+}
+
 // ---- the gate ---------------------------------------------------------------------------------
 
 static int may_publish(const struct world *world, const char *tc_url, const char *app,
@@ -504,6 +552,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_app_in_whole_elements_wins),
+        cmocka_unit_test(a_file_of_the_web_side_is_a_stream),
         cmocka_unit_test(however_a_client_cuts_its_url_the_stream_is_the_same),
         cmocka_unit_test(bug_33_one_gate_for_all_ways_in),
         cmocka_unit_test(bug_33_a_key_that_is_too_long_is_refused),
