@@ -22,7 +22,7 @@ import threading
 import time
 
 ECHO_PORT = 7
-ETH_P_IP = 0x0800
+ETH_P_ALL, ETH_P_IP = 0x0003, 0x0800  # only the former shows what goes out
 CLONE_NEWNET = 0x40000000
 SOL_PACKET, PACKET_STATISTICS, PACKET_OUTGOING = 263, 6, 4
 SO_RCVBUFFORCE = 33
@@ -71,7 +71,7 @@ class Tap:
     def _run(self, namespace, ready):
         try:
             enter(namespace)
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         finally:
             ready.set()
@@ -81,7 +81,7 @@ class Tap:
                 return
             packet, where = self.socket.recvfrom(65536)
             # lo shows each packet twice, going out and coming in
-            if where[0] != "lo" or where[2] != PACKET_OUTGOING:
+            if where[1] == ETH_P_IP and (where[0] != "lo" or where[2] != PACKET_OUTGOING):
                 self._count(packet)
 
     def _count(self, packet):

@@ -22,6 +22,7 @@ enum {
     US_PER_S = 1000000,
     TICK_US = 20000,
     JOINING_MAX = 64,  // players that begin at the same time
+    PARKING_MAX = 512, // the same, of those that only wait
     QUIET_US = 300000, // parked: a session on which so long nothing has happened
     START_S_MAX = 60,  // until the last of them plays
     SESSIONS_MAX = 65536,
@@ -140,7 +141,8 @@ static void on_end(struct player *player)
 
 static void open_some(void)
 {
-    while (run.opened < run.sessions && run.opened - run.joined < JOINING_MAX) {
+    uint32_t most = run.joined + (run.parked ? PARKING_MAX : JOINING_MAX);
+    while (run.opened < run.sessions && run.opened < most) {
         if (player_start(&run.players[run.opened], &run.room, run.opened) != CV_OK) {
             snprintf(run.trouble, sizeof run.trouble, "cannot open session %u", run.opened);
             run.lost++;
