@@ -108,9 +108,18 @@ class Culvert:
         self.program = os.path.join(build, "culvert")
         self.config, self.network = config, network
         self.port = free_port()
+        self.process = None
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
         path = os.path.join(self.folder, "culvert.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.config)
@@ -128,7 +137,6 @@ class Culvert:
                    "the server's start")
         if self.process.poll() is not None:
             sys.exit(f"the server did not start: {self.log()}")
-        return self
 
     @property
     def pid(self):
@@ -139,7 +147,8 @@ class Culvert:
             return file.read()
 
     def __exit__(self, *what):
-        end(self.process)
+        if self.process:
+            end(self.process)
         shutil.rmtree(self.folder)
 
 

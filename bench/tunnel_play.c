@@ -36,13 +36,13 @@ struct seen {
     uint64_t requests;
 };
 
-// Of the first player: how the stream's time passed.
+// Of the first player: how the stream's time passes. What has come by each tick is a staircase; the
+// slope of the line through it is the factor, whatever the size of its steps.
 struct pace {
-    uint64_t messages;
-    uint32_t first_ms;
-    uint32_t last_ms;
-    uint64_t last_us;
-    uint64_t gap_us; // longest time without a message
+    uint32_t newest_ms; // time stamp
+    uint64_t newest_us; // when it came
+    uint64_t gap_us;    // longest time without a message
+    double count, x, y, xx, xy;
 };
 
 enum phase { OPENING, WARMING, MEASURING };
@@ -79,15 +79,33 @@ static struct {
 
 // ---- what arrives ---------------------------------------------------------------------------
 
-static void note_pace(const struct cv_msg *msg, uint64_t now_us)
+static void note_message(const struct cv_msg *msg, uint64_t now_us)
 {
     struct pace *pace = &run.pace;
-    uint64_t gap_us = now_us - (pace->messages ? pace->last_us : run.phase_us);
-    pace->gap_us = gap_us > pace->gap_us ? gap_us : pace->gap_us;
-    if (pace->messages++ == 0)
-        pace->first_ms = msg->ts_ms;
-    pace->last_ms = msg->ts_ms;
-    pace->last_us = now_us;
+    uint64_t since_us = pace->newest_us > run.phase_us ? pace->newest_us : run.phase_us;
+    if (run.phase == MEASURING && now_us - since_us > pace->gap_us)
+        pace->gap_us = now_us - since_us;
+    pace->newest_ms = msg->ts_ms;
+    pace->newest_us = now_us;
+}
+
+static void note_tick(uint64_t now_us)
+{
+    struct pace *pace = &run.pace;
+    double x = (double)(now_us - run.phase_us) / US_PER_S;
+    double y = (double)pace->newest_ms / 1000;
+    pace->count++;
+    pace->x += x;
+    pace->y += y;
+    pace->xx += x * x;
+    pace->xy += x * y;
+}
+
+static double real_time_factor(void)
+{
+    const struct pace *pace = &run.pace;
+    double spread = pace->count * pace->xx - pace->x * pace->x;
+    return spread > 0 ? (pace->count * pace->xy - pace->x * pace->y) / spread : 0;
 }
 
 static void join(struct seen *seen)
@@ -109,14 +127,14 @@ static void on_media(struct player *player, const struct cv_msg *msg)
     if (kind == CV_BENCH_HEADER)
         return;
     join(seen);
+    if (player->index == 0)
+        note_message(msg, now_us);
     if (run.phase != MEASURING)
         return;
     run.messages++;
     run.bytes += msg->payload->len;
     if (kind != CV_BENCH_DAMAGED)
         cv_histogram_add(&run.latency_us, now_us - sent_us);
-    if (player->index == 0)
-        note_pace(msg, now_us);
 }
 
 static void finish(void)
@@ -187,6 +205,8 @@ static void on_tick(void *arg)
     uint64_t now_us = cv_clock_now_us();
     uint64_t in_phase_us = now_us - run.phase_us;
     cv_timer_start(&run.tick, TICK_US);
+    if (run.phase == MEASURING)
+        note_tick(now_us);
     if (run.phase == OPENING) {
         open_some();
         if (run.parked)
@@ -251,15 +271,15 @@ static void report_server(double seconds)
 static bool report(void)
 {
     double seconds = (double)(run.end_us - run.phase_us) / US_PER_S;
-    uint64_t tail_us = run.end_us - (run.pace.messages ? run.pace.last_us : run.phase_us);
+    uint64_t since_us = run.pace.newest_us > run.phase_us ? run.pace.newest_us : run.phase_us;
+    uint64_t tail_us = run.end_us - since_us;
     uint64_t gap_us = tail_us > run.pace.gap_us ? tail_us : run.pace.gap_us;
     printf("{\"seconds\": %.3f, ", seconds);
     bool intact = report_delivery(seconds);
     report_server(seconds);
     printf("\"latency_p50_ms\": %.3f, \"latency_p99_ms\": %.3f, \"latency_max_ms\": %.3f, "
            "\"real_time_factor\": %.3f, \"longest_gap_ms\": %.1f, ",
-           latency_ms(50), latency_ms(99), latency_ms(100),
-           ratio((double)(run.pace.last_ms - run.pace.first_ms) / 1000, seconds),
+           latency_ms(50), latency_ms(99), latency_ms(100), real_time_factor(),
            (double)gap_us / 1000);
     char trouble[2 * sizeof run.trouble];
     cv_text_escape(trouble, sizeof trouble, cv_text_of(run.trouble));
