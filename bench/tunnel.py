@@ -175,7 +175,7 @@ def part_play(args):
 CPU_CONFIG = "limits:\n  connections_max: 100000\n  connections_per_address_max: 100000\n"
 
 
-def measure_cpu(args, sessions):
+def measure_cpu(args, sessions, schemes):
     """Result by scheme, one after the other with the same server."""
     out = {}
     with kit.Culvert(args.build, CPU_CONFIG) as server:
@@ -186,7 +186,7 @@ def measure_cpu(args, sessions):
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(1)
-            for scheme in SCHEMES:
+            for scheme in schemes:
                 out[scheme] = kit.run_json(kit.pinned(kit.CLIENT_CPU, [
                     os.path.join(args.build, "bench/tunnel_play"), "--sessions", sessions,
                     "--seconds", args.seconds, "--server-pid", server.pid,
@@ -202,7 +202,8 @@ def part_cpu(args):
         runs = {scheme: [] for scheme in SCHEMES}
         for number in range(args.runs):
             kit.say(f"processor, {sessions} players, run {number + 1}")
-            for scheme, result in measure_cpu(args, sessions).items():
+            for scheme, result in measure_cpu(
+                    args, sessions, SCHEMES[::-1 if number % 2 else 1]).items():
                 runs[scheme].append(result)
         ratio = statistics.median(
             tunnel["server_cpu_s_per_gb"] / max(plain["server_cpu_s_per_gb"], 1e-9)
@@ -306,7 +307,8 @@ PARTS = {
 the publisher's send call to the player's output; wire is TCP payload in both directions; the ping
 is the link's own. rtmpdump and the project's own client: `culvert bench` has RTMP only, so far."""),
     "cpu": (part_cpu, """The server's processor, RTT 0, players with FFmpeg's manners, all of one
-process; a GB is of media. First RTMP, then RTMPT, with the same server; the ratio is of each pair."""),
+process; a GB is of media. RTMP and RTMPT one after the other with the same server, in turns who is
+first; the ratio is of each pair."""),
     "publish": (part_publish, """Publishing in real time; a player beside the server says what has arrived.
 The real-time factor is how fast the time stamps go on, by wall time, from two seconds behind the
 first message on; 1 is real time."""),
