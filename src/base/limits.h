@@ -78,6 +78,10 @@ enum {
     CV_LIMIT_HOST_BYTES = 253, // host name in a URL: the longest that DNS has (RFC 1035)
     CV_LIMIT_PATH_BYTES = 256, // joined and decoded resource path
 
+    // ---- a site that is a folder
+    CV_LIMIT_SITE_NAME_BYTES = 255,  // one element of a path: NAME_MAX of the system
+    CV_LIMIT_SITE_PATH_BYTES = 1024, // the whole path below the folder, decoded
+
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept
