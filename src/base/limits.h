@@ -110,6 +110,8 @@ enum {
     CV_GRACE_S = 15,                   // a stream outlives its publisher
     CV_PLAY_WAIT_S = 10,               // play waits for a publisher to come
     CV_STREAMS_MAX = 1000,             // live streams per app
+    CV_SITE_ANSWER_S = 60,             // the site begins to answer
+    CV_SITE_CONNECTIONS_MAX = 1000,    // to the site, of one thread: long polls hold theirs
 
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
@@ -123,6 +125,7 @@ enum {
     CV_LIMIT_KEYS = 10000,           // publish keys in the store: each publish looks at them all
     CV_LIMIT_KEY_BYTES = 256,        // a key that a peer presents; ours have 32
     CV_LIMIT_LABEL_BYTES = 128,      // label of a key
+    CV_LIMIT_FOLDER_BYTES = 1023,    // path of a folder in the configuration
     CV_LIMIT_LOG_LINE_BYTES = 2048,  // one log line; longer ones are cut
     CV_LIMIT_LOG_VALUE_BYTES = 256,  // one value in it, escaped
 };
