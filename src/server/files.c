@@ -271,6 +271,7 @@ static void on_read(void *arg, int code, struct cv_block *block)
     } else if (!files->writes) {
         refuse(files, code);
     } else {
+        log_failure(files, code);
         cut(files, code, code == CV_E_TRUNCATED ? "the file has become shorter" : "reading fails");
     }
 }
