@@ -30,6 +30,7 @@ python3                     lint and network tests
 python3-pytest              network tests
 python3-yaml                network tests: configuration files
 ffmpeg                      real publisher and player
+curl                        real client of files and pages
 rtmpdump                    real player
 librtmp-dev                 real publisher and player in C
 gstreamer1.0-tools          real publisher and player
