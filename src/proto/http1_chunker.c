@@ -114,8 +114,6 @@ size_t cv_http1_chunker_sent(struct cv_http1_chunker *chunker, size_t len)
     if (chunker->ending)
         chunker->last_left = (uint8_t)(chunker->last_left - take(&len, chunker->last_left));
     CV_ASSERT(len == 0);
-    if (!mid_chunk(chunker))
-        forget_chunk(chunker);
     return inner;
 }
 
