@@ -148,6 +148,12 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     flush_seats(outlet);
 }
 
+void cv_outlet_last_call(struct cv_outlet *outlet)
+{
+    outlet->ending = true;
+    flush_seats(outlet);
+}
+
 // ---- from home ------------------------------------------------------------------------------
 
 void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64_t outlet_id)
@@ -168,10 +174,13 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
     struct cv_outlet *outlet = outlet_find_id(worker, &note->path, note->outlet_id);
     if (!outlet)
         return;
-    bool was_live = outlet->live;
-    outlet->live = note->flag;
-    if (was_live && !outlet->live && outlet->log == &outlet->own_log)
+    bool over = outlet->live && !note->flag;
+    if (over && outlet->log == &outlet->own_log) {
+        cv_outlet_last_call(outlet);
         cv_stream_log_end(&outlet->own_log);
+    }
+    outlet->live = note->flag;
+    outlet->ending = false;
     for (struct cv_seat *seat = outlet->seats; seat; seat = seat->next)
         seat->kind->on_state(seat);
     cv_outlet_mark(outlet);

@@ -27,6 +27,7 @@ struct cv_outlet {
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed
     bool live;                    // a publisher is there, or may return in its grace time
+    bool ending;                  // it is over as soon as those who can have read on
     bool dirty;
     struct cv_outlet *prev, *next; // in the worker's dirty list
 };
@@ -41,6 +42,9 @@ void cv_outlet_release(struct cv_outlet *outlet);
 void cv_outlet_mark(struct cv_outlet *outlet);
 // The end of the turn: flushes, or sets the window's timer.
 void cv_outlet_turn(struct cv_outlet *outlet);
+
+// The log is about to forget what joiners need: whoever has waited with reading begins now.
+void cv_outlet_last_call(struct cv_outlet *outlet);
 
 // This thread is the stream's home: the outlet that has subscribed, if it is still there, reads the
 // stream's log.

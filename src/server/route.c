@@ -1,6 +1,7 @@
 #include "server/route.h"
 
 #include "base/check.h"
+#include "server/flv_play.h"
 #include "server/page.h"
 #include "server/web_tunnel.h"
 
@@ -9,6 +10,7 @@ typedef int route_fn(struct cv_web *web, const struct cv_http1_head *head);
 
 static route_fn *const routes[] = {
     cv_web_tunnel_route, // RTMPT: /open, and requests of no session
+    cv_flv_play_route,   // /{app}/{stream}.flv: GET, HEAD, OPTIONS; HTTP and WebSocket
     cv_page_route,       // what the server itself shows: takes everything
 };
 

@@ -201,6 +201,8 @@ static void end_stream(struct cv_stream *stream)
         return;
     }
     stream->state = CV_STREAM_WAITING;
+    if (stream->local)
+        cv_outlet_last_call(stream->local);
     cv_stream_log_end(&stream->log);
     tell_threads(stream);
     free_if_unused(stream);
