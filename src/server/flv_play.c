@@ -6,6 +6,7 @@
 #include "server/conn.h"
 #include "server/flv_viewer.h"
 #include "server/web.h"
+#include "server/websocket.h"
 #include "server/worker.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ enum { ORIGIN_BYTES = 256 }; // of an Origin that is echoed
 struct request {
     struct cv_web *web;
     struct cv_flv_viewer *viewer;
+    struct cv_path path;
     bool complete; // its end has come
 };
 
@@ -159,11 +161,9 @@ static void on_live(void *arg)
 static void on_over(void *arg)
 {
     struct request *request = arg;
-    struct cv_web *web = request->web;
-    struct cv_path path = *cv_flv_viewer_path(request->viewer);
     cv_flv_viewer_free(request->viewer);
+    answer_not_live(request->web, &request->path);
     cv_mem_free(request);
-    answer_not_live(web, &path);
 }
 
 static const struct cv_flv_host host = {.live = on_live, .over = on_over};
@@ -227,37 +227,38 @@ static bool wants_plain(const struct cv_http1_head *head)
     return cv_text_starts(cv_http1_header(head, "User-Agent"), "Lavf");
 }
 
+static enum cv_flv_framing_kind framing_of(const struct cv_http1_head *head)
+{
+    if (head->method == CV_METHOD_HEAD || head->minor == 0)
+        return CV_FLV_UNTIL_CLOSE;
+    return cv_websocket_is_asked(head) ? CV_FLV_WEBSOCKET : CV_FLV_CHUNKED;
+}
+
 static struct cv_flv_setup make_setup(const struct cv_http1_head *head, const struct target *target)
 {
-    bool head_only = head->method == CV_METHOD_HEAD;
-    bool chunked = head->minor > 0 && !head_only;
     return (struct cv_flv_setup){
         .path = &target->path,
         .policy = target->policy,
         .app = target->app,
-        .framing = chunked ? CV_FLV_CHUNKED : CV_FLV_UNTIL_CLOSE,
+        .framing = framing_of(head),
         .plain = wants_plain(head),
-        .head_only = head_only,
+        .head_only = head->method == CV_METHOD_HEAD,
     };
 }
 
-static int begin_request(struct cv_web *web, struct cv_flv_setup *setup)
+static int open_websocket(void *arg, struct cv_conn *conn, const uint8_t *data, size_t len)
 {
-    struct request *request = cv_mem_zero(1, sizeof *request);
-    if (!request)
-        return CV_E_NOMEM;
-    setup->host = &host;
-    setup->host_arg = request;
-    request->web = web;
-    request->viewer = cv_flv_viewer_new(cv_web_conn(web), setup);
-    if (!request->viewer) {
-        cv_mem_free(request);
-        return CV_E_NOMEM;
-    }
-    cv_web_respond(web, &responder, request);
-    cv_web_set_body_max(web, CV_LIMIT_HTTP_DISCARD_BYTES);
+    (void)conn; // the viewer has known it all along
+    cv_flv_viewer_open(arg, NULL, data, len);
     return CV_OK;
 }
+
+static void drop_websocket(void *arg)
+{
+    cv_flv_viewer_free(arg);
+}
+
+static const struct cv_websocket_heir heir = {.open = open_websocket, .gone = drop_websocket};
 
 static int enter(const struct target *target)
 {
@@ -267,17 +268,39 @@ static int enter(const struct target *target)
     return cv_policy_enter_viewer(target->policy, target->app, &target->path);
 }
 
-static void play(struct cv_web *web, const struct cv_http1_head *head, const struct target *target)
+static void play_http(struct cv_web *web, struct cv_flv_viewer *viewer, const struct target *target)
+{
+    struct request *request = cv_mem_zero(1, sizeof *request);
+    if (!request) {
+        cv_flv_viewer_free(viewer);
+        answer_refused(web, target, CV_E_NOMEM);
+        return;
+    }
+    *request = (struct request){.web = web, .viewer = viewer, .path = target->path};
+    cv_flv_viewer_wait(viewer, &host, request);
+    cv_web_respond(web, &responder, request);
+    cv_web_set_body_max(web, CV_LIMIT_HTTP_DISCARD_BYTES);
+}
+
+static int play(struct cv_web *web, const struct cv_http1_head *head, const struct target *target)
 {
     struct cv_flv_setup setup = make_setup(head, target);
     int err = enter(target);
-    if (err == CV_OK) {
-        err = begin_request(web, &setup);
-        if (err != CV_OK)
-            cv_policy_leave_viewer(target->policy, target->app, &target->path);
-    }
-    if (err != CV_OK)
+    if (err != CV_OK) {
         answer_refused(web, target, err);
+        return 1;
+    }
+    struct cv_flv_viewer *viewer = cv_flv_viewer_new(cv_web_conn(web), &setup);
+    if (!viewer) {
+        cv_policy_leave_viewer(target->policy, target->app, &target->path);
+        answer_refused(web, target, CV_E_NOMEM);
+        return 1;
+    }
+    // A page learns nothing of a WebSocket that is not opened: there the viewer waits once it is.
+    if (setup.framing == CV_FLV_WEBSOCKET)
+        return cv_websocket_open(web, head, &heir, viewer);
+    play_http(web, viewer, target);
+    return 1;
 }
 
 int cv_flv_play_route(struct cv_web *web, const struct cv_http1_head *head)
@@ -287,8 +310,7 @@ int cv_flv_play_route(struct cv_web *web, const struct cv_http1_head *head)
     if ((!plays && head->method != CV_METHOD_OPTIONS) || !find_target(web, head, &target))
         return 0;
     if (plays)
-        play(web, head, &target);
-    else
-        answer_options(web);
+        return play(web, head, &target);
+    answer_options(web);
     return 1;
 }

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/seq.h"
 #include "server/conn.h"
 #include "server/outlet.h"
 #include "server/seat.h"
@@ -13,7 +12,6 @@ enum {
     FILL_MESSAGES = 128,
     FILL_BYTES = 128 * 1024,
     FLUSH_BYTES = 1024 * 1024,
-    TRACKS_MS = 2000,   // the second track may come so much later than the first
     PING_S = 25,        // a WebSocket's: proxies close what is silent for a minute
     DRAIN_S = 5,        // for last words to leave
     LINGER_S = 2,       // for the client to read them
@@ -175,7 +173,7 @@ static uint64_t ping_deadline_us(const struct cv_flv_viewer *viewer)
 static uint64_t deadline_us(const struct cv_flv_viewer *viewer)
 {
     switch (viewer->phase) {
-    case OPENING: // a viewer that is opened anyway waits then
+    case OPENING:
         return viewer->host ? wait_deadline_us(viewer) : UINT64_MAX;
     case OPEN: {
         uint64_t first_us = min_u64(stall_deadline_us(viewer), wait_deadline_us(viewer));
@@ -219,27 +217,15 @@ static void finish(struct cv_flv_viewer *viewer, enum cv_ws_code code, const cha
 
 // ---- media ----------------------------------------------------------------------------------
 
-// The oldest and the newest in the log lie so far apart that a second track would have come.
-static bool is_known_for_long(const struct cv_stream_log *log)
-{
-    if (log->head == log->tail)
-        return false;
-    uint32_t oldest_ms = cv_stream_log_at(log, log->tail)->ts_ms;
-    return cv_seq_diff(log->last_ts_ms, oldest_ms) >= TRACKS_MS;
-}
-
 // Players believe the file header: it tells which tracks there are, so they must be known.
 static bool tracks_are_known(struct cv_flv_viewer *viewer)
 {
     const struct cv_outlet *outlet = viewer->seat.outlet;
-    const struct cv_stream_log *log = outlet->log;
-    if (viewer->over || outlet->ending || (log->has_audio && log->has_video))
+    if (viewer->over || outlet->ending || viewer->tracks_waited || cv_flv_tracks_known(outlet->log))
         return true;
     if (viewer->tracks_us)
-        return viewer->tracks_waited;
-    if (is_known_for_long(log))
-        return true;
-    viewer->tracks_us = now_us(viewer) + TRACKS_MS * UINT64_C(1000);
+        return false;
+    viewer->tracks_us = now_us(viewer) + CV_FLV_TRACKS_MS * UINT64_C(1000);
     rearm(viewer);
     return false;
 }
@@ -576,8 +562,6 @@ struct cv_flv_viewer *cv_flv_viewer_new(struct cv_conn *conn, const struct cv_fl
     viewer->seat.pass = &viewer->pass;
     viewer->conn = conn;
     viewer->phase = OPENING;
-    viewer->host = setup->host;
-    viewer->host_arg = setup->host_arg;
     viewer->plain = setup->plain;
     viewer->head_only = setup->head_only;
     viewer->out.file_header_sent = CV_FLV_HEADER_BYTES; // nothing waits
@@ -590,13 +574,14 @@ struct cv_flv_viewer *cv_flv_viewer_new(struct cv_conn *conn, const struct cv_fl
     cv_timer_init(&viewer->timer, worker->loop, on_timer, viewer);
     cv_seat_on_state(&viewer->seat);
     viewer->live = viewer->seat.outlet->live;
-    rearm(viewer);
     return viewer;
 }
 
-const struct cv_path *cv_flv_viewer_path(const struct cv_flv_viewer *viewer)
+void cv_flv_viewer_wait(struct cv_flv_viewer *viewer, const struct cv_flv_host *host, void *arg)
 {
-    return &viewer->pass.path;
+    viewer->host = host;
+    viewer->host_arg = arg;
+    rearm(viewer);
 }
 
 bool cv_flv_viewer_is_live(const struct cv_flv_viewer *viewer)

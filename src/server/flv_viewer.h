@@ -13,7 +13,7 @@ struct cv_conn;
 struct cv_flv_viewer;
 struct cv_worker;
 
-// Who has the request until the viewer is opened.
+// Who has a request that waits for its stream.
 struct cv_flv_host {
     // The stream is live: cv_flv_viewer_open may be called now, or later. Does not free the viewer.
     void (*live)(void *arg);
@@ -28,18 +28,17 @@ struct cv_flv_setup {
     enum cv_flv_framing_kind framing;
     bool plain;     // media/flv_view.h
     bool head_only; // the head is all that is sent
-    // NULL: the viewer will be opened, live or not, and waits then.
-    const struct cv_flv_host *host;
-    void *host_arg;
 };
 
 // `conn`: where the request came from. NULL: no memory, the tallies are still the caller's.
 struct cv_flv_viewer *cv_flv_viewer_new(struct cv_conn *conn, const struct cv_flv_setup *setup);
+// The request waits until the stream is live. Without this, the viewer is opened as soon as that is
+// possible, and waits then.
+void cv_flv_viewer_wait(struct cv_flv_viewer *viewer, const struct cv_flv_host *host, void *arg);
 // The connection is the viewer's, which becomes its user. `head` (the viewer's from now on; NULL:
 // none) leaves before anything else; `data`: what the client has sent already.
 void cv_flv_viewer_open(struct cv_flv_viewer *viewer, struct cv_block *head, const uint8_t *data,
                         size_t len);
-const struct cv_path *cv_flv_viewer_path(const struct cv_flv_viewer *viewer);
 bool cv_flv_viewer_is_live(const struct cv_flv_viewer *viewer);
 // It will never be opened: frees it, now or in a moment. `drop` may be called anywhere; `free`
 // where no seats are walked: by its host's `over`, by events of the connection.
