@@ -238,7 +238,7 @@ static void begin(struct cv_flv_viewer *viewer)
     size_t largest = viewer->pass.policy->config->limits.media_message_bytes_max;
     viewer->view = cv_flv_view_new(log, viewer->plain);
     cv_flv_out_init(&viewer->out, &viewer->view, (size_t)CV_LIMIT_OUT_BYTES + largest);
-    viewer->begun = viewer->tracks_waited = true;
+    viewer->begun = true;
 }
 
 static int push(struct cv_flv_viewer *viewer, const struct cv_msg *msg)
