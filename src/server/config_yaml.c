@@ -33,8 +33,9 @@ static const cyaml_schema_value_t app_entry = {
 static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("listen", OPTIONAL_POINTER, struct cv_raw_config, listen, &listen_entry, 1,
                          CV_LIMIT_LISTEN),
-    TEXT_FIELD(struct cv_raw_config, state) CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING(
-        "limits", CYAML_FLAG_OPTIONAL, struct cv_raw_config, limits, limits_fields),
+    TEXT_FIELD(struct cv_raw_config, state) TEXT_FIELD(struct cv_raw_config, site)
+        CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL,
+                                                     struct cv_raw_config, limits, limits_fields),
     CYAML_FIELD_SEQUENCE("apps", OPTIONAL_POINTER, struct cv_raw_config, apps, &app_entry, 1,
                          CV_LIMIT_APPS),
     CYAML_FIELD_END};
