@@ -1,8 +1,8 @@
 #include "server/route.h"
 
 #include "base/check.h"
-#include "server/flv_play.h"
 #include "server/files.h"
+#include "server/flv_play.h"
 #include "server/page.h"
 #include "server/web_tunnel.h"
 #include "server/ws_rtmp.h"
