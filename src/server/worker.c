@@ -7,6 +7,7 @@
 #include "io/socket.h"
 #include "server/conn.h"
 #include "server/flv_ingest.h"
+#include "server/flv_viewer.h"
 #include "server/log.h"
 #include "server/netconn.h"
 #include "server/outlet.h"
@@ -71,6 +72,7 @@ void cv_worker_free(struct cv_worker *worker)
     free_listeners(worker);
     HASH_ITER (hh, worker->conns, conn, next_conn)
         cv_netconn_free(conn);
+    cv_flv_viewers_free(worker);
     stop_sockets(worker);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
@@ -385,6 +387,6 @@ static void on_turn(void *arg)
     flush_outlets(worker);
     flush_conns(worker);
     free_doomed(worker);
-    if (worker->stopping && !worker->conns)
+    if (worker->stopping && !worker->conns && !worker->flv_viewers)
         cv_loop_stop(worker->loop);
 }

@@ -16,6 +16,7 @@
 
 struct cv_conn;
 struct cv_flv_ingest;
+struct cv_flv_viewer;
 struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
@@ -56,8 +57,9 @@ struct cv_worker {
     struct cv_web *webs;                                     // hash by the connection's id
     struct cv_conn *sockets;                                 // list of all TCP connections
     struct cv_netconn *conns;                                // hash by id
-    struct cv_stream *streams; // hash by path: those whose home is here
-    struct cv_outlet *outlets; // hash by path: those with viewers here
+    struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
+    struct cv_stream *streams;         // hash by path: those whose home is here
+    struct cv_outlet *outlets;         // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
     struct cv_netconn *doomed_conns;
     struct cv_netconn *paused_conns;      // not read, because their publishers' homes are behind

@@ -81,7 +81,7 @@ static bool all_ended(void *arg)
 {
     struct kit *kit = arg;
     for (unsigned i = 0; i < kit->shared.workers; i++) {
-        if (kit->workers[i]->conns)
+        if (kit->workers[i]->conns || kit->workers[i]->flv_viewers)
             return false;
     }
     return true;

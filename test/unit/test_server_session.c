@@ -180,6 +180,35 @@ static void who_waits_misses_nothing(void **state)
     }
 }
 
+// Even a publishing that comes, whole, between two turns of the viewer's.
+static void who_waits_gets_what_is_over_at_once(void **state)
+{
+    (void)state;
+    for (unsigned home = 0; home < 2; home++) {
+        struct client c[2];
+        char name[32];
+        kit_start(&kit, 2, false, NULL);
+        kit_name(&kit, home, 0, name);
+        open_all(c, 2, 2);
+        client_command(&c[1], 1, "play", name);
+        settle(c, 2);
+        assert_true(client_publish(&c[0], 1, name));
+        client_headers(&c[0], 1);
+        for (uint32_t n = 1; n < 50; n++)
+            client_video(&c[0], 1, n, n == 1, 0);
+        client_command_number(&c[0], 0, "deleteStream", 1);
+        client_step(&c[0]);
+        assert_true(client_wait(&c[1], "video 1 49"));
+        assert_true(client_wait(&c[1], "status 1 NetStream.Play.UnpublishNotify"));
+        assert_int_equal(client_count(&c[1], "video 1 1"), 1);
+        assert_int_equal(client_count(&c[1], "header 1"), 2);
+        settle(c, 2);
+        assert_int_equal(client_count(&c[1], "status 1 NetStream.Play.UnpublishNotify"), 1);
+        close_all(c, 2);
+        kit_stop(&kit);
+    }
+}
+
 // ---- commands -------------------------------------------------------------------------------
 
 static void a_player_need_not_wait_for_answers(void **state)
@@ -1084,6 +1113,7 @@ int main(void)
         cmocka_unit_test(counters_tell_the_truth),
         cmocka_unit_test(headers_come_before_the_next_frame),
         cmocka_unit_test(who_waits_misses_nothing),
+        cmocka_unit_test(who_waits_gets_what_is_over_at_once),
         cmocka_unit_test(a_player_need_not_wait_for_answers),
         cmocka_unit_test(play_switches_to_another_stream),
         cmocka_unit_test(publish_and_play_on_one_connection),
