@@ -12,6 +12,7 @@
 #include "server/publisher.h"
 #include "server/stream.h"
 #include "server/table.h"
+#include "server/upstream.h"
 
 enum {
     RETRY_US = 1000,    // until a full mailbox is tried again
@@ -70,6 +71,7 @@ void cv_worker_free(struct cv_worker *worker)
     HASH_ITER (hh, worker->conns, conn, next_conn)
         cv_netconn_free(conn);
     stop_sockets(worker);
+    cv_upstreams_free(worker);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
     struct cv_stream *next_stream;

@@ -21,6 +21,7 @@ struct cv_publisher;
 struct cv_stream;
 struct cv_thread;
 struct cv_tunnel;
+struct cv_upstreams;
 struct cv_web;
 
 enum { CV_READ_BUFFER_BYTES = 64 * 1024 };
@@ -51,6 +52,7 @@ struct cv_worker {
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
     struct cv_web *webs;                                     // hash by the connection's id
+    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
     struct cv_conn *sockets;                                 // list of all TCP connections
     struct cv_netconn *conns;                                // hash by id
     struct cv_stream *streams; // hash by path: those whose home is here
