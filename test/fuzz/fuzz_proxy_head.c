@@ -78,6 +78,30 @@ static void write_rest(struct cv_wr *wr, const struct cv_http1_event *event, boo
         cv_http1_write_chunk_tail(wr);
 }
 
+static bool is_chunked(const struct cv_http1_head *head, struct settings settings)
+{
+    bool response = settings.role == CV_HTTP1_RESPONSES;
+    return (response ? cv_proxy_framing(head, !settings.flag) : head->framing) == CV_HTTP1_CHUNKED;
+}
+
+static void on_event(struct result *result, struct settings settings,
+                     const struct cv_http1_event *event, struct cv_wr *wr)
+{
+    bool response = settings.role == CV_HTTP1_RESPONSES;
+    bool is_head = event->type == CV_HTTP1_HEAD || event->type == CV_HTTP1_INTERIM;
+    if (is_head)
+        add_head(result, event->head, response);
+    if (event->type == CV_HTTP1_BODY)
+        add(result, event->body);
+    if (is_head && wr)
+        write_head(wr, event->head, settings);
+    else if (wr)
+        write_rest(wr, event, is_chunked(event->head, settings));
+    if (is_head && !wr && !response)
+        check_sent(event->head);
+    result->messages += event->type == CV_HTTP1_END;
+}
+
 // Reads messages; with a writer, writes them on. A response is one message, and its interim ones.
 // `ends`: the connection is closed behind the bytes.
 static struct result run(struct settings settings, const void *data, size_t len, bool ends,
@@ -85,30 +109,16 @@ static struct result run(struct settings settings, const void *data, size_t len,
 {
     struct result result = {0};
     struct cv_http1_event event;
-    bool response = settings.role == CV_HTTP1_RESPONSES;
     struct cv_http1 *http = cv_http1_new(settings.role);
     CV_ASSERT(http);
-    if (response)
+    if (settings.role == CV_HTTP1_RESPONSES)
         cv_http1_expect(http, CV_METHOD_GET, settings.upgrade);
     cv_http1_feed(http, data, len);
     if (ends)
         cv_http1_feed_end(http);
     while ((result.err = cv_http1_next(http, &event)) == 1) {
-        bool is_head = event.type == CV_HTTP1_HEAD || event.type == CV_HTTP1_INTERIM;
-        if (is_head)
-            add_head(&result, event.head, response);
-        if (event.type == CV_HTTP1_BODY)
-            add(&result, event.body);
-        if (is_head && wr)
-            write_head(wr, event.head, settings);
-        else if (wr)
-            write_rest(wr, &event,
-                       (response ? cv_proxy_framing(event.head, !settings.flag)
-                                 : event.head->framing) == CV_HTTP1_CHUNKED);
-        if (is_head && !wr && !response)
-            check_sent(event.head);
-        result.messages += event.type == CV_HTTP1_END;
-        if (event.type == CV_HTTP1_END && !response)
+        on_event(&result, settings, &event, wr);
+        if (event.type == CV_HTTP1_END && settings.role == CV_HTTP1_REQUESTS)
             cv_http1_resume(http);
     }
     cv_http1_free(http);
