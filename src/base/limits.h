@@ -87,6 +87,14 @@ enum {
     CV_LIMIT_HOST_BYTES = 253, // host name in a URL: the longest that DNS has (RFC 1035)
     CV_LIMIT_PATH_BYTES = 256, // joined and decoded resource path
 
+    // ---- a site that is a folder
+    CV_LIMIT_SITE_NAME_BYTES = 255,        // one element of a path: NAME_MAX of the system
+    CV_LIMIT_SITE_PATH_BYTES = 1024,       // the whole path below the folder, decoded
+    CV_LIMIT_FILE_JOBS = 4,                // of one loop on the helper threads, which are 4 for all
+    CV_FILE_BLOCK_BYTES = 128 * 1024,      // one read; a client has two of them at most
+    CV_FILE_SMALL_BLOCK_BYTES = 16 * 1024, // one read, and one for a client, where many
+    CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
+
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept

@@ -314,8 +314,8 @@ static int read_file(const char *path, char **out, size_t *out_len, struct cv_co
     return CV_OK;
 }
 
-int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
-                   struct cv_config_why *why)
+static int load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                struct cv_config_why *why)
 {
     if (!path)
         return cv_config_parse("(defaults)", "", 0, over, out, why);
@@ -327,6 +327,25 @@ int cv_config_load(const char *path, const struct cv_config_override *over, stru
     err = cv_config_parse(path, text, len, over, out, why);
     cv_mem_free(text);
     return err;
+}
+
+int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                   struct cv_config_why *why)
+{
+    struct cv_config *config;
+    struct cv_why wrong = {0};
+    int err = load(path, over, &config, why);
+    if (err != CV_OK)
+        return err;
+    err = cv_site_check(&config->site, &wrong);
+    if (err != CV_OK) {
+        why->line = 0;
+        snprintf(why->text, sizeof why->text, "site %s", wrong.text);
+        cv_config_unref(&config);
+        return err;
+    }
+    *out = config;
+    return CV_OK;
 }
 
 struct cv_config *cv_config_ref(struct cv_config *config)

@@ -110,7 +110,8 @@ struct cv_config_why {
 // file), CV_E_NOMEM with *why filled and *out untouched.
 int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
                    struct cv_config_why *why);
-// The same from text in memory; `name` stands for the file name in messages.
+// The same from text in memory, without a look at the folders that it names; `name` stands for the
+// file name in messages.
 int cv_config_parse(const char *name, const char *text, size_t len,
                     const struct cv_config_override *over, struct cv_config **out,
                     struct cv_config_why *why);
@@ -135,6 +136,9 @@ void cv_listen_text(const struct cv_listen *listen, char *out, size_t size);
 // "http://HOST[:PORT]" or "/FOLDER". 0, or CV_E_CONFIG with *why, which says what to do, and *out
 // untouched. Does not look whether there is such a host or folder.
 int cv_site_parse(const char *text, struct cv_config_site *out, struct cv_why *why);
+// Whether a folder is there and can be entered now. 0, or CV_E_CONFIG with *why. Part of
+// cv_config_load, but not of cv_config_parse.
+int cv_site_check(const struct cv_config_site *site, struct cv_why *why);
 // The site as cv_site_parse takes it; "" for none. `size`: CV_SITE_TEXT_BYTES is enough.
 enum { CV_SITE_TEXT_BYTES = CV_LIMIT_FOLDER_BYTES + 1 };
 void cv_site_text(const struct cv_config_site *site, char *out, size_t size);

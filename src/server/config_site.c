@@ -4,8 +4,11 @@
 #include "base/url.h"
 #include "server/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char place[] = "site";
 
@@ -87,4 +90,26 @@ void cv_site_text(const struct cv_config_site *site, char *out, size_t size)
         snprintf(out, size, "http://%s%s%s:%u", open, site->host, close, site->port);
     else
         snprintf(out, size, "%s", site->kind == CV_SITE_FOLDER ? site->folder : "");
+}
+
+// ---- is it there? ---------------------------------------------------------------------------
+
+static const char *what_is_wrong(const char *folder)
+{
+    struct stat stat_now;
+    if (stat(folder, &stat_now) != 0)
+        return errno == EACCES ? "this user may not enter the folders above it: allow that with "
+                                 "chmod, or name another folder"
+                               : "there is no such folder: make it, or name another one";
+    if (!S_ISDIR(stat_now.st_mode))
+        return "this is no folder: name the folder that it lies in";
+    if (eaccess(folder, X_OK) != 0)
+        return "this user may not enter the folder: allow that with chmod, or name another one";
+    return NULL;
+}
+
+int cv_site_check(const struct cv_config_site *site, struct cv_why *why)
+{
+    const char *wrong = site->kind == CV_SITE_FOLDER ? what_is_wrong(site->folder) : NULL;
+    return wrong ? fail(why, site->folder, wrong) : CV_OK;
 }

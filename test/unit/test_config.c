@@ -474,6 +474,35 @@ static void a_site_of_too_many_bytes_is_refused(void **state)
 }
 
 // Another address of this machine, or another port, is not this server.
+static void a_folder_that_cannot_be_served_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *wrong; // NULL: it is right
+    } rows[] = {
+        {"/", NULL},
+        {"/tmp", NULL},
+        {"http://a.example", NULL},
+        {"/nonexistent/site", "there is no such folder: make it, or name another one"},
+        {"/etc/passwd", "this is no folder: name the folder that it lies in"},
+        {"/etc/passwd/site", "there is no such folder"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_why why = {0};
+        struct cv_config_override over = {.threads = 0};
+        assert_int_equal(cv_site_parse(rows[i].text, &over.site, &why), CV_OK);
+        struct cv_config *config = NULL;
+        struct cv_config_why told = {.line = 9};
+        int err = cv_config_load(NULL, &over, &config, &told);
+        assert_int_equal(err, rows[i].wrong ? CV_E_CONFIG : CV_OK);
+        assert_int_equal(config == NULL, rows[i].wrong != NULL);
+        if (rows[i].wrong && !strstr(told.text, rows[i].wrong))
+            fail_msg("%s: %s", rows[i].text, told.text);
+        cv_config_unref(&config);
+    }
+}
+
 static void a_site_beside_the_server_is_fine(void **state)
 {
     (void)state;
@@ -606,6 +635,7 @@ int main(void)
         cmocka_unit_test(listen_texts),
         cmocka_unit_test(site_texts),
         cmocka_unit_test(a_site_of_too_many_bytes_is_refused),
+        cmocka_unit_test(a_folder_that_cannot_be_served_is_refused),
         cmocka_unit_test(a_site_beside_the_server_is_fine),
         cmocka_unit_test(nearest_words),
         cmocka_unit_test(the_manual_tells_every_setting),
