@@ -5,47 +5,13 @@
 #include "base/mem.h"
 #include "proto/proxy_head.h"
 #include "server/conn.h"
-#include "server/leftover.h"
+#include "server/site_exchange.h"
 #include "server/splice.h"
-#include "server/upstream.h"
 #include "server/worker.h"
 
 #include <string.h>
 
-enum { CHUNK_HEAD_BYTES = 10 }; // eight hex digits and the line's end
-
-// One request and its answer.
-struct exchange {
-    struct cv_web *web;
-    struct cv_worker *worker;
-    struct cv_upstream *upstream; // owned; NULL: not yet, or the answer is complete
-    struct cv_upstream_ask ask;
-    struct cv_timer timer;
-    uint64_t heard_us;            // when the site last did something, or its turn began
-    struct cv_block *head;        // of the request, until the answer begins: it may be sent again
-    struct cv_leftover to_site;   // what has been read of the request
-    struct cv_leftover to_client; // what has been read of the answer
-    enum cv_http1_method method;
-    uint32_t minor;                // of the client
-    enum cv_http1_framing framing; // of the answer, for the client
-    bool chunked;                  // the request's body
-    bool upgrades;                 // the site may answer with 101
-    bool idempotent;
-    bool retried;
-    bool request_ended; // by the client
-    bool head_sent;     // to the site, if only to the leftover
-    bool body_sent;     // some of it
-    bool deaf;          // the site takes no more of the request
-    bool begun;         // bytes of an answer have come
-    bool wrote;         // something has been written to the client
-    bool answered;      // the final head has been written
-    bool answer_ended;  // all of it has been read
-    bool site_keeps;    // its connection, behind the answer
-    bool keep;          // the client's connection, behind the answer
-    bool switched;      // the answer is a 101
-};
-
-static uint64_t now_us(const struct exchange *exchange)
+static uint64_t now_us(const struct cv_exchange *exchange)
 {
     return cv_loop_now_us(exchange->worker->loop);
 }
@@ -53,7 +19,7 @@ static uint64_t now_us(const struct exchange *exchange)
 // ---- ending ---------------------------------------------------------------------------------
 
 // The connection to the site is not needed any more. `reusable`: it may carry another request.
-static void leave_site(struct exchange *exchange, bool reusable)
+static void leave_site(struct cv_exchange *exchange, bool reusable)
 {
     struct cv_upstream *upstream = exchange->upstream;
     exchange->upstream = NULL;
@@ -64,7 +30,7 @@ static void leave_site(struct exchange *exchange, bool reusable)
         cv_upstream_close(upstream);
 }
 
-static void exchange_free(struct exchange *exchange)
+static void exchange_free(struct cv_exchange *exchange)
 {
     leave_site(exchange, false);
     cv_timer_stop(&exchange->timer);
@@ -101,7 +67,7 @@ static struct failure failure_of(int code)
 
 // Frees the exchange. The client gets a page; or, when it has got the beginning of an answer, sees
 // that the rest is missing.
-static void fail(struct exchange *exchange, int code, const char *why)
+static void fail(struct cv_exchange *exchange, int code, const char *why)
 {
     struct cv_web *web = exchange->web;
     bool wrote = exchange->wrote;
@@ -122,7 +88,7 @@ static void fail(struct exchange *exchange, int code, const char *why)
 }
 
 // Frees the exchange: it is the client's connection that failed.
-static void abandon(struct exchange *exchange, int code)
+static void abandon(struct cv_exchange *exchange, int code)
 {
     struct cv_web *web = exchange->web;
     exchange_free(exchange);
@@ -133,7 +99,7 @@ static void abandon(struct exchange *exchange, int code)
 
 // How long the site may do nothing. While the client's turn lasts, its connection has its own
 // times.
-static uint64_t allowed_us(const struct exchange *exchange)
+static uint64_t allowed_us(const struct cv_exchange *exchange)
 {
     const struct cv_config_limits *limits = &exchange->worker->policy->config->limits;
     bool clients_turn = exchange->upstream && !exchange->request_ended && !exchange->deaf &&
@@ -144,7 +110,7 @@ static uint64_t allowed_us(const struct exchange *exchange)
 }
 
 // It is the site's turn from now on.
-static void start_clock(struct exchange *exchange)
+static void start_clock(struct cv_exchange *exchange)
 {
     exchange->heard_us = now_us(exchange);
     cv_timer_start(&exchange->timer, allowed_us(exchange));
@@ -153,7 +119,7 @@ static void start_clock(struct exchange *exchange)
 // What happened meanwhile moves the deadline. A site that is not read cannot be heard.
 static void on_timer(void *arg)
 {
-    struct exchange *exchange = arg;
+    struct cv_exchange *exchange = arg;
     if (!cv_leftover_is_empty(&exchange->to_client))
         exchange->heard_us = now_us(exchange);
     uint64_t deadline_us = exchange->heard_us + allowed_us(exchange);
@@ -165,28 +131,21 @@ static void on_timer(void *arg)
 
 // ---- the request ----------------------------------------------------------------------------
 
-static struct cv_gather *gather_of(const struct exchange *exchange)
-{
-    struct cv_gather *gather = &exchange->worker->gather;
-    cv_gather_clear(gather);
-    return gather;
-}
-
-static void want_site(struct exchange *exchange)
+static void want_site(struct cv_exchange *exchange)
 {
     cv_conn_want(exchange->upstream->conn, cv_leftover_is_empty(&exchange->to_client),
                  !cv_leftover_is_empty(&exchange->to_site));
 }
 
 // The site takes no more. It may have answered all the same, or is about to.
-static void stop_sending(struct exchange *exchange)
+static void stop_sending(struct cv_exchange *exchange)
 {
     cv_leftover_done(&exchange->to_site);
     exchange->deaf = true;
 }
 
 // Sends what is in the gather, or keeps it.
-static void send_to_site(struct exchange *exchange, const struct cv_gather *gather)
+static void send_to_site(struct cv_exchange *exchange, const struct cv_gather *gather)
 {
     int sent = 0;
     if (cv_leftover_is_empty(&exchange->to_site))
@@ -200,218 +159,57 @@ static void send_to_site(struct exchange *exchange, const struct cv_gather *gath
 }
 
 // The head goes with the first bytes behind it, in one write.
-static void gather_head(struct exchange *exchange, struct cv_gather *gather)
+static void gather_head(struct cv_exchange *exchange, struct cv_gather *gather)
 {
     if (!exchange->head_sent)
         cv_gather_borrow(gather, exchange->head->data, exchange->head->len);
     exchange->head_sent = true;
 }
 
-static void gather_literal(struct cv_gather *gather, const char *text)
-{
-    cv_gather_borrow(gather, text, strlen(text));
-}
-
-static void put_chunk_head(struct cv_gather *gather, int place, size_t len)
-{
-    uint8_t digits[CHUNK_HEAD_BYTES];
-    struct cv_wr wr = cv_wr_fixed(digits, sizeof digits);
-    cv_http1_write_chunk_head(&wr, len);
-    CV_ASSERT(wr.err == CV_OK && place >= 0);
-    cv_gather_fill(gather, place, digits, wr.len);
-}
-
 static void on_body(void *arg, const uint8_t *data, size_t len)
 {
-    struct exchange *exchange = arg;
-    struct cv_gather *gather = gather_of(exchange);
+    struct cv_exchange *exchange = arg;
+    struct cv_gather *gather = cv_exchange_gather(exchange);
     if (exchange->deaf || !exchange->upstream)
         return;
     exchange->body_sent = true;
     gather_head(exchange, gather);
     if (exchange->chunked)
-        put_chunk_head(gather, cv_gather_reserve(gather, CHUNK_HEAD_BYTES), len);
+        cv_exchange_chunk_head(gather, cv_gather_reserve(gather, CV_CHUNK_HEAD_BYTES), len);
     cv_gather_borrow(gather, data, len);
     if (exchange->chunked)
-        gather_literal(gather, "\r\n");
+        cv_exchange_literal(gather, "\r\n");
     send_to_site(exchange, gather);
     // Back-pressure. A site that is deaf needs no more, either.
     if (exchange->deaf || !cv_leftover_is_empty(&exchange->to_site))
         cv_web_want_body(exchange->web, false);
 }
 
-static void send_end(struct exchange *exchange)
+static void send_end(struct cv_exchange *exchange)
 {
-    struct cv_gather *gather = gather_of(exchange);
+    struct cv_gather *gather = cv_exchange_gather(exchange);
     if (exchange->deaf)
         return;
     gather_head(exchange, gather);
     if (exchange->chunked)
-        gather_literal(gather, "0\r\n\r\n");
+        cv_exchange_literal(gather, "0\r\n\r\n");
     if (gather->bytes)
         send_to_site(exchange, gather);
 }
 
 static void on_end(void *arg)
 {
-    struct exchange *exchange = arg;
+    struct cv_exchange *exchange = arg;
     exchange->request_ended = true;
     start_clock(exchange);
     if (exchange->upstream)
         send_end(exchange);
 }
 
-// ---- the answer -----------------------------------------------------------------------------
-
-// The answer's way out, during one call of on_site_bytes.
-struct out {
-    struct exchange *exchange;
-    struct cv_gather *gather;
-    struct cv_block *heads; // borrowed by the gather; NULL: none
-    int chunk;              // where its head belongs; -1: none is open
-    size_t chunk_bytes;
-};
-
-static void close_chunk(struct out *out)
-{
-    if (out->chunk < 0)
-        return;
-    put_chunk_head(out->gather, out->chunk, out->chunk_bytes);
-    gather_literal(out->gather, "\r\n");
-    out->chunk = -1;
-    out->chunk_bytes = 0;
-}
-
-// Writes what is in the gather, or keeps it. 0 or what the client's connection failed with.
-static int write_out(struct out *out)
-{
-    struct exchange *exchange = out->exchange;
-    close_chunk(out);
-    int sent = 0;
-    if (out->gather->bytes && cv_leftover_is_empty(&exchange->to_client)) {
-        exchange->wrote = true;
-        sent = cv_web_write(exchange->web, out->gather);
-    }
-    if (sent == CV_E_AGAIN)
-        sent = 0;
-    int err = sent < 0 ? sent : cv_leftover_add(&exchange->to_client, out->gather, (size_t)sent);
-    cv_gather_clear(out->gather);
-    cv_block_unref(&out->heads);
-    return err;
-}
-
-// Room for a chunk's head, data and tail, and for the last chunk.
-static int make_room(struct out *out)
-{
-    enum { VECTORS = 6 };
-    bool fits = out->gather->count + VECTORS <= CV_GATHER_VECTORS && !cv_gather_full(out->gather);
-    return fits ? CV_OK : write_out(out);
-}
-
-static int put_body(struct out *out, struct cv_text body)
-{
-    int err = make_room(out);
-    if (err != CV_OK)
-        return err;
-    if (out->exchange->framing == CV_HTTP1_CHUNKED && out->chunk < 0)
-        out->chunk = cv_gather_reserve(out->gather, CHUNK_HEAD_BYTES);
-    out->chunk_bytes += body.len;
-    cv_gather_borrow(out->gather, body.at, body.len);
-    return CV_OK;
-}
-
-static int put_head(struct out *out, const struct cv_http1_head *head, bool keep)
-{
-    struct cv_wr wr = cv_wr_growing(CV_PROXY_HEAD_BYTES_MAX);
-    int err = write_out(out); // one head at a time is borrowed
-    if (err != CV_OK)
-        return err;
-    cv_proxy_write_response(&wr, head, out->exchange->minor, keep);
-    out->heads = cv_wr_take(&wr);
-    if (!out->heads)
-        return wr.err;
-    cv_gather_borrow(out->gather, out->heads->data, out->heads->len);
-    return CV_OK;
-}
-
-static void log_request(const struct exchange *exchange, uint32_t status)
-{
-    const struct cv_http1_head *head = cv_web_head(exchange->web);
-    struct cv_line line;
-    cv_line_begin(&line, CV_LOG_DEBUG, "site.request");
-    cv_conn_log_fields(cv_web_conn(exchange->web), &line);
-    cv_line_str(&line, "method", head->method_text.at, head->method_text.len);
-    cv_line_str(&line, "path", head->path.at, head->path.len);
-    cv_line_uint(&line, "status", status);
-    cv_line_end(&line);
-}
-
-// An answer that comes before all of the request has come is the last one on the connection.
-static int on_answer_head(struct out *out, const struct cv_http1_head *head)
-{
-    struct exchange *exchange = out->exchange;
-    log_request(exchange, head->status);
-    cv_upstream_works(exchange->worker);
-    exchange->answered = true;
-    exchange->switched = head->upgrade;
-    exchange->framing = cv_proxy_framing(head, exchange->minor);
-    exchange->keep = cv_web_keeps(exchange->web) && exchange->request_ended &&
-                     exchange->framing != CV_HTTP1_UNTIL_CLOSE;
-    return put_head(out, head, exchange->keep || exchange->switched);
-}
-
-// Early hints and the like go on to who can read them. 100 was ours to say.
-static int on_interim(struct out *out, const struct cv_http1_head *head)
-{
-    bool pass = out->exchange->minor > 0 && head->status != 100;
-    return pass ? put_head(out, head, true) : CV_OK;
-}
-
-static int on_answer_end(struct out *out, const struct cv_http1_head *head)
-{
-    out->exchange->answer_ended = true;
-    out->exchange->site_keeps = head->keep_alive;
-    close_chunk(out);
-    if (out->exchange->framing == CV_HTTP1_CHUNKED)
-        gather_literal(out->gather, "0\r\n\r\n");
-    return CV_OK;
-}
-
-static int on_event(struct out *out, const struct cv_http1_event *event)
-{
-    switch (event->type) {
-    case CV_HTTP1_HEAD:
-        return on_answer_head(out, event->head);
-    case CV_HTTP1_INTERIM:
-        return on_interim(out, event->head);
-    case CV_HTTP1_BODY:
-        return put_body(out, event->body);
-    case CV_HTTP1_END:
-        return on_answer_end(out, event->head);
-    }
-    CV_UNREACHABLE();
-}
-
-// All that was fed, written. *out_client: what the client's connection failed with. Negative: what
-// is wrong with the answer.
-static int pass_on(struct exchange *exchange, int *out_client)
-{
-    struct out out = {.exchange = exchange, .gather = gather_of(exchange), .chunk = -1};
-    struct cv_http1_event event;
-    int err = CV_OK;
-    int got = 0;
-    while (err == CV_OK && !exchange->answer_ended &&
-           (got = cv_http1_next(exchange->upstream->http, &event)) == 1)
-        err = on_event(&out, &event);
-    int written = write_out(&out);
-    *out_client = err != CV_OK ? err : written;
-    return got < 0 ? got : CV_OK;
-}
-
 // ---- the end of an answer -------------------------------------------------------------------
 
 // The client has taken all. Frees the exchange.
-static void complete(struct exchange *exchange)
+static void complete(struct cv_exchange *exchange)
 {
     struct cv_web *web = exchange->web;
     bool keep = exchange->keep;
@@ -421,7 +219,7 @@ static void complete(struct exchange *exchange)
 
 // The site has nothing more to say. Its connection can be used again if it agrees and both have
 // said all.
-static void finish_site(struct exchange *exchange)
+static void finish_site(struct cv_exchange *exchange)
 {
     struct cv_rd unread = cv_http1_unread(exchange->upstream->http);
     bool whole = exchange->request_ended && !exchange->deaf &&
@@ -430,11 +228,11 @@ static void finish_site(struct exchange *exchange)
 }
 
 // HTTP is over: what comes from now on goes from one to the other. Frees the exchange.
-static void switch_protocols(struct exchange *exchange)
+static void switch_protocols(struct cv_exchange *exchange)
 {
     struct cv_web *web = exchange->web;
     struct cv_rd unread = cv_http1_unread(exchange->upstream->http);
-    struct cv_gather *gather = gather_of(exchange);
+    struct cv_gather *gather = cv_exchange_gather(exchange);
     struct cv_leftover to_client = exchange->to_client;
     struct cv_leftover to_site = {0};
     cv_gather_borrow(gather, unread.at, cv_rd_left(&unread));
@@ -455,7 +253,7 @@ static void switch_protocols(struct exchange *exchange)
         cv_conn_free(client);
 }
 
-static void on_answer_over(struct exchange *exchange)
+static void on_answer_over(struct cv_exchange *exchange)
 {
     if (exchange->switched) {
         switch_protocols(exchange);
@@ -473,14 +271,14 @@ static void on_answer_over(struct exchange *exchange)
 
 // Whether the request can be sent once more: the connection was an old one, which the site has
 // closed meanwhile, and what has been sent of it did nothing or may be done twice.
-static bool may_retry(const struct exchange *exchange)
+static bool may_retry(const struct cv_exchange *exchange)
 {
     bool harmless = !exchange->head_sent || exchange->idempotent;
     return exchange->upstream->reused && !exchange->retried && !exchange->begun &&
            !exchange->body_sent && harmless;
 }
 
-static void retry(struct exchange *exchange)
+static void retry(struct cv_exchange *exchange)
 {
     if (!exchange->request_ended)
         cv_web_want_body(exchange->web, false); // not before there is a connection again
@@ -495,10 +293,10 @@ static void retry(struct exchange *exchange)
 }
 
 // May free the exchange, as all of these may.
-static void step(struct exchange *exchange)
+static void step(struct cv_exchange *exchange)
 {
     int client = CV_OK;
-    int err = pass_on(exchange, &client);
+    int err = cv_exchange_pass_on(exchange, &client);
     if (client != CV_OK) {
         abandon(exchange, client);
     } else if (err != CV_OK) {
@@ -512,7 +310,7 @@ static void step(struct exchange *exchange)
 
 static void on_site_ended(void *arg, int code)
 {
-    struct exchange *exchange = arg;
+    struct cv_exchange *exchange = arg;
     if (may_retry(exchange)) {
         retry(exchange);
         return;
@@ -527,7 +325,7 @@ static void on_site_ended(void *arg, int code)
 
 static void on_site_bytes(void *arg, const uint8_t *data, size_t len)
 {
-    struct exchange *exchange = arg;
+    struct cv_exchange *exchange = arg;
     exchange->heard_us = now_us(exchange);
     if (!exchange->head_sent) {
         // Nobody has asked yet: a word about the time-out of an old connection.
@@ -542,8 +340,8 @@ static void on_site_bytes(void *arg, const uint8_t *data, size_t len)
 
 static void on_site_writable(void *arg)
 {
-    struct exchange *exchange = arg;
-    struct cv_gather *gather = gather_of(exchange);
+    struct cv_exchange *exchange = arg;
+    struct cv_gather *gather = cv_exchange_gather(exchange);
     cv_leftover_gather(&exchange->to_site, gather);
     int sent = gather->bytes ? cv_conn_write(exchange->upstream->conn, gather) : 0;
     if (sent == CV_E_AGAIN)
@@ -572,7 +370,7 @@ static const struct cv_conn_user site_user = {
 
 static void on_ready(void *arg, struct cv_upstream *upstream)
 {
-    struct exchange *exchange = arg;
+    struct cv_exchange *exchange = arg;
     exchange->upstream = upstream;
     cv_http1_expect(upstream->http, exchange->method, exchange->upgrades);
     cv_conn_hand_over(upstream->conn, &site_user, exchange, NULL, 0);
@@ -593,8 +391,8 @@ static void on_failed(void *arg, int code)
 
 static void on_writable(void *arg)
 {
-    struct exchange *exchange = arg;
-    struct cv_gather *gather = gather_of(exchange);
+    struct cv_exchange *exchange = arg;
+    struct cv_gather *gather = cv_exchange_gather(exchange);
     cv_leftover_gather(&exchange->to_client, gather);
     int sent = gather->bytes ? cv_web_write(exchange->web, gather) : 0;
     if (sent == CV_E_AGAIN)
@@ -647,9 +445,9 @@ static struct cv_block *request_head(struct cv_web *web, const struct cv_http1_h
     return cv_wr_take(&wr);
 }
 
-static struct exchange *exchange_new(struct cv_web *web, const struct cv_http1_head *head)
+static struct cv_exchange *exchange_new(struct cv_web *web, const struct cv_http1_head *head)
 {
-    struct exchange *exchange = cv_mem_zero(1, sizeof *exchange);
+    struct cv_exchange *exchange = cv_mem_zero(1, sizeof *exchange);
     if (!exchange)
         return NULL;
     exchange->head = request_head(web, head);
@@ -675,7 +473,7 @@ int cv_site_route(struct cv_web *web, const struct cv_http1_head *head)
     struct cv_worker *worker = cv_web_conn(web)->worker;
     if (worker->policy->config->site.kind != CV_SITE_UPSTREAM)
         return 0;
-    struct exchange *exchange = exchange_new(web, head);
+    struct cv_exchange *exchange = exchange_new(web, head);
     if (!exchange)
         return CV_E_NOMEM;
     cv_web_respond(web, &site_responder, exchange);
