@@ -39,6 +39,7 @@ gstreamer1.0-plugins-good   GStreamer: FLV
 gstreamer1.0-plugins-bad    GStreamer: RTMP
 gstreamer1.0-plugins-ugly   GStreamer: H.264
 gstreamer1.0-libav          GStreamer: AAC
+nginx                       real web server behind the proxy
 procps                      process tables
 iproute2                    sockets in use
 '

@@ -71,6 +71,15 @@ enum {
     CV_TUNNEL_SILENCE_S = 20,                 // a session without a request ends
     CV_TUNNEL_OPEN_S = 20,                    // from /open to the first request
 
+    // ---- the site's own web server
+    CV_LIMIT_SITE_IDLE = 32,      // connections kept for the next request, of one thread
+    CV_LIMIT_SITE_WAITING = 1024, // requests that wait for a connection, of one thread: 503
+    CV_SITE_IDLE_S = 30,          // such a connection is kept; servers keep theirs for 60 to 75 s
+    CV_SITE_CONNECT_S = 5,        // to each of its addresses
+    CV_SITE_LOOKUP_S = 30,        // its name is looked up again
+    CV_SITE_SILENCE_S = 3600,     // within an answer: event streams may be quiet for long
+    CV_SPLICE_SILENCE_S = 3600,   // both sides of a spliced connection
+
     // ---- names
     CV_LIMIT_APP_BYTES = 512,  // app with its query, as in connect
     CV_LIMIT_NAME_BYTES = 512, // stream name with its query, as in publish and play

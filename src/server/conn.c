@@ -60,7 +60,15 @@ static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct c
         cv_mem_free(conn);
         return NULL;
     }
-    DL_APPEND(worker->sockets, conn);
+    return conn;
+}
+
+// One of a client.
+static struct cv_conn *client_new(struct cv_worker *worker, int fd, const struct cv_addr *peer)
+{
+    struct cv_conn *conn = conn_new(worker, fd, peer);
+    if (conn)
+        DL_APPEND(worker->sockets, conn);
     return conn;
 }
 
@@ -70,7 +78,7 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
         cv_socket_close(&fd);
         return;
     }
-    struct cv_conn *conn = conn_new(worker, fd, peer);
+    struct cv_conn *conn = client_new(worker, fd, peer);
     if (!conn) {
         cv_conn_dismiss(worker, peer);
         cv_socket_close(&fd);
@@ -82,6 +90,30 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
         cv_conn_free(conn);
 }
 
+int cv_conn_dial(struct cv_worker *worker, const struct cv_addr *addr,
+                 const struct cv_conn_user *user, void *arg, struct cv_conn **out)
+{
+    int fd = cv_socket_connect(addr);
+    if (fd < 0)
+        return fd;
+    struct cv_conn *conn = conn_new(worker, fd, addr);
+    if (!conn) {
+        cv_socket_close(&fd);
+        return CV_E_NOMEM;
+    }
+    conn->dialled = true;
+    set_options(fd, worker->policy->config->limits.write_stall_s);
+    cv_conn_hand_over(conn, user, arg, NULL, 0);
+    cv_conn_want(conn, false, true);
+    *out = conn;
+    return CV_OK;
+}
+
+int cv_conn_dialled(const struct cv_conn *conn)
+{
+    return cv_socket_connect_result(conn->fd);
+}
+
 static void on_watch_closed(void *arg)
 {
     cv_mem_free(arg);
@@ -90,10 +122,15 @@ static void on_watch_closed(void *arg)
 void cv_conn_free(struct cv_conn *conn)
 {
     CV_ASSERT(conn->fd >= 0);
-    DL_DELETE(conn->worker->sockets, conn);
-    cv_conn_dismiss(conn->worker, &conn->peer);
+    if (!conn->dialled) {
+        DL_DELETE(conn->worker->sockets, conn);
+        cv_conn_dismiss(conn->worker, &conn->peer);
+    }
     cv_watch_close(&conn->watch, on_watch_closed, conn);
-    cv_socket_close(&conn->fd);
+    if (conn->resets)
+        cv_socket_abort(&conn->fd);
+    else
+        cv_socket_close(&conn->fd);
 }
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
@@ -130,7 +167,7 @@ int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, siz
 void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_moved *moved = note->moved;
-    struct cv_conn *conn = conn_new(worker, moved->fd, &moved->peer);
+    struct cv_conn *conn = client_new(worker, moved->fd, &moved->peer);
     if (!conn) {
         cv_conn_dismiss(worker, &moved->peer);
         return;
@@ -175,6 +212,11 @@ void cv_conn_quick_ack(struct cv_conn *conn)
 void cv_conn_shutdown(struct cv_conn *conn)
 {
     cv_socket_shutdown(conn->fd);
+}
+
+void cv_conn_reset_at_end(struct cv_conn *conn)
+{
+    conn->resets = true;
 }
 
 static void on_readable(struct cv_conn *conn)

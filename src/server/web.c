@@ -511,6 +511,10 @@ void cv_web_log_request(const struct cv_web *web, uint32_t status)
 void cv_web_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 {
     CV_ASSERT(!web->wrote);
+    if (!cv_web_is_free(web)) { // not even "100 Continue" has left
+        cv_web_abort(web, CV_E_AGAIN, "the client takes nothing");
+        return;
+    }
     struct cv_http1_answer whole = *answer;
     cv_web_log_request(web, whole.status);
     end_answer(web, cv_web_keeps(web));

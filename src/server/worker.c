@@ -14,6 +14,7 @@
 #include "server/publisher.h"
 #include "server/stream.h"
 #include "server/table.h"
+#include "server/upstream.h"
 
 enum {
     RETRY_US = 1000,    // until a full mailbox is tried again
@@ -74,6 +75,7 @@ void cv_worker_free(struct cv_worker *worker)
         cv_netconn_free(conn);
     cv_flv_viewers_free(worker);
     stop_sockets(worker);
+    cv_upstreams_free(worker);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
     struct cv_stream *next_stream;

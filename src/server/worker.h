@@ -24,6 +24,7 @@ struct cv_publisher;
 struct cv_stream;
 struct cv_thread;
 struct cv_tunnel;
+struct cv_upstreams;
 struct cv_web;
 
 enum { CV_READ_BUFFER_BYTES = 64 * 1024 };
@@ -55,6 +56,7 @@ struct cv_worker {
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
     struct cv_web *webs;                                     // hash by the connection's id
+    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
     struct cv_conn *sockets;                                 // list of all TCP connections
     struct cv_netconn *conns;                                // hash by id
     struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
