@@ -180,6 +180,8 @@ void cv_http1_write_answer(struct cv_wr *wr, const struct cv_http1_answer *answe
         cv_http1_write_length(wr, answer->len);
         cv_http1_write_header(wr, "Cache-Control", "no-store, no-transform");
     }
+    for (size_t i = 0; i < answer->field_count; i++)
+        cv_http1_write_header(wr, answer->fields[i].name, answer->fields[i].value);
     if (!answer->keep_alive)
         cv_http1_write_header(wr, "Connection", "close");
     cv_http1_write_head_end(wr);

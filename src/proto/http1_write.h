@@ -34,8 +34,15 @@ void cv_http1_write_last_chunk(struct cv_wr *wr);
 // A complete response that must not be cached. type: Content-Type, may be NULL when there is no
 // body. keep_alive false adds "Connection: close". For 1xx, 204 and 304 there is no Content-Length
 // and must be no body.
+struct cv_http1_pair {
+    const char *name;
+    const char *value;
+};
+
 struct cv_http1_answer {
     uint32_t status;
+    const struct cv_http1_pair *fields; // more header fields, field_count of them
+    size_t field_count;
     const char *type;
     const void *body;
     size_t len;

@@ -1,6 +1,11 @@
 #include "server/page.h"
 
-const char cv_page_home[] =
+#include "base/limits.h"
+#include "server/web.h"
+
+#include <string.h>
+
+static const char home[] =
     "<!doctype html>\n"
     "<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width\">\n"
@@ -19,3 +24,77 @@ const char cv_page_home[] =
     "<code>rtmp://&hellip;/live/NAME</code>, for example with <code>ffplay</code>.</p>\n"
     "<p class=\"small\">More: <code>man culvert</code> on the server.</p>\n"
     "</body></html>\n";
+
+struct page {
+    const char *path;
+    const char *body;
+};
+
+static const struct page pages[] = {
+    {"/", home},
+};
+
+static const char *find_page(struct cv_text path)
+{
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        if (cv_text_is(path, pages[i].path))
+            return pages[i].body;
+    }
+    return NULL;
+}
+
+static void answer(struct cv_web *web)
+{
+    const struct cv_http1_head *head = cv_web_head(web);
+    bool reads = head->method == CV_METHOD_GET || head->method == CV_METHOD_HEAD;
+    const char *page = find_page(head->path);
+    if (!page) {
+        cv_web_answer_text(web, 404, "There is nothing here.\n");
+        return;
+    }
+    static const struct cv_http1_pair allow = {"Allow", "GET, HEAD"};
+    static const char only_read[] = "This page can only be read: GET or HEAD.\n";
+    struct cv_http1_answer refused = {.status = 405,
+                                      .fields = &allow,
+                                      .field_count = 1,
+                                      .type = "text/plain; charset=utf-8",
+                                      .body = only_read,
+                                      .len = sizeof only_read - 1};
+    struct cv_http1_answer whole = {
+        .status = 200, .type = "text/html; charset=utf-8", .body = page, .len = strlen(page)};
+    cv_web_answer(web, reads ? &whole : &refused);
+}
+
+static void on_body(void *arg, const uint8_t *data, size_t len)
+{
+    (void)arg;
+    (void)data;
+    (void)len;
+}
+
+static void on_end(void *arg)
+{
+    answer(arg);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static const struct cv_responder page_responder = {
+    .body = on_body,
+    .end = on_end,
+    .writable = on_nothing,
+    .gone = on_nothing,
+};
+
+// A body is of no use: a small one is read away, and nobody is asked to send one.
+int cv_page_route(struct cv_web *web, const struct cv_http1_head *head)
+{
+    cv_web_respond(web, &page_responder, web);
+    cv_web_set_body_max(web, CV_LIMIT_HTTP_DISCARD_BYTES);
+    if (head->expects_continue)
+        answer(web);
+    return 1;
+}

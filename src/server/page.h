@@ -2,6 +2,10 @@
 #ifndef CV_SERVER_PAGE_H
 #define CV_SERVER_PAGE_H
 
-extern const char cv_page_home[]; // HTML, UTF-8, NUL-terminated
+struct cv_http1_head;
+struct cv_web;
+
+// Takes every request: the page, 404, or 405.
+int cv_page_route(struct cv_web *web, const struct cv_http1_head *head);
 
 #endif

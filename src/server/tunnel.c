@@ -5,7 +5,7 @@
 #include "server/conn.h"
 #include "server/netconn.h"
 #include "server/table.h"
-#include "server/web.h"
+#include "server/web_tunnel.h"
 #include "server/worker.h"
 
 #include <stddef.h>

@@ -1,8 +1,8 @@
 // RTMPT: a NetConnection whose bytes come and go in HTTP requests and replies.
 //
 // The tunnel belongs to no TCP connection: its requests may come on any of this thread's, and a
-// connection may serve it and then others (web.h). Connections of one address meet on one thread,
-// so that a session's requests find it. On the worker that its id names.
+// connection may serve it and then others (web_tunnel.h). Connections of one address meet on one
+// thread, so that a session's requests find it. On the worker that its id names.
 #ifndef CV_SERVER_TUNNEL_H
 #define CV_SERVER_TUNNEL_H
 

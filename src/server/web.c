@@ -4,57 +4,40 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "proto/http1.h"
-#include "proto/http1_write.h"
-#include "server/conn.h"
-#include "server/page.h"
-#include "server/table.h"
-#include "server/tunnel.h"
+#include "server/route.h"
+#include "server/web_state.h"
+#include "server/web_tunnel.h"
 #include "server/worker.h"
 
 #include <string.h>
 
 enum { LINGER_US = 2000000 }; // for the client to read our last words
 
-enum { TYPE_BYTES = 64 }; // of a Content-Type that is mirrored
-
-struct cv_web {
-    struct cv_conn *conn; // owned
-    UT_hash_handle hh;
-    struct cv_http1 *http;
-    struct cv_timer timer;
-    struct cv_block *out;     // an answer, or the head of a reply, that has not left; NULL: none
-    struct cv_parcel *parcel; // behind it; NULL: none
-    size_t out_sent;          // of both together
-    struct cv_block *stash;   // bytes that were read and must wait; NULL: none
-    const struct cv_http1_head *waiting; // a complete request that waits until nothing is owed
-    struct cv_tunnel *tunnel;            // whose replies are owed; NULL: none
-    uint32_t owed;
-    uint64_t heard_us;   // when the message that is being read began, or the last one ended
-    bool reading_tunnel; // the request that is being read is the tunnel's
-    bool replying;       // what is written is the tunnel's
-    bool closes;         // behind the answer
-    bool lingers;        // our side is closed; what comes is read away
-    char type[TYPE_BYTES];
-};
-
 static uint64_t now_us(const struct cv_web *web)
 {
     return cv_loop_now_us(web->conn->worker->loop);
 }
 
+// ---- ending ---------------------------------------------------------------------------------
+
 static void web_free(struct cv_web *web)
 {
-    if (web->tunnel)
-        cv_tunnel_gone(web->tunnel, web->conn->id);
-    HASH_DEL(web->conn->worker->webs, web);
+    if (web->responder)
+        web->responder->gone(web->responder_arg);
     cv_timer_stop(&web->timer);
     cv_http1_free(web->http);
     cv_block_unref(&web->out);
     cv_parcel_unref(&web->parcel);
     cv_block_unref(&web->stash);
-    cv_conn_free(web->conn);
     cv_mem_free(web);
+}
+
+// No tunnel finds it any more.
+static void forget(struct cv_web *web)
+{
+    if (web->tunnel)
+        cv_tunnel_gone(web->tunnel, web->conn->id);
+    HASH_DEL(web->conn->worker->webs, web);
 }
 
 static void log_end(const struct cv_web *web, enum cv_log_level level, int code, const char *why)
@@ -67,10 +50,41 @@ static void log_end(const struct cv_web *web, enum cv_log_level level, int code,
     cv_line_end(&line);
 }
 
-static void web_end(struct cv_web *web, enum cv_log_level level, int code, const char *why)
+void cv_web_end(struct cv_web *web, enum cv_log_level level, int code, const char *why)
 {
+    CV_ASSERT(!web->working);
     log_end(web, level, code, why);
+    forget(web);
+    cv_conn_free(web->conn);
     web_free(web);
+}
+
+// What its functions have decided while they were on the stack. True: it is freed.
+static bool ended_in_work(struct cv_web *web)
+{
+    CV_ASSERT(!web->working);
+    if (!web->conn)
+        web_free(web);
+    else if (web->doom_code != CV_OK)
+        cv_web_end(web, CV_LOG_DEBUG, web->doom_code, web->doom_why);
+    else
+        return false;
+    return true;
+}
+
+static void doom(struct cv_web *web, int code, const char *why)
+{
+    if (web->doom_code != CV_OK)
+        return;
+    web->doom_code = code;
+    web->doom_why = why;
+}
+
+// ---- time -----------------------------------------------------------------------------------
+
+static void restart_clock(struct cv_web *web)
+{
+    web->heard_us = now_us(web);
 }
 
 bool cv_web_is_free(const struct cv_web *web)
@@ -78,7 +92,11 @@ bool cv_web_is_free(const struct cv_web *web)
     return !web->out && !web->parcel;
 }
 
-// ---- time -----------------------------------------------------------------------------------
+static bool is_answering(const struct cv_web *web)
+{
+    bool reads = web->reading == CV_WEB_RESPONDED && web->wants_body;
+    return web->responder && !reads;
+}
 
 // A head must come quickly, a body and the next request may take longer; an answer must be taken.
 static uint64_t allowed_us(const struct cv_web *web)
@@ -89,8 +107,10 @@ static uint64_t allowed_us(const struct cv_web *web)
     // A tunnel is never silent for so long; some publishers never read what it says.
     if (web->owed)
         return CV_TUNNEL_SILENCE_S * UINT64_C(1000000);
-    if (!cv_web_is_free(web))
+    if (!cv_web_is_free(web) || web->blocked)
         return limits->write_stall_s * UINT64_C(1000000);
+    if (is_answering(web))
+        return UINT64_MAX - web->heard_us; // how long that may take is the responder's to know
     if (cv_http1_phase(web->http) == CV_HTTP1_IN_HEAD)
         return limits->handshake_s * UINT64_C(1000000);
     return limits->idle_s * UINT64_C(1000000);
@@ -98,26 +118,31 @@ static uint64_t allowed_us(const struct cv_web *web)
 
 static void rearm(struct cv_web *web)
 {
-    cv_timer_start_at(&web->timer, web->heard_us + allowed_us(web));
+    uint64_t deadline_us = web->heard_us + allowed_us(web);
+    if (deadline_us == UINT64_MAX)
+        cv_timer_stop(&web->timer);
+    else
+        cv_timer_start_at(&web->timer, deadline_us);
 }
 
+// The timer may be early: what is written moves the deadline.
 static void on_timer(void *arg)
 {
     struct cv_web *web = arg;
+    if (now_us(web) < web->heard_us + allowed_us(web)) {
+        rearm(web);
+        return;
+    }
     bool between = cv_http1_phase(web->http) == CV_HTTP1_IDLE && cv_web_is_free(web);
+    bool stalls = web->out || web->blocked;
     if (web->lingers || between)
-        web_end(web, CV_LOG_DEBUG, CV_E_TIMEOUT, "nothing more came");
+        cv_web_end(web, CV_LOG_DEBUG, CV_E_TIMEOUT, "nothing more came");
     else
-        web_end(web, CV_LOG_INFO, CV_E_TIMEOUT,
-                web->out ? "the answer is not taken" : "the request is not completed");
+        cv_web_end(web, CV_LOG_INFO, CV_E_TIMEOUT,
+                   stalls ? "the answer is not taken" : "the request is not completed");
 }
 
-// ---- answers --------------------------------------------------------------------------------
-
-static void restart_clock(struct cv_web *web)
-{
-    web->heard_us = now_us(web);
-}
+// ---- writing --------------------------------------------------------------------------------
 
 // All has left and nothing more is to be said.
 static void linger(struct cv_web *web)
@@ -148,15 +173,8 @@ static void out_is_gone(struct cv_web *web)
     cv_block_unref(&web->out);
     cv_parcel_unref(&web->parcel);
     web->out_sent = 0;
-    if (!web->replying)
-        return;
-    web->replying = false;
-    struct cv_tunnel *tunnel = web->tunnel;
-    CV_ASSERT(tunnel && web->owed > 0);
-    web->owed--;
-    if (web->owed == 0 && !web->reading_tunnel)
-        web->tunnel = NULL;
-    cv_tunnel_sent(tunnel, web->conn->id);
+    if (web->replying)
+        cv_web_tunnel_sent(web);
 }
 
 // Writes what waits. 0: all has left. CV_E_AGAIN: the rest must wait. Negative: the end.
@@ -178,309 +196,192 @@ static int flush(struct cv_web *web)
     return CV_OK;
 }
 
-static int answer(struct cv_web *web, uint32_t status, const char *body, bool head_only)
+int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 {
     struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
-    struct cv_http1_answer whole = {
-        .status = status,
-        .type = status == 200 ? "text/html; charset=utf-8" : "text/plain; charset=utf-8",
-        .body = body,
-        .len = strlen(body),
-        .keep_alive = !web->closes,
-        .head_only = head_only,
-    };
-    cv_http1_write_answer(&wr, &whole);
+    cv_http1_write_answer(&wr, answer);
     CV_ASSERT(!web->out);
     web->out = cv_wr_take(&wr);
     return web->out ? CV_OK : wr.err;
 }
 
-struct route {
-    const char *path;
-    const char *body;
-};
+// ---- reading --------------------------------------------------------------------------------
 
-static const struct route routes[] = {
-    {"/", cv_page_home},
-};
-
-static const char *find_page(struct cv_text path)
+static void on_head(struct cv_web *web, const struct cv_http1_head *head)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (cv_text_is(path, routes[i].path))
-            return routes[i].body;
+    web->owes_continue = head->expects_continue;
+    web->head = head;
+    web->reading = cv_web_tunnel_begin(web, head) ? CV_WEB_TUNNELLED : CV_WEB_WAITING;
+}
+
+static void on_body(struct cv_web *web, struct cv_text body)
+{
+    const uint8_t *data = (const uint8_t *)body.at;
+    web->owes_continue = false;
+    if (web->reading == CV_WEB_TUNNELLED) {
+        cv_tunnel_body(web->tunnel, web->conn->id, data, body.len);
+    } else if (web->reading == CV_WEB_RESPONDED) {
+        restart_clock(web);
+        web->responder->body(web->responder_arg, data, body.len);
     }
-    return NULL;
 }
 
-static void log_request(const struct cv_web *web, const struct cv_http1_head *head, uint32_t status)
+static void on_end(struct cv_web *web, const struct cv_http1_head *head)
 {
-    struct cv_line line;
-    cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
-    cv_conn_log_fields(web->conn, &line);
-    cv_line_str(&line, "method", head->method_text.at, head->method_text.len);
-    cv_line_str(&line, "path", head->path.at, head->path.len);
-    cv_line_uint(&line, "status", status);
-    cv_line_end(&line);
+    enum cv_web_reading reading = web->reading;
+    web->reading = CV_WEB_BETWEEN;
+    web->owes_continue = false;
+    if (reading == CV_WEB_TUNNELLED)
+        cv_web_tunnel_end(web, head);
+    else if (reading == CV_WEB_RESPONDED)
+        web->responder->end(web->responder_arg);
 }
 
-static int answer_request(struct cv_web *web, const struct cv_http1_head *head)
-{
-    bool reads = head->method == CV_METHOD_GET || head->method == CV_METHOD_HEAD;
-    const char *page = find_page(head->path);
-    uint32_t status = !page ? 404 : reads ? 200 : 405;
-    log_request(web, head, status);
-    web->closes |= !head->keep_alive || head->minor == 0;
-    const char *body = !page   ? "There is nothing here.\n"
-                       : reads ? page
-                               : "This page can only be read: GET or HEAD.\n";
-    return answer(web, status, body, head->method == CV_METHOD_HEAD);
-}
-
-// ---- RTMPT ----------------------------------------------------------------------------------
-
-static void put_reply_head(struct cv_web *web, struct cv_wr *wr, size_t bytes)
-{
-    const char *type = web->type[0] ? web->type : "application/x-fcs";
-    cv_http1_write_status(wr, 200, (struct cv_text){0});
-    cv_http1_write_header(wr, "Content-Type", type);
-    cv_http1_write_length(wr, bytes);
-    cv_http1_write_header(wr, "Cache-Control", "no-store, no-transform");
-    if (web->closes)
-        cv_http1_write_header(wr, "Connection", "close");
-    cv_http1_write_head_end(wr);
-}
-
-// A whole reply that is known now: to /open, or to /close of a session that is over.
-static int answer_bytes(struct cv_web *web, const void *body, size_t len)
-{
-    struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
-    put_reply_head(web, &wr, len);
-    cv_wr_bytes(&wr, body, len);
-    CV_ASSERT(!web->out);
-    web->out = cv_wr_take(&wr);
-    return web->out ? CV_OK : wr.err;
-}
-
-static int answer_not_found(struct cv_web *web)
-{
-    web->closes = true;
-    return answer(web, 404, "", false);
-}
-
-// "ID" and exactly one LF: librtmp cuts off one byte, whatever it is.
-static int answer_open(struct cv_web *web)
-{
-    struct cv_rtmpt_id id;
-    int err = cv_tunnel_make_id(web->conn->worker, &id);
-    if (err != CV_OK)
-        return err;
-    id.text[CV_RTMPT_ID_CHARS] = '\n';
-    return answer_bytes(web, id.text, CV_RTMPT_ID_CHARS + 1);
-}
-
-static void mirror_type(struct cv_web *web, const struct cv_http1_head *head)
-{
-    struct cv_text type = cv_http1_header(head, "content-type");
-    web->type[0] = '\0';
-    if (type.len == 0 || type.len >= sizeof web->type)
-        return;
-    memcpy(web->type, type.at, type.len);
-    web->type[type.len] = '\0';
-}
-
-static bool is_tunnel_request(const struct cv_http1_head *head, struct cv_rtmpt_target *out)
-{
-    return head->method == CV_METHOD_POST && !head->query.at &&
-           cv_rtmpt_target_parse(head->path, out) == CV_OK;
-}
-
-// A request of a session: its tunnel hears of it at once, and then of its body. One that has no
-// session, or another than the one that replies are owed to (nobody does that), gets 404 at its
-// end.
-static void begin_tunnel_request(struct cv_web *web, const struct cv_rtmpt_target *target)
-{
-    struct cv_conn *conn = web->conn;
-    struct cv_tunnel *tunnel = cv_tunnel_find(conn->worker, target, &conn->peer);
-    bool foreign = web->tunnel && web->tunnel != tunnel;
-    if (!tunnel || foreign || cv_tunnel_request(tunnel, conn->id, target) != CV_OK)
-        return;
-    web->reading_tunnel = true;
-    web->tunnel = tunnel;
-}
-
-// The end of a request of a session. It is answered when its tunnel says so.
-static void end_tunnel_request(struct cv_web *web, const struct cv_http1_head *head)
-{
-    web->reading_tunnel = false;
-    web->owed++;
-    web->closes |= !head->keep_alive || head->minor == 0;
-    cv_tunnel_end(web->tunnel, web->conn->id);
-}
-
-static int answer_tunnel_request(struct cv_web *web, const struct cv_rtmpt_target *target)
-{
-    if (target->kind == CV_RTMPT_OPEN)
-        return answer_open(web);
-    if (target->kind == CV_RTMPT_CLOSE)
-        return answer_bytes(web, "", 1);
-    return answer_not_found(web);
-}
-
-struct cv_web *cv_web_find(struct cv_worker *worker, uint64_t id)
-{
-    struct cv_web *web = NULL;
-    HASH_FIND(hh, worker->webs, &id, sizeof id, web);
-    return web;
-}
-
-// ---- requests -------------------------------------------------------------------------------
-
-static bool in_session(const struct cv_rtmpt_target *target)
-{
-    return target->kind == CV_RTMPT_SEND || target->kind == CV_RTMPT_IDLE ||
-           target->kind == CV_RTMPT_CLOSE;
-}
-
-// A body is of no use to any other route: a small one is read away, and nobody is asked to send
-// one.
-static int on_head(struct cv_web *web, const struct cv_http1_head *head)
-{
-    struct cv_rtmpt_target target;
-    if (is_tunnel_request(head, &target)) {
-        mirror_type(web, head);
-        cv_http1_set_body_max(web->http, CV_HTTP_BODY_BYTES_MAX);
-        if (in_session(&target))
-            begin_tunnel_request(web, &target);
-        return CV_OK;
-    }
-    cv_http1_set_body_max(web->http, CV_LIMIT_HTTP_DISCARD_BYTES);
-    if (!head->expects_continue || web->owed)
-        return CV_OK;
-    web->closes = true;
-    return answer_request(web, head);
-}
-
-static int answer_any(struct cv_web *web, const struct cv_http1_head *head)
-{
-    struct cv_rtmpt_target target;
-    if (!is_tunnel_request(head, &target))
-        return answer_request(web, head);
-    web->closes |= !head->keep_alive || head->minor == 0;
-    return answer_tunnel_request(web, &target);
-}
-
-static int on_end(struct cv_web *web, const struct cv_http1_head *head)
-{
-    if (web->reading_tunnel) {
-        end_tunnel_request(web, head);
-        return CV_OK;
-    }
-    if (web->owed || !cv_web_is_free(web)) {
-        web->waiting = head; // lent by the engine until it goes on
-        return CV_OK;
-    }
-    return answer_any(web, head);
-}
-
-static int on_http_event(struct cv_web *web, const struct cv_http1_event *event)
-{
-    if (event->type == CV_HTTP1_HEAD)
-        return on_head(web, event->head);
-    if (event->type == CV_HTTP1_END)
-        return on_end(web, event->head);
-    if (event->type == CV_HTTP1_BODY && web->reading_tunnel)
-        cv_tunnel_body(web->tunnel, web->conn->id, (const uint8_t *)event->body.at,
-                       event->body.len);
-    return CV_OK;
-}
-
-// The engine cannot go on: the status that it wants, then the end. Behind replies that are owed or
-// on their way there is no place for it.
+// The engine cannot go on: the status that it wants, then the end. Behind replies that are owed, or
+// an answer that has begun, there is no place for it.
 static int refuse(struct cv_web *web)
 {
     const struct cv_why *why = cv_http1_why(web->http);
     log_end(web, CV_LOG_WARN, why->code, why->text);
-    if (web->owed || !cv_web_is_free(web))
-        return why->code;
     web->closes = true;
-    return answer(web, cv_http1_refusal(web->http), "The request cannot be understood.\n", false);
+    if (web->reading == CV_WEB_DISCARDED)
+        return CV_OK;
+    if (web->owed || !cv_web_is_free(web) || web->wrote)
+        return why->code;
+    if (web->responder)
+        web->responder->gone(web->responder_arg);
+    web->responder = NULL;
+    static const char text[] = "The request cannot be understood.\n";
+    struct cv_http1_answer answer = {.status = cv_http1_refusal(web->http),
+                                     .type = "text/plain; charset=utf-8",
+                                     .body = text,
+                                     .len = sizeof text - 1};
+    return cv_web_put_answer(web, &answer);
 }
 
-// One request, as far as its bytes have come. 1: it is complete; 0: more bytes are needed.
-static int next_request(struct cv_web *web)
+// One event of the engine, as far as its bytes have come. 1: there was one; 0: more bytes are
+// needed; negative: the end.
+static int next_event(struct cv_web *web)
 {
     struct cv_http1_event event;
-    int more;
-    while ((more = cv_http1_next(web->http, &event)) == 1) {
-        int err = on_http_event(web, &event);
-        if (err != CV_OK)
-            return err;
-        if (event.type == CV_HTTP1_END || (web->closes && web->out))
-            return 1;
+    int more = cv_http1_next(web->http, &event);
+    if (more < 0) {
+        int err = refuse(web);
+        return err == CV_OK ? 1 : err;
     }
     if (more == 0)
         return 0;
-    int err = refuse(web);
-    return err == CV_OK ? 1 : err;
+    if (event.type == CV_HTTP1_HEAD)
+        on_head(web, event.head);
+    else if (event.type == CV_HTTP1_BODY)
+        on_body(web, event.body);
+    else
+        on_end(web, event.head);
+    return 1;
 }
 
+// What was read and cannot be used yet. Behind the last request nothing counts.
 static int keep_unread(struct cv_web *web)
 {
     struct cv_rd unread = cv_http1_unread(web->http);
     CV_ASSERT(!web->stash);
-    if (cv_rd_left(&unread) == 0 || web->closes) // behind the last request nothing counts
+    if (cv_rd_left(&unread) == 0 || web->closes)
         return CV_OK;
     web->stash = cv_block_copy(unread.at, cv_rd_left(&unread));
     return web->stash ? CV_OK : CV_E_NOMEM;
 }
 
-// Another request cannot be taken before something has been done about those that are there.
-static bool must_wait(const struct cv_web *web)
+// What comes can be used now.
+static bool takes_bytes(const struct cv_web *web)
 {
-    return web->waiting || (!cv_web_is_free(web) && !web->replying) ||
-           (web->tunnel && cv_tunnel_is_full(web->tunnel));
+    if (web->closes || web->reading == CV_WEB_WAITING || (!cv_web_is_free(web) && !web->replying))
+        return false;
+    if (web->responder && (web->reading == CV_WEB_BETWEEN || !web->wants_body))
+        return false;
+    return !web->tunnel || !cv_tunnel_is_full(web->tunnel);
+}
+
+// Someone who answers for long wants to know when the client leaves; a little may be read ahead.
+static bool listens(const struct cv_web *web)
+{
+    return web->responder && web->reading == CV_WEB_BETWEEN && !web->stash;
+}
+
+// The client waits before it sends what is wanted now.
+static int say_continue(struct cv_web *web)
+{
+    bool wanted = web->reading == CV_WEB_TUNNELLED ||
+                  (web->reading == CV_WEB_RESPONDED && web->wants_body && !web->wrote);
+    if (!web->owes_continue || !wanted || web->owed || !cv_web_is_free(web))
+        return CV_OK;
+    web->owes_continue = false;
+    struct cv_http1_answer go_on = {.status = 100, .keep_alive = true};
+    return cv_web_put_answer(web, &go_on);
+}
+
+static int begin_answer(struct cv_web *web)
+{
+    web->reading = CV_WEB_DISCARDED;
+    web->wrote = false;
+    cv_http1_set_body_max(web->http, CV_LIMIT_HTTP_DISCARD_BYTES);
+    int err = cv_route(web, web->head);
+    return err == CV_OK ? 1 : err;
 }
 
 // What can be done when all has left: the request that waited, or the end. 1: something was done.
 static int settle(struct cv_web *web)
 {
-    if (web->owed)
+    if (web->owed || !cv_web_is_free(web) || web->responder)
         return 0;
-    if (web->waiting) {
-        const struct cv_http1_head *head = web->waiting;
-        web->waiting = NULL;
-        int err = answer_any(web, head);
-        return err == CV_OK ? 1 : err;
-    }
+    if (web->reading == CV_WEB_WAITING)
+        return begin_answer(web);
     if (web->closes)
         linger(web);
     return 0;
+}
+
+static bool is_over(const struct cv_web *web)
+{
+    return web->lingers || !web->conn || web->doom_code != CV_OK;
+}
+
+// Flushes, begins answers. 1: something was done; 0: now it depends on what comes; negative: the
+// end.
+static int settle_all(struct cv_web *web)
+{
+    int err = flush(web);
+    if (err == CV_E_AGAIN)
+        return 0;
+    if (err != CV_OK)
+        return err;
+    int settled = settle(web);
+    if (settled != 0 || is_over(web))
+        return settled;
+    err = say_continue(web);
+    if (err != CV_OK)
+        return err;
+    return web->out && !web->replying ? 1 : 0;
 }
 
 // Requests and answers in turn, while bytes and room last. Negative: the end.
 static int work(struct cv_web *web)
 {
     int going = 1;
-    while (going > 0) {
-        int err = flush(web);
-        bool blocked = err == CV_E_AGAIN;
-        if (err != CV_OK && !blocked)
-            return err;
-        int settled = blocked ? 0 : settle(web);
-        if (settled != 0 || web->lingers) {
-            going = settled;
+    while (going > 0 && !is_over(web)) {
+        going = settle_all(web);
+        if (going != 0 || is_over(web))
             continue;
+        if (!takes_bytes(web)) {
+            int err = keep_unread(web);
+            cv_conn_want(web->conn, listens(web), web->out || web->blocked);
+            return err;
         }
-        bool reads = !web->closes && !must_wait(web);
-        cv_conn_want(web->conn, reads, blocked);
-        if (!reads)
-            return keep_unread(web);
+        cv_conn_want(web->conn, true, web->out || web->blocked);
         if (cv_http1_phase(web->http) == CV_HTTP1_PAUSED) {
             cv_http1_resume(web->http);
             restart_clock(web);
         }
-        going = next_request(web);
+        going = next_event(web);
     }
     return going;
 }
@@ -490,19 +391,20 @@ static void step(struct cv_web *web, const uint8_t *data, size_t len)
     if (cv_http1_phase(web->http) == CV_HTTP1_IDLE)
         restart_clock(web);
     cv_http1_feed(web->http, data, len);
+    web->working = true;
     int err = work(web);
-    if (err < 0) {
-        web_end(web, CV_LOG_DEBUG, err, cv_err_text(err));
+    web->working = false;
+    if (err < 0)
+        doom(web, err, cv_err_text(err));
+    if (ended_in_work(web))
         return;
-    }
     rearm(web);
-    enum cv_http1_phase phase = cv_http1_phase(web->http);
-    if (phase == CV_HTTP1_IN_HEAD || phase == CV_HTTP1_IN_BODY)
+    // FFmpeg sends the body of a tunnel's request when the head has been acknowledged.
+    if (cv_http1_phase(web->http) == CV_HTTP1_IN_HEAD || web->reading == CV_WEB_TUNNELLED)
         cv_conn_quick_ack(web->conn);
 }
 
-// Goes on with what was kept.
-static void step_on(struct cv_web *web)
+void cv_web_step_on(struct cv_web *web)
 {
     struct cv_block *stash = web->stash;
     web->stash = NULL;
@@ -510,61 +412,148 @@ static void step_on(struct cv_web *web)
     cv_block_unref(&stash);
 }
 
-void cv_web_reply(struct cv_web *web, struct cv_rtmpt_reply *reply)
+static void go_on(struct cv_web *web)
 {
-    CV_ASSERT(cv_web_is_free(web));
-    struct cv_wr wr = cv_wr_growing(CV_LIMIT_HTTP_HEAD_BYTES);
-    if (web->owed == 0) { // refused in the middle of its request
-        cv_parcel_unref(&reply->parcel);
-        web_end(web, CV_LOG_DEBUG, CV_E_CLOSED, "its session is over");
-        return;
-    }
-    if (reply->status == 200) {
-        put_reply_head(web, &wr, reply->bytes);
-    } else {
-        struct cv_http1_answer none = {.status = (uint32_t)reply->status};
-        web->closes = true;
-        web->owed = 1; // the session is over: this is the last word to all
-        cv_http1_write_answer(&wr, &none);
-    }
-    if (reply->has_poll)
-        cv_wr_u8(&wr, reply->poll);
-    web->parcel = reply->parcel;
-    web->out = cv_wr_take(&wr);
-    web->replying = true;
-    if (web->out)
-        step_on(web);
-    else
-        web_end(web, CV_LOG_ERROR, wr.err, cv_err_text(wr.err));
+    if (!web->working)
+        cv_web_step_on(web);
 }
 
-void cv_web_go_on(struct cv_worker *worker, const struct cv_tunnel *tunnel)
+// ---- for routes and responders --------------------------------------------------------------
+
+void cv_web_respond(struct cv_web *web, const struct cv_responder *responder, void *arg)
 {
-    struct cv_web *web;
-    struct cv_web *next;
-    HASH_ITER (hh, worker->webs, web, next) {
-        if (web->tunnel == tunnel && !web->lingers)
-            step_on(web);
-    }
+    CV_ASSERT(web->working && !web->responder && web->reading == CV_WEB_DISCARDED);
+    web->reading = CV_WEB_RESPONDED;
+    web->responder = responder;
+    web->responder_arg = arg;
+    web->wants_body = true;
+    cv_http1_set_body_max(web->http, UINT64_MAX);
 }
 
-void cv_web_tunnel_over(struct cv_worker *worker, const struct cv_tunnel *tunnel)
+struct cv_conn *cv_web_conn(const struct cv_web *web)
 {
-    struct cv_web *web;
-    struct cv_web *next;
-    HASH_ITER (hh, worker->webs, web, next) {
-        if (web->tunnel != tunnel)
-            continue;
-        bool answerable = cv_web_is_free(web) && !web->reading_tunnel;
-        web->tunnel = NULL;
-        web->owed = 0;
-        web->reading_tunnel = false;
-        web->replying = false;
-        if (answerable && answer_not_found(web) == CV_OK)
-            step_on(web);
-        else
-            web_end(web, CV_LOG_DEBUG, CV_E_CLOSED, "its session is over");
+    return web->conn;
+}
+
+const struct cv_http1_head *cv_web_head(const struct cv_web *web)
+{
+    return web->head;
+}
+
+bool cv_web_keeps(const struct cv_web *web)
+{
+    return web->head->keep_alive && web->head->minor > 0 && !web->closes &&
+           !web->conn->worker->stopping;
+}
+
+void cv_web_set_body_max(struct cv_web *web, uint64_t bytes)
+{
+    cv_http1_set_body_max(web->http, bytes);
+}
+
+void cv_web_want_body(struct cv_web *web, bool wanted)
+{
+    web->wants_body = wanted;
+    if (wanted)
+        go_on(web);
+}
+
+int cv_web_write(struct cv_web *web, const struct cv_gather *gather)
+{
+    CV_ASSERT(web->responder && !web->replying);
+    web->wrote = true;
+    int sent = web->out ? CV_E_AGAIN : cv_conn_write(web->conn, gather);
+    if (sent > 0)
+        restart_clock(web);
+    if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
+        web->blocked = true;
+        cv_conn_want(web->conn, web->conn->reads, true);
+        rearm(web);
     }
+    return sent;
+}
+
+// The rest of the request, if it has not come yet, is read away; where that is much, or the client
+// waits to be asked for it, the connection ends instead.
+static void end_answer(struct cv_web *web, bool keep)
+{
+    const struct cv_http1_head *head = web->head;
+    bool complete = web->reading == CV_WEB_BETWEEN;
+    bool long_rest =
+        head->framing == CV_HTTP1_CHUNKED || head->length > CV_LIMIT_HTTP_DISCARD_BYTES;
+    web->closes |= !keep || (!complete && (long_rest || web->owes_continue));
+    if (!complete)
+        web->reading = CV_WEB_DISCARDED;
+    web->responder = NULL;
+    web->blocked = false;
+    web->wrote = false;
+}
+
+void cv_web_done(struct cv_web *web, bool keep)
+{
+    CV_ASSERT(web->responder);
+    end_answer(web, keep);
+    restart_clock(web);
+    go_on(web);
+}
+
+static void log_request(const struct cv_web *web, uint32_t status)
+{
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
+    cv_conn_log_fields(web->conn, &line);
+    cv_line_str(&line, "method", web->head->method_text.at, web->head->method_text.len);
+    cv_line_str(&line, "path", web->head->path.at, web->head->path.len);
+    cv_line_uint(&line, "status", status);
+    cv_line_end(&line);
+}
+
+void cv_web_answer(struct cv_web *web, const struct cv_http1_answer *answer)
+{
+    CV_ASSERT(!web->wrote);
+    struct cv_http1_answer whole = *answer;
+    log_request(web, whole.status);
+    end_answer(web, cv_web_keeps(web));
+    whole.keep_alive = !web->closes;
+    whole.head_only = web->head->method == CV_METHOD_HEAD;
+    int err = cv_web_put_answer(web, &whole);
+    if (err != CV_OK)
+        doom(web, err, cv_err_text(err));
+    go_on(web);
+}
+
+void cv_web_answer_text(struct cv_web *web, uint32_t status, const char *text)
+{
+    struct cv_http1_answer answer = {
+        .status = status, .type = "text/plain; charset=utf-8", .body = text, .len = strlen(text)};
+    cv_web_answer(web, &answer);
+}
+
+void cv_web_abort(struct cv_web *web, int code, const char *why)
+{
+    web->responder = NULL;
+    doom(web, code, why);
+    go_on(web);
+}
+
+struct cv_conn *cv_web_release(struct cv_web *web, struct cv_block **unread)
+{
+    CV_ASSERT(cv_web_is_free(web) && !web->owed && web->conn);
+    struct cv_conn *conn = web->conn;
+    *unread = NULL;
+    int err = web->stash ? CV_OK : keep_unread(web);
+    if (err != CV_OK) {
+        cv_web_abort(web, err, cv_err_text(err));
+        return NULL;
+    }
+    *unread = web->stash;
+    web->stash = NULL;
+    web->responder = NULL;
+    forget(web);
+    web->conn = NULL;
+    if (!web->working)
+        web_free(web);
+    return conn;
 }
 
 // ---- the TCP connection's side ------------------------------------------------------------------
@@ -572,18 +561,37 @@ void cv_web_tunnel_over(struct cv_worker *worker, const struct cv_tunnel *tunnel
 static void on_bytes(void *arg, const uint8_t *data, size_t len)
 {
     struct cv_web *web = arg;
-    if (!web->lingers && !web->closes)
+    if (web->lingers || web->closes)
+        return;
+    if (takes_bytes(web)) {
         step(web, data, len);
+        return;
+    }
+    // Read ahead while a responder answers.
+    CV_ASSERT(!web->stash);
+    web->stash = cv_block_copy(data, len);
+    cv_conn_want(web->conn, false, web->conn->writes);
+    if (!web->stash)
+        cv_web_end(web, CV_LOG_ERROR, CV_E_NOMEM, "no memory");
 }
 
 static void on_ended(void *arg, int code)
 {
-    web_end(arg, CV_LOG_DEBUG, code, cv_err_text(code));
+    cv_web_end(arg, CV_LOG_DEBUG, code, cv_err_text(code));
 }
 
 static void on_writable(void *arg)
 {
-    step_on(arg);
+    struct cv_web *web = arg;
+    if (web->blocked && !web->out) {
+        web->blocked = false;
+        web->working = true;
+        web->responder->writable(web->responder_arg);
+        web->working = false;
+        if (ended_in_work(web))
+            return;
+    }
+    cv_web_step_on(web);
 }
 
 // One that serves a tunnel ends with it.
@@ -591,7 +599,7 @@ static void on_stop(void *arg)
 {
     struct cv_web *web = arg;
     if (!web->tunnel)
-        web_end(web, CV_LOG_DEBUG, CV_E_CLOSED, "the server stops");
+        cv_web_end(web, CV_LOG_DEBUG, CV_E_CLOSED, "the server stops");
 }
 
 static const struct cv_conn_user web_user = {

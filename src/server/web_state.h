@@ -1,0 +1,60 @@
+// What web.c and web_tunnel.c share: the state of one HTTP connection. For nobody else.
+#ifndef CV_SERVER_WEB_STATE_H
+#define CV_SERVER_WEB_STATE_H
+
+#include "io/loop.h"
+#include "server/conn.h"
+#include "server/table.h"
+#include "server/tunnel.h"
+#include "server/web.h"
+
+enum { CV_WEB_TYPE_BYTES = 64 }; // of a Content-Type that is mirrored
+
+// What becomes of the request that is being read.
+enum cv_web_reading {
+    CV_WEB_BETWEEN,   // none is
+    CV_WEB_WAITING,   // its head has come; what came before is answered first
+    CV_WEB_TUNNELLED, // its body goes to the tunnel
+    CV_WEB_RESPONDED, // its body goes to the responder
+    CV_WEB_DISCARDED, // it has been answered; its body is read away
+};
+
+struct cv_web {
+    struct cv_conn *conn; // owned; NULL: released
+    UT_hash_handle hh;
+    struct cv_http1 *http;
+    struct cv_timer timer;
+    struct cv_block *out;     // an answer, or the head of a reply, that has not left; NULL: none
+    struct cv_parcel *parcel; // behind it; NULL: none
+    size_t out_sent;          // of both together
+    struct cv_block *stash;   // bytes that were read and must wait; NULL: none
+    enum cv_web_reading reading;
+    uint64_t heard_us; // when the message that is being read began, or bytes last came or left
+    int doom_code;     // it ends as soon as nobody works on it
+    const char *doom_why;
+    bool working; // its own functions are on the stack: it must not be freed
+    bool closes;  // behind the answer
+    bool lingers; // our side is closed; what comes is read away
+    // a request that has a responder, or waits for one
+    const struct cv_http1_head *head;     // lent by the engine; NULL: none
+    const struct cv_responder *responder; // NULL: none
+    void *responder_arg;                  //
+    bool wants_body;                      //
+    bool wrote;                           // something of its own answer
+    bool blocked;                         // it is to be told when more can be written
+    bool owes_continue;                   // the client waits for 100 before it sends the body
+    // tunnels
+    struct cv_tunnel *tunnel; // whose replies are owed; NULL: none
+    uint32_t owed;
+    bool replying; // what is written is the tunnel's
+    char type[CV_WEB_TYPE_BYTES];
+};
+
+// Goes on with what was kept. May free it.
+void cv_web_step_on(struct cv_web *web);
+// Ends it now. Not while working.
+void cv_web_end(struct cv_web *web, enum cv_log_level level, int code, const char *why);
+// Queues a complete answer. Only when nothing waits to be written. 0 or an error.
+int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer);
+
+#endif
