@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/socket.h"
+#include "server/client_addr.h"
 #include "server/entry.h"
 #include "server/table.h"
 #include "server/web.h"
@@ -125,9 +126,8 @@ void cv_conn_free(struct cv_conn *conn)
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
 {
-    char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
-    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+    cv_client_log_field(&conn->peer, line);
 }
 
 // ---- moving ---------------------------------------------------------------------------------
