@@ -2,6 +2,7 @@
 from http.client import HTTPConnection
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -16,19 +17,22 @@ CLIENT = "127.0.0.5"  # another address of this machine: a client that is not th
 REVERSE = ("nginx", "haproxy")
 
 
+TRUSTING = {"apps": [app()], "trusted_proxies": ["127.0.0.1"], "log_level": "debug"}
+
+
 @pytest.fixture
 def edge(start_server):
     """A server that trusts proxies on 127.0.0.1 and tells everything."""
-    return start_server(config={"apps": [app()], "trusted_proxies": ["127.0.0.1"], "log_level": "debug"})
+    return start_server(config=TRUSTING)
 
 
 @pytest.fixture
-def start_proxy(time_limit, edge, tmp_path):
-    """Factory: start_proxy("nginx") stands in front of `edge`, or beside it."""
+def start_proxy(time_limit, start_server, tmp_path):
+    """Factory: start_proxy("nginx", server) stands in front of it, or beside it."""
     proxies = []
 
-    def start(kind):
-        proxies.append(Proxy(kind, tmp_path / f"proxy{len(proxies)}", edge.port))
+    def start(kind, server):
+        proxies.append(Proxy(kind, tmp_path / f"proxy{len(proxies)}", server.port))
         return proxies[-1]
     yield start
     for one in proxies:
@@ -64,7 +68,7 @@ def lines_with(server, *parts):
 
 @pytest.mark.parametrize("kind", ["squid", "privoxy"])
 def test_both_ways_through_a_forward_proxy(edge, start_proxy, clients, short_clip, tmp_path, kind):
-    proxy = start_proxy(kind)
+    proxy = start_proxy(kind, edge)
     clients.env = proxy.environment()
     playing = Playing(clients, "ffmpeg", url(edge.port, "a"), tmp_path / "out.flv")
     clients.ffmpeg_publish(url(edge.port, "a"), short_clip, after=FLUSHED).wait(30)
@@ -80,7 +84,7 @@ def test_both_ways_through_a_reverse_proxy(edge, start_proxy, clients, short_cli
     end is not known before the session has been silent for long, and the last frames may be missing.
     """
     clients.librtmp_binary = librtmp_binary
-    port = start_proxy(kind).port
+    port = start_proxy(kind, edge).port
     watched = [("a", "ffmpeg", 0), ("a", "rtmpdump", 0), ("a", "rtmpsrc", 0), ("b", "rtmpsrc", 4), ("c", "rtmpsrc", 4)]
     playing = [(Playing(clients, name, url(port, stream), tmp_path / f"{stream}-{name}.flv"), lost_at_end)
                for stream, name, lost_at_end in watched]
@@ -95,7 +99,7 @@ def test_both_ways_through_a_reverse_proxy(edge, start_proxy, clients, short_cli
 
 def test_both_ways_through_tcp(edge, start_proxy, clients, short_clip, tmp_path):
     """RTMP and RTMPT with a PROXY header before them."""
-    port = start_proxy("haproxy-tcp").port
+    port = start_proxy("haproxy-tcp", edge).port
     playing = [Playing(clients, "ffmpeg", url(port, "a", "rtmp"), tmp_path / "rtmp.flv"),
                Playing(clients, "rtmpdump", url(port, "a"), tmp_path / "rtmpt.flv")]
     clients.ffmpeg_publish(url(port, "a", "rtmp"), short_clip).wait(30)
@@ -106,7 +110,7 @@ def test_both_ways_through_tcp(edge, start_proxy, clients, short_clip, tmp_path)
 @pytest.mark.parametrize("kind", REVERSE)
 def test_a_connection_lives_longer_than_a_thousand_requests(edge, start_proxy, kind):
     """nginx ends a connection after 1000 unless it is told better; librtmp never comes back."""
-    connection = HTTPConnection("127.0.0.1", start_proxy(kind).port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", start_proxy(kind, edge).port, timeout=10)
     connection.connect()
     wire = connection.sock
     for _ in range(1200):
@@ -116,19 +120,49 @@ def test_a_connection_lives_longer_than_a_thousand_requests(edge, start_proxy, k
         assert answer.status == 200 and connection.sock is wire
 
 
+def idle_often(port, source, results):
+    connection = HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
+    session = begin_session(connection)
+    results.append({post(connection, f"/idle/{session}/{number}") for number in range(1, 12)})
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("kind", [*REVERSE, "haproxy-tcp"])
+def test_sessions_behind_a_proxy_find_their_thread(start_server, start_proxy, kind):
+    """The proxy's connections are on all loops, and each carries requests of many sessions."""
+    port = start_proxy(kind, start_server("--threads", "4", config=TRUSTING)).port
+    results = []
+    users = [threading.Thread(target=idle_often, args=(port, f"127.0.0.{10 + n}", results)) for n in range(8)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(30)
+    assert results == [{(200, b"\1")}] * 8
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("kind", [*REVERSE, "haproxy-tcp"])
+def test_streams_behind_a_proxy_on_several_loops(start_server, start_proxy, clients, short_clip, tmp_path, kind):
+    port = start_proxy(kind, start_server("--threads", "4", config=TRUSTING)).port
+    playing = [Playing(clients, name, url(port, "a"), tmp_path / f"{name}.flv") for name in ("ffmpeg", "rtmpdump")]
+    clients.ffmpeg_publish(url(port, "a"), short_clip, after=FLUSHED).wait(30)
+    for one in playing:
+        one.finish(short_clip)
+
+
 # ---- who the client is --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", REVERSE)
 def test_the_log_names_the_client(edge, start_proxy, kind):
-    port = start_proxy(kind).port
+    port = start_proxy(kind, edge).port
     begin_session(from_client(port), **{"X-Forwarded-For": "203.0.113.66"})
     assert lines_with(edge, "conn.open", "by=rtmpt", f"peer={CLIENT}")
     assert "203.0.113.66" not in edge.log()
 
 
 def test_the_log_names_the_client_behind_a_proxy_header(edge, start_proxy):
-    port = start_proxy("haproxy-tcp").port
+    port = start_proxy("haproxy-tcp", edge).port
     connection = from_client(port)
     begin_session(connection)
     client_port = connection.sock.getsockname()[1]
@@ -188,15 +222,12 @@ def test_malformed_headers_end_the_connection(edge, data):
     assert post(HTTPConnection("127.0.0.1", edge.port, timeout=10), "/open/1")[0] == 200
 
 
-def test_caps_count_clients_and_not_the_proxy(start_server, tmp_path):
-    server = start_server(config={"trusted_proxies": ["127.0.0.1"], "limits": {"connections_per_address_max": 2}})
-    proxy = Proxy("nginx", tmp_path / "proxy", server.port)
-    try:
-        one = [HTTPConnection("127.0.0.1", proxy.port, timeout=10, source_address=("127.0.0.6", 0)) for _ in range(3)]
-        begin_session(one[0])
-        begin_session(one[1])
-        session = post(one[2], "/open/1")[1].strip().decode()
-        assert post(one[2], f"/idle/{session}/0")[0] == 404
-        begin_session(from_client(proxy.port))
-    finally:
-        proxy.stop()
+def test_caps_count_clients_and_not_the_proxy(start_server, start_proxy):
+    server = start_server(config={**TRUSTING, "limits": {"connections_per_address_max": 2}})
+    port = start_proxy("nginx", server).port
+    one = [HTTPConnection("127.0.0.1", port, timeout=10, source_address=("127.0.0.6", 0)) for _ in range(3)]
+    begin_session(one[0])
+    begin_session(one[1])
+    session = post(one[2], "/open/1")[1].strip().decode()
+    assert post(one[2], f"/idle/{session}/0")[0] == 404
+    begin_session(from_client(port))
