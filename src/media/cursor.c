@@ -7,9 +7,17 @@ struct cv_cursor cv_cursor_new(void)
     return (struct cv_cursor){0};
 }
 
+// Somebody publishes; or did, from beginning to end, while the viewer was there and had no turn.
+static bool may_join(const struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    bool missed = cursor->early && log->ended && cursor->early_seq <= log->first;
+    return log->started || (missed && log->first < log->head);
+}
+
 bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
-    return !cursor->joined ? log->started : cursor->headers_left || cursor->seq < log->head;
+    return !cursor->joined ? may_join(cursor, log)
+                           : cursor->headers_left || cursor->seq < log->head;
 }
 
 void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on)
@@ -32,7 +40,10 @@ void cv_cursor_rejoin(struct cv_cursor *cursor)
 
 void cv_cursor_wait(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
-    cursor->early |= !cursor->joined && !log->started;
+    if (cursor->joined || cursor->early || log->started)
+        return;
+    cursor->early = true;
+    cursor->early_seq = log->head;
 }
 
 // Metadata counts as one more header, before the others.
@@ -126,7 +137,7 @@ static bool next_header(struct cv_cursor *cursor, const struct cv_stream_log *lo
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out)
 {
     cv_cursor_wait(cursor, log);
-    if (!cursor->joined && !log->started)
+    if (!cursor->joined && !may_join(cursor, log))
         return 0;
     if (!cursor->joined)
         join(cursor, log);

@@ -10,6 +10,7 @@
 
 struct cv_cursor {
     uint64_t seq;             // next entry to read
+    uint64_t early_seq;       // early: the log's head when it came
     uint32_t headers_version; // the log's, when headers were last sent
     uint8_t headers_left;     // metadata and headers still to be sent before entries
     bool joined;              // the start has been chosen

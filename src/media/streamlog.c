@@ -114,12 +114,19 @@ void cv_stream_log_restart(struct cv_stream_log *log)
 void cv_stream_log_end(struct cv_stream_log *log)
 {
     cv_stream_log_restart(log);
+    log->started = false;
+    log->ended = true;
+}
+
+// The next publisher begins: nobody needs the last one's headers any more.
+static void forget(struct cv_stream_log *log)
+{
     drop_headers(log);
     cv_block_unref(&log->metadata);
     log->headers_version++;
     log->has_video = false;
     log->has_audio = false;
-    log->started = false;
+    log->ended = false;
 }
 
 // Many programs keep 31 bits of the time: of the two times that can be meant, the one that is
@@ -312,6 +319,8 @@ static uint8_t media_flags(const struct cv_avtag *tag)
 
 void cv_stream_log_start(struct cv_stream_log *log)
 {
+    if (log->ended)
+        forget(log);
     if (!log->started)
         log->first = log->head;
     log->started = true;
@@ -418,6 +427,8 @@ int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg)
     int err = make_room(log);
     if (err != CV_OK)
         return err;
+    if (log->ended)
+        forget(log);
     if (msg->type == CV_MSG_DATA_AMF0)
         return append_data(log, msg);
     CV_ASSERT(msg->type == CV_MSG_AUDIO || msg->type == CV_MSG_VIDEO);

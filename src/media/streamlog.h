@@ -64,6 +64,7 @@ struct cv_stream_log {
     struct cv_block *metadata;
     bool has_video; // a video header or frame has been seen
     bool has_audio;
+    bool ended;     // the publisher has gone; what is kept of it is for those who were there
     bool started;   // a frame (or a data message to pass on) has come: viewers may join
     bool wants_key; // from a publisher's start on: video frames are dropped until a key frame
     // timeline
@@ -95,8 +96,9 @@ void cv_stream_log_start(struct cv_stream_log *log);
 // message; one that simply goes on is kept. Video waits for its next key frame.
 void cv_stream_log_restart(struct cv_stream_log *log);
 
-// The publisher has gone for good: forgets headers, metadata and the key frame, so that later
-// viewers wait for the next publisher, who goes on in this log. What is in it can still be read.
+// The publisher has gone for good: later viewers wait for the next one, who goes on in this log.
+// Those who were there before can still read what is in it, and join if they have not yet: headers
+// and metadata are forgotten when the next publisher's first message comes.
 void cv_stream_log_end(struct cv_stream_log *log);
 
 // The entry at a position between tail and head.

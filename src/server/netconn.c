@@ -8,10 +8,11 @@
 #include "server/worker.h"
 
 enum {
-    DRAIN_S = 5,            // for last words to leave
-    LINGER_S = 2,           // for the client to read them
-    CONN_HOT_BYTES = 256,   // what a flush touches of a NetConnection
-    ENGINE_HOT_BYTES = 192, // and of its engine
+    DRAIN_S = 5,               // for last words to leave
+    LINGER_S = 2,              // for the client to read them
+    FLUSH_BYTES = 1024 * 1024, // sent to one client per turn; the rest follows in the next
+    CONN_HOT_BYTES = 256,      // what a flush touches of a NetConnection
+    ENGINE_HOT_BYTES = 192,    // and of its engine
 };
 
 static uint64_t now_us(const struct cv_netconn *conn)
@@ -321,6 +322,31 @@ void cv_netconn_flush(struct cv_netconn *conn)
         conn->carrier->flush(conn);
 }
 
+bool cv_netconn_write_out(struct cv_netconn *conn,
+                          int (*write_once)(struct cv_netconn *conn, bool *more))
+{
+    size_t total = 0;
+    bool more;
+    int sent;
+    do {
+        sent = write_once(conn, &more);
+        total += sent > 0 ? (size_t)sent : 0;
+        if (total >= FLUSH_BYTES) {
+            cv_netconn_mark(conn);
+            cv_worker_retry(conn->worker);
+            return false;
+        }
+    } while (sent > 0 && more);
+    conn->worker->stats.flushes += total > 0;
+    if (sent == CV_E_AGAIN) {
+        cv_netconn_block(conn);
+        conn->carrier->watch(conn);
+    } else if (sent < 0) {
+        cv_netconn_doom(conn, sent, "write");
+    }
+    return sent >= 0;
+}
+
 // ---- receiving ------------------------------------------------------------------------------
 
 // Keeps what was read and cannot be worked on yet.
@@ -372,11 +398,24 @@ static void take_bytes(struct cv_netconn *conn, const void *data, size_t len)
         cv_netconn_mark(conn);
 }
 
+// Behind what waits already.
+static void keep_bytes(struct cv_netconn *conn, const void *data, size_t len)
+{
+    if (!conn->stash)
+        conn->stash = cv_block_new(len);
+    if (!conn->stash || cv_block_reserve(&conn->stash, conn->stash->len + len) != CV_OK)
+        cv_netconn_doom(conn, CV_E_NOMEM, "session");
+    else
+        cv_block_append(conn->stash, data, len);
+}
+
 void cv_netconn_take(struct cv_netconn *conn, const void *data, size_t len)
 {
-    CV_ASSERT(!conn->paused && !conn->doomed);
+    CV_ASSERT(!conn->doomed);
     conn->heard_us = now_us(conn);
-    if (conn->phase == CV_NETCONN_OPEN)
+    if (conn->paused)
+        keep_bytes(conn, data, len);
+    else if (conn->phase == CV_NETCONN_OPEN)
         take_bytes(conn, data, len);
     if (!cv_timer_is_set(&conn->timer)) // a viewer that may be silent has become something else
         cv_netconn_rearm(conn);

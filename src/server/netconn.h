@@ -76,12 +76,18 @@ struct cv_origin {
 // Begins one, in the carrier's zeroed struct. 0 or CV_E_NOMEM, then there is nothing to end.
 int cv_netconn_init(struct cv_netconn *conn, struct cv_worker *worker,
                     const struct cv_carrier *carrier, const struct cv_origin *origin);
-// Bytes of the client, in order. Not while paused or doomed. Bytes that come later than the end of
-// the open phase are ignored.
+// Bytes of the client, in order. Not while doomed. Bytes that come later than the end of the open
+// phase are ignored. Those that come while it is paused are kept: a carrier that unpacks them may
+// pass on the rest of what it has read, and then reads no more.
 void cv_netconn_take(struct cv_netconn *conn, const void *data, size_t len);
 // Fills the engine from its viewers' logs; then the carrier pulls and sends. 1: there is more; 0;
 // or an error, for which the carrier dooms.
 int cv_netconn_fill(struct cv_netconn *conn);
+// A carrier's flush, when it writes to a socket: write_once while it flows, up to a turn's share.
+// It fills, pulls and writes once: bytes that left; 0: nothing waits; CV_E_AGAIN: the carrier takes
+// no more for now; or an error, which dooms. True when all has left.
+bool cv_netconn_write_out(struct cv_netconn *conn,
+                          int (*write_once)(struct cv_netconn *conn, bool *more));
 // The carrier takes no more for now; and again.
 void cv_netconn_block(struct cv_netconn *conn);
 void cv_netconn_unblock(struct cv_netconn *conn);

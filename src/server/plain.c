@@ -6,8 +6,6 @@
 
 #include <stddef.h>
 
-enum { FLUSH_BYTES = 1024 * 1024 }; // sent to one viewer per turn; the rest follows in the next
-
 struct cv_plain {
     struct cv_conn *conn; // owned; beside what a flush touches of the NetConnection
     struct cv_netconn net;
@@ -33,9 +31,8 @@ static void plain_watch(struct cv_netconn *net)
 }
 
 // One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
-static int write_once(struct cv_plain *plain, bool *more)
+static int write_once(struct cv_netconn *net, bool *more)
 {
-    struct cv_netconn *net = &plain->net;
     struct cv_gather *gather = &net->worker->gather;
     int filled = cv_netconn_fill(net);
     *more = filled > 0;
@@ -45,7 +42,7 @@ static int write_once(struct cv_plain *plain, bool *more)
     cv_rtmp_pull(net->rtmp, gather);
     if (gather->count == 0)
         return 0;
-    int sent = cv_conn_write(plain->conn, gather);
+    int sent = cv_conn_write(plain_of(net)->conn, gather);
     if (sent <= 0)
         return sent;
     bool short_count = (size_t)sent < gather->bytes;
@@ -67,28 +64,8 @@ static void after_drain(struct cv_plain *plain)
 // One gathered write, more only while it flows.
 static void plain_flush(struct cv_netconn *net)
 {
-    struct cv_plain *plain = plain_of(net);
-    size_t total = 0;
-    bool more;
-    int sent;
-    do {
-        sent = write_once(plain, &more);
-        total += sent > 0 ? (size_t)sent : 0;
-        if (total >= FLUSH_BYTES) {
-            cv_netconn_mark(net);
-            cv_worker_retry(net->worker);
-            return;
-        }
-    } while (sent > 0 && more);
-    net->worker->stats.flushes += total > 0;
-    if (sent == CV_E_AGAIN) {
-        cv_netconn_block(net);
-        plain_watch(net);
-    } else if (sent < 0) {
-        cv_netconn_doom(net, sent, "write");
-    } else {
-        after_drain(plain);
-    }
+    if (cv_netconn_write_out(net, write_once))
+        after_drain(plain_of(net));
 }
 
 static const struct cv_carrier plain_carrier = {

@@ -3,12 +3,14 @@
 #include "base/check.h"
 #include "server/page.h"
 #include "server/web_tunnel.h"
+#include "server/ws_rtmp.h"
 
 // 1: it has taken the request; 0: it is not for it; negative: the end of the connection.
 typedef int route_fn(struct cv_web *web, const struct cv_http1_head *head);
 
 static route_fn *const routes[] = {
     cv_web_tunnel_route, // RTMPT: /open, and requests of no session
+    cv_ws_rtmp_route,    // RTMP over WebSocket, on any path
     cv_page_route,       // what the server itself shows: takes everything
 };
 

@@ -273,7 +273,8 @@ class RtmpClient:
         except (BrokenPipeError, ConnectionResetError) as err:
             raise Closed(str(err)) from err
 
-    def _fill(self, deadline):
+    def _read(self, deadline):
+        """Bytes of the peer, at least one."""
         wait_s = max(0, deadline - time.monotonic())
         if not select.select([self.sock], [], [], wait_s)[0]:
             raise TimedOut("nothing came in time")
@@ -283,6 +284,10 @@ class RtmpClient:
             raise Closed(str(err)) from err
         if not data:
             raise Closed("end of stream")
+        return data
+
+    def _fill(self, deadline):
+        data = self._read(deadline)
         if self._pos:
             del self._buf[:self._pos]
             self._pos = 0

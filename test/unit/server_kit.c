@@ -278,8 +278,25 @@ bool client_dial(struct client *client, struct kit *kit, unsigned worker)
            cv_rtmp_next(client->rtmp, &event) == 0; // C0 and C1 are there
 }
 
+static const char ws_request[] =
+    "GET /live HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: rtmp\r\n\r\n";
+
+bool client_dial_ws(struct client *client, struct kit *kit, unsigned worker)
+{
+    struct cv_ws_config config = {.client = true, .crypto = &cv_crypto_openssl};
+    if (!client_dial(client, kit, worker))
+        return false;
+    client->ws = cv_ws_new(&config);
+    client->request = ws_request;
+    return client->ws != NULL;
+}
+
 void client_close(struct client *client)
 {
+    cv_ws_free(client->ws);
+    client->ws = NULL;
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -390,28 +407,93 @@ void client_sound_headers(struct client *client, uint32_t stream)
     send_media(client, CV_MSG_AUDIO, stream, 0, audio, sizeof audio, 0);
 }
 
+// What the RTMP engine has to say, as one message; more when that has left.
+static void wrap(struct client *client, struct cv_gather *gather)
+{
+    if (!cv_ws_out_empty(client->ws))
+        return;
+    cv_gather_clear(gather);
+    cv_rtmp_pull(client->rtmp, gather);
+    struct cv_block *whole = gather->bytes ? cv_block_new(gather->bytes) : NULL;
+    if (!whole)
+        return;
+    for (int i = 0; i < gather->count; i++)
+        cv_block_append(whole, gather->vectors[i].iov_base, gather->vectors[i].iov_len);
+    if (cv_ws_send(client->ws, false, whole->data, whole->len) == CV_OK)
+        cv_rtmp_sent(client->rtmp, whole->len);
+    cv_block_unref(&whole);
+}
+
+static void pull(struct client *client, struct cv_gather *gather)
+{
+    cv_gather_clear(gather);
+    if (client->request) {
+        cv_gather_borrow(gather, client->request, strlen(client->request));
+    } else if (client->ws) {
+        wrap(client, gather);
+        cv_gather_clear(gather);
+        cv_ws_pull_begin(client->ws, gather);
+        cv_ws_pull_end(client->ws, gather);
+    } else {
+        cv_rtmp_pull(client->rtmp, gather);
+    }
+}
+
+static void sent_some(struct client *client, size_t sent)
+{
+    if (client->request)
+        client->request = client->request[sent] ? client->request + sent : NULL;
+    else if (client->ws)
+        cv_ws_sent(client->ws, sent);
+    else
+        cv_rtmp_sent(client->rtmp, sent);
+}
+
 static bool send_some(struct client *client)
 {
     struct cv_gather *gather = malloc(sizeof *gather);
     int sent = 1;
     while (gather && sent > 0) {
-        cv_gather_clear(gather);
-        cv_rtmp_pull(client->rtmp, gather);
+        pull(client, gather);
         if (gather->count == 0)
             break;
         sent = cv_socket_write(client->fd, gather->vectors, gather->count);
         if (sent > 0)
-            cv_rtmp_sent(client->rtmp, (size_t)sent);
+            sent_some(client, (size_t)sent);
     }
     free(gather);
     return sent >= 0 || sent == CV_E_AGAIN ||
            sent == CV_E_RESET; // what was sent to us is there still
 }
 
+static void take_rtmp(struct client *client, const uint8_t *data, size_t len)
+{
+    struct cv_rtmp_event event;
+    cv_rtmp_feed(client->rtmp, data, len);
+    while (cv_rtmp_next(client->rtmp, &event) == 1)
+        see_event(client, &event);
+}
+
+static void take_frames(struct client *client, const uint8_t *data, size_t len)
+{
+    static const char head_end[] = "\r\n\r\n";
+    struct cv_ws_event event;
+    for (; len && head_end[client->head_end]; data++, len--)
+        client->head_end = *data == head_end[client->head_end] ? client->head_end + 1 : 0;
+    cv_ws_feed(client->ws, data, len);
+    while (cv_ws_next(client->ws, &event) == 1) {
+        if (event.type == CV_WS_DATA)
+            take_rtmp(client, event.data, event.len);
+        else if (event.type == CV_WS_PONG)
+            see(client, "pong");
+        else
+            see(client, "ws close %u", event.code);
+    }
+}
+
 static bool read_some(struct client *client)
 {
     static _Thread_local uint8_t bytes[65536];
-    struct cv_rtmp_event event;
     while (!client->closed && !client->mute) {
         int len = cv_socket_read(client->fd, bytes, sizeof bytes);
         if (len == CV_E_AGAIN)
@@ -421,9 +503,7 @@ static bool read_some(struct client *client)
             see(client, len == CV_E_CLOSED ? "closed" : "reset");
             return false;
         }
-        cv_rtmp_feed(client->rtmp, bytes, (size_t)len);
-        while (cv_rtmp_next(client->rtmp, &event) == 1)
-            see_event(client, &event);
+        (client->ws ? take_frames : take_rtmp)(client, bytes, (size_t)len);
     }
     return !client->closed;
 }
@@ -486,13 +566,23 @@ unsigned client_index(const struct client *client, const char *text)
     return UINT_MAX;
 }
 
-bool client_open(struct client *client, struct kit *kit, unsigned worker)
+static bool get_ready(struct client *client)
 {
-    if (!client_dial(client, kit, worker) || !client_wait(client, "ready"))
+    if (!client_wait(client, "ready"))
         return false;
     client_connect(client, "live");
     client_create_stream(client);
     return client_wait(client, "result 2 1");
+}
+
+bool client_open(struct client *client, struct kit *kit, unsigned worker)
+{
+    return client_dial(client, kit, worker) && get_ready(client);
+}
+
+bool client_open_ws(struct client *client, struct kit *kit, unsigned worker)
+{
+    return client_dial_ws(client, kit, worker) && get_ready(client);
 }
 
 bool client_publish(struct client *client, uint32_t stream, const char *name)

@@ -10,6 +10,7 @@
 
 #include "io/addr.h"
 #include "proto/rtmp.h"
+#include "proto/ws.h"
 #include "server/worker.h"
 
 #include <stdatomic.h>
@@ -58,15 +59,21 @@ struct client {
     unsigned seen_count;
     unsigned at; // how far client_wait has come
     double transaction;
-    bool closed; // the server has closed its side
-    bool mute;   // nothing is read
+    struct cv_ws *ws;    // NULL: plain RTMP
+    const char *request; // WebSocket: the opening, while it is to be sent
+    unsigned head_end;   // how much of the end of its answer's head has come
+    bool closed;         // the server has closed its side
+    bool mute;           // nothing is read
     struct cv_block *stash;
 };
 
 // TCP, handshake, connect, createStream (the stream is 1), on this worker. False: it did not work.
 bool client_open(struct client *client, struct kit *kit, unsigned worker);
+bool client_open_ws(struct client *client, struct kit *kit, unsigned worker);
 // TCP only: client->rtmp is there, and nothing is sent yet.
 bool client_dial(struct client *client, struct kit *kit, unsigned worker);
+// The same over WebSocket. Also seen are "pong" and "ws close 1000".
+bool client_dial_ws(struct client *client, struct kit *kit, unsigned worker);
 void client_close(struct client *client);
 
 // Queue only; client_step and the waits send.

@@ -42,6 +42,49 @@ static void joins_at_the_newest_key_frame(void **state)
     cv_stream_log_done(&log);
 }
 
+// A whole publishing may come and go before a viewer has its turn.
+static void waits_and_gets_a_publishing_that_is_over(void **state)
+{
+    (void)state;
+    struct cv_stream_log log = log_new();
+    struct cv_cursor early = cv_cursor_new();
+    expect(&early, &log, "-");
+    put_metadata(&log, 0, 1);
+    put_video_header(&log, 0, 1);
+    put_key(&log, 10, 1);
+    put_inter(&log, 50, 2);
+    cv_stream_log_end(&log);
+    struct cv_cursor late = cv_cursor_new();
+    assert_false(cv_cursor_behind(&late, &log));
+    expect(&late, &log, "-");
+    assert_true(cv_cursor_behind(&early, &log));
+    expect(&early, &log, "M1@0 V1@10 K1@10 i2@50 -");
+    assert_false(cv_cursor_behind(&early, &log));
+    put_metadata(&log, 0, 2); // the next one
+    put_video_header(&log, 0, 2);
+    expect(&late, &log, "-");
+    put_key(&log, 0, 3);
+    expect(&late, &log, "M2@0 V2@51 K3@51 -");
+    cv_stream_log_done(&log);
+}
+
+// It had its chance: the next publishing is what it gets.
+static void waits_over_two_publishings(void **state)
+{
+    (void)state;
+    struct cv_stream_log log = log_new();
+    struct cv_cursor early = cv_cursor_new();
+    expect(&early, &log, "-");
+    put_video_header(&log, 0, 1);
+    put_key(&log, 10, 1);
+    cv_stream_log_end(&log);
+    put_video_header(&log, 0, 2);
+    expect(&early, &log, "-");
+    put_key(&log, 20, 2);
+    expect(&early, &log, "V2@20 K2@20 -");
+    cv_stream_log_done(&log);
+}
+
 static void joins_before_any_frame_and_misses_nothing(void **state)
 {
     (void)state;
@@ -258,7 +301,26 @@ static void bug_24_headers_vanish_in_the_middle(void **state)
         for (unsigned i = 0; i < read; i++)
             assert_int_equal(cv_cursor_next(&cursor, &log, &msg), 1);
         cv_stream_log_end(&log);
-        expect(&cursor, &log, "K1@1000 a1@1010 i2@1040 -"); // what is left
+        put_audio(&log, 2000, 2);                                   // of the next publisher
+        expect(&cursor, &log, "K1@1000 a1@1010 i2@1040 a2@2000 -"); // what is left
+        cv_stream_log_done(&log);
+    }
+}
+
+static void the_end_keeps_headers_for_those_who_are_here(void **state)
+{
+    (void)state;
+    static const char *const left[] = {"", "V1@1000 A1@1000 K1@1000 a1@1010 i2@1040 -",
+                                       "A1@1000 K1@1000 a1@1010 i2@1040 -",
+                                       "K1@1000 a1@1010 i2@1040 -"};
+    for (unsigned read = 1; read <= 3; read++) {
+        struct cv_stream_log log = log_with_gop(1000);
+        struct cv_cursor cursor = cv_cursor_new();
+        struct cv_msg msg;
+        for (unsigned i = 0; i < read; i++)
+            assert_int_equal(cv_cursor_next(&cursor, &log, &msg), 1);
+        cv_stream_log_end(&log);
+        expect(&cursor, &log, left[read]);
         cv_stream_log_done(&log);
     }
 }
@@ -655,6 +717,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_at_the_newest_key_frame),
+        cmocka_unit_test(waits_and_gets_a_publishing_that_is_over),
+        cmocka_unit_test(waits_over_two_publishings),
         cmocka_unit_test(joins_before_any_frame_and_misses_nothing),
         cmocka_unit_test(one_who_came_early_does_not_begin_with_an_inter_frame),
         cmocka_unit_test(audio_alone_starts_at_the_live_edge),
@@ -669,6 +733,7 @@ int main(void)
         cmocka_unit_test(new_metadata_comes_in_its_place),
         cmocka_unit_test(headers_start_over_when_they_change_in_the_middle),
         cmocka_unit_test(bug_24_headers_vanish_in_the_middle),
+        cmocka_unit_test(the_end_keeps_headers_for_those_who_are_here),
         cmocka_unit_test(bug_24_the_log_moves_on_in_the_middle_of_headers),
         cmocka_unit_test(bug_10_a_slow_viewer_jumps_to_the_newest_key_frame),
         cmocka_unit_test(after_a_jump_changed_headers_come_first),

@@ -272,6 +272,7 @@ static void tracks_that_are_there(void **state)
         expect_tracks(&log, false, cases[i].has_audio, cases[i].has_video);
         expect_tracks(&log, true, log.has_audio, log.has_video);
         cv_stream_log_end(&log);
+        put_metadata(&log, 0, 1); // of the next publisher
         expect_tracks(&log, false, false, false);
         cv_stream_log_done(&log);
     }

@@ -694,6 +694,8 @@ static void blocks_are_shared_and_given_back(void **state)
     assert_int_equal(cv_stream_log_append(&log, &msg), CV_OK);
     assert_int_equal(block->refs, 3);
     cv_stream_log_end(&log);
+    assert_int_equal(block->refs, 3); // for those who have not read it yet
+    put_audio(&log, 0, 1);
     assert_int_equal(block->refs, 2);
     cv_stream_log_done(&log);
     assert_int_equal(block->refs, 1);
