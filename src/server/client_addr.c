@@ -18,6 +18,12 @@ struct cv_addr cv_client_addr(const struct cv_conn *conn, const struct cv_http1_
     return cv_ip_equal(&client, &peer) ? conn->peer : cv_addr_of_ip(&client, 0);
 }
 
+bool cv_client_adopt(struct cv_conn *conn, const struct cv_http1_head *head)
+{
+    struct cv_addr client = cv_client_addr(conn, head);
+    return cv_addr_equal(&client, &conn->peer) || cv_conn_set_peer(conn, &client);
+}
+
 char *cv_client_print(const struct cv_addr *addr, char *text)
 {
     return addr->port ? cv_addr_print(addr, text) : cv_addr_print_ip(addr, text);

@@ -7,6 +7,8 @@
 
 #include "io/addr.h"
 
+#include <stdbool.h>
+
 struct cv_conn;
 struct cv_http1_head;
 struct cv_line;
@@ -14,6 +16,9 @@ struct cv_line;
 // The address that counts for caps and logs: the connection's peer; or, if that is trusted, the one
 // that it names, without a port (0).
 struct cv_addr cv_client_addr(const struct cv_conn *conn, const struct cv_http1_head *head);
+// After this request the connection is not HTTP any more and serves its client alone: it is counted
+// there from now on, as its peer. False: that address has as many connections as it may.
+bool cv_client_adopt(struct cv_conn *conn, const struct cv_http1_head *head);
 // "1.2.3.4:80", or "1.2.3.4" when the port is not known, into `text` of CV_ADDR_TEXT_BYTES, which
 // is returned.
 char *cv_client_print(const struct cv_addr *addr, char *text);

@@ -8,8 +8,9 @@ import pytest
 
 from clients import Playing
 from proxies import Proxy
-from rtmp_raw import RtmpClient
+from rtmp_raw import RtmpClient, VIDEO
 from server import app, wait_until
+from ws_raw import Refused, WebSocket, WsRtmpClient
 
 # FFmpeg drops what it has not flushed when it closes a tunnel: by default up to ten packets.
 FLUSHED = ["-rtmp_flush_interval", "1"]
@@ -150,6 +151,22 @@ def test_streams_behind_a_proxy_on_several_loops(start_server, start_proxy, clie
         one.finish(short_clip)
 
 
+@pytest.mark.parametrize("kind", REVERSE)
+def test_both_ways_over_websocket_through_a_reverse_proxy(edge, start_proxy, raw, kind):
+    port = start_proxy(kind, edge).port
+    publisher, viewer = (WsRtmpClient(port) for _ in range(2))
+    for client in (publisher, viewer):
+        raw.keep(client)
+        client.handshake()
+        client.connect()
+    viewer.play("a")
+    msid = publisher.publish("a")
+    frames = [(b"\x17" if number == 0 else b"\x27") + b"\1\0\0\0" + bytes([number]) * 5000 for number in range(50)]
+    for number, frame in enumerate(frames):
+        publisher.send_message(VIDEO, frame, number * 40, msid, csid=6)
+    assert [viewer.media().payload for _ in frames] == frames
+
+
 # ---- who the client is --------------------------------------------------------------------------
 
 
@@ -159,6 +176,29 @@ def test_the_log_names_the_client(edge, start_proxy, kind):
     begin_session(from_client(port), **{"X-Forwarded-For": "203.0.113.66"})
     assert lines_with(edge, "conn.open", "by=rtmpt", f"peer={CLIENT}")
     assert "203.0.113.66" not in edge.log()
+
+
+def open_websocket(port, source):
+    return WebSocket(port, sock=socket.create_connection(("127.0.0.1", port), 10, (source, 0)))
+
+
+@pytest.mark.parametrize("kind", REVERSE)
+def test_a_websocket_is_its_clients(start_server, start_proxy, kind):
+    """Counted there, too."""
+    server = start_server(config={**TRUSTING, "limits": {"connections_per_address_max": 2}})
+    port = start_proxy(kind, server).port
+    with open_websocket(port, CLIENT), open_websocket(port, CLIENT), open_websocket(port, "127.0.0.6"):
+        assert len(lines_with(server, "conn.open", "by=ws", f"peer={CLIENT} ")) == 2
+        with pytest.raises(Refused, match="503"):
+            open_websocket(port, CLIENT)
+
+    def has_room():
+        try:
+            open_websocket(port, CLIENT).sock.close()
+        except Refused:
+            return False
+        return True
+    wait_until(has_room, 10, "room for another")
 
 
 def test_the_log_names_the_client_behind_a_proxy_header(edge, start_proxy):
