@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages of the named lists that are missing, and says why each is needed.
-# usage: tools/install-deps.sh build [test]
+# usage: tools/install-deps.sh build [test] [bench]
 set -eu
 
 build='
@@ -30,6 +30,7 @@ python3                     lint and network tests
 python3-pytest              network tests
 python3-yaml                network tests: configuration files
 ffmpeg                      real publisher and player
+curl                        real client of files and pages
 rtmpdump                    real player
 librtmp-dev                 real publisher and player in C
 gstreamer1.0-tools          real publisher and player
@@ -46,13 +47,19 @@ procps                      process tables
 iproute2                    sockets in use
 '
 
+bench='
+nginx                       the proxy to compare with, and the site behind both
+curl                        downloads
+'
+
 list()
 {
     for name in "$@"; do
         case $name in
         build) printf '%s' "$build" ;;
         test) printf '%s' "$test" ;;
-        *) echo "usage: $0 build [test]" >&2 && exit 2 ;;
+        bench) printf '%s' "$bench" ;;
+        *) echo "usage: $0 build [test] [bench]" >&2 && exit 2 ;;
         esac
     done
 }

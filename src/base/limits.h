@@ -78,6 +78,14 @@ enum {
     CV_LIMIT_HOST_BYTES = 253, // host name in a URL: the longest that DNS has (RFC 1035)
     CV_LIMIT_PATH_BYTES = 256, // joined and decoded resource path
 
+    // ---- a site that is a folder
+    CV_LIMIT_SITE_NAME_BYTES = 255,        // one element of a path: NAME_MAX of the system
+    CV_LIMIT_SITE_PATH_BYTES = 1024,       // the whole path below the folder, decoded
+    CV_LIMIT_FILE_JOBS = 4,                // of one loop on the helper threads, which are 4 for all
+    CV_FILE_BLOCK_BYTES = 128 * 1024,      // one read; a client has two of them at most
+    CV_FILE_SMALL_BLOCK_BYTES = 16 * 1024, // one read, and one for a client, where many
+    CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
+
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept
@@ -106,6 +114,8 @@ enum {
     CV_GRACE_S = 15,                   // a stream outlives its publisher
     CV_PLAY_WAIT_S = 10,               // play waits for a publisher to come
     CV_STREAMS_MAX = 1000,             // live streams per app
+    CV_SITE_ANSWER_S = 60,             // the site begins to answer
+    CV_SITE_CONNECTIONS_MAX = 1000,    // to the site, of one thread: long polls hold theirs
 
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
@@ -120,6 +130,7 @@ enum {
     CV_LIMIT_KEYS = 10000,           // publish keys in the store: each publish looks at them all
     CV_LIMIT_KEY_BYTES = 256,        // a key that a peer presents; ours have 32
     CV_LIMIT_LABEL_BYTES = 128,      // label of a key
+    CV_LIMIT_FOLDER_BYTES = 1023,    // path of a folder in the configuration
     CV_LIMIT_LOG_LINE_BYTES = 2048,  // one log line; longer ones are cut
     CV_LIMIT_LOG_VALUE_BYTES = 256,  // one value in it, escaped
 };

@@ -32,6 +32,7 @@ const char *cv_http1_reason(uint32_t status)
         {408, "Request Timeout"},
         {409, "Conflict"},
         {411, "Length Required"},
+        {412, "Precondition Failed"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {416, "Range Not Satisfiable"},

@@ -187,6 +187,15 @@ static int read_state(struct cv_yaml *yaml, struct cv_config *config, struct cv_
     return config->state_dir ? CV_OK : fail_nomem(why);
 }
 
+static int read_site(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
+{
+    const char *site = yaml->raw->site;
+    struct cv_why wrong = {0};
+    if (!site || cv_site_parse(site, &config->site, &wrong) == CV_OK)
+        return CV_OK;
+    return cv_yaml_fail(yaml, why, "site", "site %s", wrong.text);
+}
+
 static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
 {
     const struct cv_raw_config *raw = yaml->raw;
@@ -199,6 +208,8 @@ static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_c
         err = read_state(yaml, config, why);
     if (err == CV_OK)
         err = read_trusted(yaml, config, why);
+    if (err == CV_OK)
+        err = read_site(yaml, config, why);
     if (err == CV_OK)
         err = read_fields(yaml, &cv_fields_limits, "limits.", &raw->limits, &config->limits, why);
     return err == CV_OK ? read_apps(yaml, config, why) : err;
@@ -220,6 +231,8 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
         config->log_level = over->log_level;
     if (over->open_publish)
         config->open_publish = true;
+    if (over->site.kind != CV_SITE_NONE)
+        config->site = over->site;
     if (!over->state_dir)
         return CV_OK;
     char *state_dir = cv_mem_text(over->state_dir, strlen(over->state_dir));
@@ -227,6 +240,39 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
         return CV_E_NOMEM;
     cv_mem_free(config->state_dir);
     config->state_dir = state_dir;
+    return CV_OK;
+}
+
+// ---- what does not fit together -------------------------------------------------------------
+
+static bool is_this_machine(const char *host)
+{
+    static const char *const names[] = {"localhost", "::1", "0.0.0.0", "::"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(host, names[i]) == 0)
+            return true;
+    }
+    return strncmp(host, "127.", 4) == 0;
+}
+
+// A site that is this server itself would ask itself without end.
+static int check_site(struct cv_yaml *yaml, const struct cv_config *config,
+                      struct cv_config_why *why)
+{
+    const struct cv_config_site *site = &config->site;
+    if (site->kind != CV_SITE_UPSTREAM)
+        return CV_OK;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        const struct cv_listen *listen = &config->listen[i];
+        bool every = listen->address[0] == '\0';
+        bool same = every ? is_this_machine(site->host) : strcmp(listen->address, site->host) == 0;
+        if (same && listen->port == site->port)
+            return cv_yaml_fail(yaml, why, "site",
+                                "site is this server itself, which listens on port %u: let the "
+                                "site's web server listen on another one, as in "
+                                "http://127.0.0.1:8081",
+                                site->port);
+    }
     return CV_OK;
 }
 
@@ -246,6 +292,8 @@ int cv_config_parse(const char *name, const char *text, size_t len,
     err = config ? read_yaml(&yaml, config, why) : fail_nomem(why);
     if (err == CV_OK && over && lay_over(config, over) != CV_OK)
         err = fail_nomem(why);
+    if (err == CV_OK)
+        err = check_site(&yaml, config, why);
     cv_yaml_done(&yaml);
     if (err != CV_OK) {
         cv_config_unref(&config);
@@ -287,8 +335,8 @@ static int read_file(const char *path, char **out, size_t *out_len, struct cv_co
     return CV_OK;
 }
 
-int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
-                   struct cv_config_why *why)
+static int load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                struct cv_config_why *why)
 {
     if (!path)
         return cv_config_parse("(defaults)", "", 0, over, out, why);
@@ -300,6 +348,25 @@ int cv_config_load(const char *path, const struct cv_config_override *over, stru
     err = cv_config_parse(path, text, len, over, out, why);
     cv_mem_free(text);
     return err;
+}
+
+int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                   struct cv_config_why *why)
+{
+    struct cv_config *config;
+    struct cv_why wrong = {0};
+    int err = load(path, over, &config, why);
+    if (err != CV_OK)
+        return err;
+    err = cv_site_check(&config->site, &wrong);
+    if (err != CV_OK) {
+        why->line = 0;
+        snprintf(why->text, sizeof why->text, "site %s", wrong.text);
+        cv_config_unref(&config);
+        return err;
+    }
+    *out = config;
+    return CV_OK;
 }
 
 struct cv_config *cv_config_ref(struct cv_config *config)

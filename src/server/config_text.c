@@ -78,6 +78,22 @@ static void print_trusted(FILE *file, const struct cv_config *config)
     fprintf(file, "]\n");
 }
 
+static void print_site(FILE *file, const struct cv_config *config)
+{
+    char text[CV_SITE_TEXT_BYTES];
+    fprintf(file,
+            "# who answers all other requests: http://HOST[:PORT], the site's own web server, "
+            "or a folder\n");
+    if (config->site.kind == CV_SITE_NONE) {
+        fprintf(file, "# site: http://127.0.0.1:8081\n");
+        return;
+    }
+    cv_site_text(&config->site, text, sizeof text);
+    fprintf(file, "site: ");
+    print_quoted(file, text);
+    fputc('\n', file);
+}
+
 static void print_app(FILE *file, const struct cv_config_app *app)
 {
     fprintf(file, "  - name: ");
@@ -91,6 +107,7 @@ int cv_config_print(const struct cv_config *config, FILE *file)
     print_listen(file, config);
     print_state(file, config);
     print_trusted(file, config);
+    print_site(file, config);
     print_fields(file, "", &cv_fields_top, config);
     fprintf(file, "limits:\n");
     print_fields(file, "  ", &cv_fields_limits, &config->limits);

@@ -35,8 +35,9 @@ static const cyaml_schema_field_t top_fields[] = {
                          CV_LIMIT_LISTEN),
     CYAML_FIELD_SEQUENCE("trusted_proxies", OPTIONAL_POINTER, struct cv_raw_config, trusted_proxies,
                          &text_entry, 0, CV_LIMIT_TRUSTED_PROXIES),
-    TEXT_FIELD(struct cv_raw_config, state) CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING(
-        "limits", CYAML_FLAG_OPTIONAL, struct cv_raw_config, limits, limits_fields),
+    TEXT_FIELD(struct cv_raw_config, state) TEXT_FIELD(struct cv_raw_config, site)
+        CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL,
+                                                     struct cv_raw_config, limits, limits_fields),
     CYAML_FIELD_SEQUENCE("apps", OPTIONAL_POINTER, struct cv_raw_config, apps, &app_entry, 1,
                          CV_LIMIT_APPS),
     CYAML_FIELD_END};

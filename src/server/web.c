@@ -498,7 +498,7 @@ void cv_web_done(struct cv_web *web, bool keep)
     go_on(web);
 }
 
-static void log_request(const struct cv_web *web, uint32_t status)
+void cv_web_log_request(const struct cv_web *web, uint32_t status)
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
@@ -515,7 +515,7 @@ void cv_web_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 {
     CV_ASSERT(!web->wrote);
     struct cv_http1_answer whole = *answer;
-    log_request(web, whole.status);
+    cv_web_log_request(web, whole.status);
     end_answer(web, cv_web_keeps(web));
     whole.keep_alive = !web->closes;
     whole.head_only = web->head->method == CV_METHOD_HEAD;

@@ -37,6 +37,7 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
     }
     worker->policy = cv_policy_ref(policy);
     worker->last_conn_id = (uint64_t)index << CONN_ID_SHIFT;
+    cv_disk_init(&worker->disk, worker->loop);
     cv_timer_init(&worker->retry, worker->loop, on_retry, worker);
     cv_timer_init(&worker->stop_deadline, worker->loop, on_stop_deadline, worker);
     cv_loop_on_turn(worker->loop, on_turn, worker);

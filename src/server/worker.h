@@ -6,6 +6,7 @@
 #define CV_SERVER_WORKER_H
 
 #include "base/gather.h"
+#include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
 #include "proto/rtmpt_path.h"
@@ -63,6 +64,8 @@ struct cv_worker {
     struct cv_outlet *dirty_outlets;
     struct cv_note *overflow[CV_LIMIT_THREADS + 1]; // notes that found a mailbox full, in order
     struct cv_note *overflow_last[CV_LIMIT_THREADS + 1];
+    struct cv_disk disk;   // the site's files
+    uint64_t file_bytes;   // of them, in memory
     struct cv_timer retry; // something found a mailbox full
     struct cv_timer stop_deadline;
     bool stopping;
