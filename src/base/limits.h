@@ -117,6 +117,11 @@ enum {
     CV_SITE_ANSWER_S = 60,             // the site begins to answer
     CV_SITE_CONNECTIONS_MAX = 1000,    // to the site, of one thread: long polls hold theirs
 
+    // ---- a publisher that comes back while its old connection still holds the name
+    CV_GHOST_SILENCE_MS =
+        1000,                // heard nothing for so long: a ghost; encoders send 20 times a second
+    CV_GHOST_WAIT_MS = 2000, // for that silence: what a cut line still held comes late, in a burst
+
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
 

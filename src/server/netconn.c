@@ -20,17 +20,19 @@ static uint64_t now_us(const struct cv_netconn *conn)
     return cv_loop_now_us(conn->worker->loop);
 }
 
-struct cv_publisher *cv_netconn_publisher(struct cv_netconn *conn, uint32_t net_stream)
-{
-    struct cv_net_stream *stream = cv_session_stream(&conn->session, net_stream);
-    return stream ? stream->publisher : NULL;
-}
-
 struct cv_netconn *cv_netconn_find(struct cv_worker *worker, uint64_t id)
 {
     struct cv_netconn *conn = NULL;
     HASH_FIND(hh, worker->conns, &id, sizeof id, conn);
     return conn;
+}
+
+// While we do not listen, the client may well speak; after the end it no longer counts.
+uint64_t cv_netconn_heard_us(const struct cv_netconn *conn)
+{
+    if (conn->phase != CV_NETCONN_OPEN)
+        return 0;
+    return conn->paused ? now_us(conn) : conn->heard_us;
 }
 
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line)

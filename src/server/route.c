@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "server/files.h"
+#include "server/flv_ingest.h"
 #include "server/page.h"
 #include "server/web_tunnel.h"
 #include "server/ws_rtmp.h"
@@ -12,6 +13,7 @@ typedef int route_fn(struct cv_web *web, const struct cv_http1_head *head);
 static route_fn *const routes[] = {
     cv_web_tunnel_route, // RTMPT: /open, and requests of no session
     cv_ws_rtmp_route,    // RTMP over WebSocket, on any path
+    cv_flv_ingest_route, // /{app}/{stream}.flv: POST, PUT
     cv_files_route,      // the site, where it is a folder
     cv_page_route,       // what the server itself shows: takes everything
 };

@@ -15,6 +15,8 @@ struct cv_viewer;
 // A message stream of the connection (RTMP 1.0, 7.2.2).
 struct cv_net_stream {
     bool open;
+    uint32_t id;
+    struct cv_netconn *conn;
     struct cv_publisher *publisher;
     struct cv_viewer *viewer;
 };

@@ -6,6 +6,7 @@
 #include "io/listener.h"
 #include "io/socket.h"
 #include "server/conn.h"
+#include "server/flv_ingest.h"
 #include "server/log.h"
 #include "server/netconn.h"
 #include "server/outlet.h"
@@ -266,10 +267,11 @@ static void answer_stats(struct cv_worker *worker, struct cv_note *note)
 typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);
 
 static on_note_fn *const on_note[CV_NOTE_KINDS] = {
-    [CV_NOTE_PUBLISH] = cv_stream_on_publish,
     [CV_NOTE_PUBLISHED] = cv_publisher_on_answer,
     [CV_NOTE_UNPUBLISH] = cv_stream_on_unpublish,
     [CV_NOTE_KICK] = cv_publisher_on_kick,
+    [CV_NOTE_PROBE] = cv_publisher_on_probe,
+    [CV_NOTE_HEARD] = cv_stream_on_heard,
     [CV_NOTE_SUBSCRIBE] = cv_stream_on_subscribe,
     [CV_NOTE_UNSUBSCRIBE] = cv_stream_on_unsubscribe,
     [CV_NOTE_STATE] = cv_outlet_on_state,
@@ -285,6 +287,10 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
         answer_stats(receiver, note);
         return;
     }
+    if (note->kind == CV_NOTE_PUBLISH) {
+        cv_stream_on_publish(receiver, note);
+        return;
+    }
     CV_ASSERT(note->kind < CV_NOTE_KINDS && on_note[note->kind]);
     on_note[note->kind](receiver, note);
     cv_note_free(note);
@@ -293,7 +299,7 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
 static void deliver_batch(struct cv_mail *mail, void *receiver)
 {
     struct cv_batch *batch = (struct cv_batch *)mail;
-    if (batch->publisher.conn_id)
+    if (batch->publisher.serial)
         cv_stream_on_batch(receiver, batch);
     else
         cv_outlet_on_batch(receiver, batch);
@@ -373,6 +379,7 @@ static void on_turn(void *arg)
     struct cv_worker *worker = arg;
     send_overflow(worker);
     resume_conns(worker);
+    cv_flv_ingests_resume(worker);
     send_publishers(worker);
     distribute_streams(worker);
     flush_outlets(worker);

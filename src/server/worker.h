@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 struct cv_conn;
+struct cv_flv_ingest;
 struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
@@ -31,8 +32,9 @@ struct cv_shared {
     struct cv_post *post;
     unsigned workers;          // threads 0 to workers - 1; the main thread has that number
     struct cv_tallies tallies; //
-    struct cv_rtmpt_secret tunnel_secret; // signs the ids of tunnel sessions
-    atomic_uint connections;              // on all threads
+    struct cv_rtmpt_secret tunnel_secret;           // signs the ids of tunnel sessions
+    uint8_t identity_secret[CV_IDENTITY_KEY_BYTES]; // by it publishers are known again
+    atomic_uint connections;                        // on all threads
 };
 
 // Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.
@@ -58,7 +60,9 @@ struct cv_worker {
     struct cv_outlet *outlets; // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
     struct cv_netconn *doomed_conns;
-    struct cv_netconn *paused_conns; // not read, because their publishers' homes are behind
+    struct cv_netconn *paused_conns;      // not read, because their publishers' homes are behind
+    struct cv_flv_ingest *paused_ingests; // the same of requests that publish
+    struct cv_publisher *publishers;      // hash by serial number
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;

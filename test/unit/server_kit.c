@@ -18,6 +18,14 @@ static const char default_yaml[] = "open_publish: true\nlog_level: error\nlatenc
 
 // ---- the server -----------------------------------------------------------------------------
 
+static struct cv_keys *make_keys(void)
+{
+    struct cv_key_row rows[] = {{.id = 1, .app = "live"}, {.id = 2, .app = "live"}};
+    assert_int_equal(cv_key_hash("one", 3, rows[0].hash), CV_OK);
+    assert_int_equal(cv_key_hash("two", 3, rows[1].hash), CV_OK);
+    return cv_keys_new(rows, 2);
+}
+
 static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
 {
     struct cv_config *config = NULL;
@@ -25,7 +33,7 @@ static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
     const char *text = yaml ? yaml : default_yaml;
     if (cv_config_parse("kit", text, strlen(text), NULL, &config, &why) != CV_OK)
         fail_msg("%s", why.text);
-    struct cv_keys *keys = cv_keys_new(NULL, 0);
+    struct cv_keys *keys = make_keys();
     assert_non_null(keys);
     cv_log_set_level(config->log_level);
     struct cv_policy *policy = cv_policy_new(config, keys, &kit->shared.tallies);
