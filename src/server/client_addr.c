@@ -3,6 +3,7 @@
 #include "proto/forwarded.h"
 #include "proto/http1.h"
 #include "server/conn.h"
+#include "server/web.h"
 #include "server/worker.h"
 
 static bool is_trusted(void *config, const struct cv_ip *ip)
@@ -33,4 +34,12 @@ void cv_client_log_field(const struct cv_addr *addr, struct cv_line *line)
 {
     char text[CV_ADDR_TEXT_BYTES];
     cv_line_text(line, "peer", cv_client_print(addr, text));
+}
+
+void cv_client_log_fields(const struct cv_web *web, struct cv_line *line)
+{
+    const struct cv_conn *conn = cv_web_conn(web);
+    struct cv_addr client = cv_client_addr(conn, cv_web_head(web));
+    cv_line_uint(line, "conn", conn->id);
+    cv_client_log_field(&client, line);
 }

@@ -12,6 +12,7 @@
 struct cv_conn;
 struct cv_http1_head;
 struct cv_line;
+struct cv_web;
 
 // The address that counts for caps and logs: the connection's peer; or, if that is trusted, the one
 // that it names, without a port (0).
@@ -22,7 +23,9 @@ bool cv_client_adopt(struct cv_conn *conn, const struct cv_http1_head *head);
 // "1.2.3.4:80", or "1.2.3.4" when the port is not known, into `text` of CV_ADDR_TEXT_BYTES, which
 // is returned.
 char *cv_client_print(const struct cv_addr *addr, char *text);
-// peer=: for a line of the log.
+// conn=, peer=: what a line about this request, whose answer is not done, starts with.
+void cv_client_log_fields(const struct cv_web *web, struct cv_line *line);
+// peer= alone.
 void cv_client_log_field(const struct cv_addr *addr, struct cv_line *line);
 
 #endif

@@ -502,9 +502,7 @@ void cv_web_log_request(const struct cv_web *web, uint32_t status)
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
-    struct cv_addr client = cv_client_addr(web->conn, web->head);
-    cv_line_uint(&line, "conn", web->conn->id);
-    cv_client_log_field(&client, &line);
+    cv_client_log_fields(web, &line);
     cv_line_str(&line, "method", web->head->method_text.at, web->head->method_text.len);
     cv_line_str(&line, "path", web->head->path.at, web->head->path.len);
     cv_line_uint(&line, "status", status);

@@ -184,6 +184,13 @@ def test_the_log_names_the_client(edge, start_proxy, kind):
     assert "203.0.113.66" not in edge.log()
 
 
+def test_the_log_names_who_publishes_by_http(edge, start_proxy, short_clip):
+    connection = from_client(start_proxy("nginx", edge).port)
+    connection.request("POST", "/live/a.flv", short_clip.read_bytes())
+    assert connection.getresponse().status // 100 == 2
+    assert lines_with(edge, "publish.start", f"peer={CLIENT} ") and lines_with(edge, "publish.end", f"peer={CLIENT} ")
+
+
 def open_websocket(port, source):
     return WebSocket(port, sock=socket.create_connection(("127.0.0.1", port), 10, (source, 0)))
 
