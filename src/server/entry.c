@@ -168,7 +168,7 @@ static void look(struct entry *entry, const uint8_t *data, size_t len)
 {
     enum cv_sniff sniff;
     while (is_header(sniff = cv_sniff(data, len))) {
-        size_t header_len;
+        size_t header_len = 0;
         int got = read_header(entry, data, len, &header_len);
         if (got < 0)
             return;
