@@ -39,7 +39,10 @@ gstreamer1.0-plugins-good   GStreamer: FLV
 gstreamer1.0-plugins-bad    GStreamer: RTMP
 gstreamer1.0-plugins-ugly   GStreamer: H.264
 gstreamer1.0-libav          GStreamer: AAC
-nginx                       real web server behind the proxy
+squid                       real forward proxy
+privoxy                     real forward proxy
+haproxy                     real reverse proxy, PROXY protocol
+nginx                       real web server of a site, real reverse proxy
 procps                      process tables
 iproute2                    sockets in use
 '

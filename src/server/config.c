@@ -109,6 +109,25 @@ static int read_listen(struct cv_yaml *yaml, struct cv_config *config, struct cv
     return CV_OK;
 }
 
+static int read_trusted(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
+{
+    const struct cv_raw_config *raw = yaml->raw;
+    CV_ASSERT(raw->trusted_proxies_count <= CV_LIMIT_TRUSTED_PROXIES);
+    for (uint32_t i = 0; i < raw->trusted_proxies_count; i++) {
+        char path[32];
+        const char *text = raw->trusted_proxies[i];
+        snprintf(path, sizeof path, "trusted_proxies[%u]", i);
+        if (cv_ip_range_parse(cv_text_of(text), &config->trusted_proxies[i]) != CV_OK)
+            return cv_yaml_fail(yaml, why, path,
+                                "trusted_proxies has \"%.64s\", but takes addresses and networks "
+                                "without bits behind their prefix: \"127.0.0.1\", \"10.0.0.0/8\", "
+                                "\"fd00::/8\"",
+                                text);
+    }
+    config->trusted_proxy_count = raw->trusted_proxies_count;
+    return CV_OK;
+}
+
 // Names travel in URLs and logs: letters, digits and "._~-", with "/" between.
 static bool app_name_valid(const char *name)
 {
@@ -187,6 +206,8 @@ static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_c
         err = read_listen(yaml, config, why);
     if (err == CV_OK)
         err = read_state(yaml, config, why);
+    if (err == CV_OK)
+        err = read_trusted(yaml, config, why);
     if (err == CV_OK)
         err = read_site(yaml, config, why);
     if (err == CV_OK)
@@ -381,6 +402,15 @@ const struct cv_config_app *cv_config_app(const struct cv_config *config, const 
             return app;
     }
     return NULL;
+}
+
+bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip)
+{
+    for (uint32_t i = 0; i < config->trusted_proxy_count; i++) {
+        if (cv_ip_range_has(&config->trusted_proxies[i], ip))
+            return true;
+    }
+    return false;
 }
 
 enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app)

@@ -7,6 +7,7 @@
 #define CV_SERVER_CONFIG_H
 
 #include "base/err.h"
+#include "base/ip_range.h"
 #include "base/limits.h"
 #include "server/log.h"
 
@@ -78,6 +79,8 @@ struct cv_config {
     uint32_t threads;    // 0 = auto, one per core
     enum cv_log_level log_level;
     char *state_dir; // owned; NULL = the default of cv_state_dir
+    struct cv_ip_range trusted_proxies[CV_LIMIT_TRUSTED_PROXIES]; // believed about their clients
+    uint32_t trusted_proxy_count;
     uint32_t latency_ms;
     bool open_publish; // publish needs no key anywhere, for trials
     struct cv_config_site site;
@@ -125,6 +128,9 @@ const struct cv_config_app *cv_config_app(const struct cv_config *config, const 
                                           size_t len);
 // Who may publish to the app, with open_publish taken into account (it opens, but not what is off).
 enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app);
+
+// True when what this address says about its clients' addresses is believed (trusted_proxies).
+bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip);
 
 // Writes the whole configuration as commented YAML that loads again to the same. 0 or CV_E_SYSTEM.
 int cv_config_print(const struct cv_config *config, FILE *file);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/socket.h"
+#include "server/client_addr.h"
 #include "server/entry.h"
 #include "server/table.h"
 #include "server/web.h"
@@ -17,13 +18,29 @@ enum {
 
 // ---- opening and closing --------------------------------------------------------------------
 
+bool cv_conn_trusts(const struct cv_worker *worker, const struct cv_addr *peer)
+{
+    struct cv_ip ip = cv_addr_ip(peer);
+    return cv_config_trusts(worker->policy->config, &ip);
+}
+
+// A trusted proxy brings the connections of many: it is counted, but has no cap of its own.
+static bool enter_address(struct cv_worker *worker, const struct cv_addr *peer)
+{
+    uint32_t max = worker->policy->config->limits.connections_per_address_max;
+    return cv_tally_enter(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip,
+                          cv_conn_trusts(worker, peer) ? 0 : max);
+}
+
+static void leave_address(struct cv_worker *worker, const struct cv_addr *peer)
+{
+    cv_tally_leave(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip);
+}
+
 bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer)
 {
-    const struct cv_config_limits *limits = &worker->policy->config->limits;
     unsigned before = atomic_fetch_add(&worker->shared->connections, 1);
-    if (before < limits->connections_max &&
-        cv_tally_enter(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip,
-                       limits->connections_per_address_max))
+    if (before < worker->policy->config->limits.connections_max && enter_address(worker, peer))
         return true;
     atomic_fetch_sub(&worker->shared->connections, 1);
     worker->stats.refused++;
@@ -32,8 +49,19 @@ bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer)
 
 void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer)
 {
-    cv_tally_leave(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip);
+    leave_address(worker, peer);
     atomic_fetch_sub(&worker->shared->connections, 1);
+}
+
+bool cv_conn_set_peer(struct cv_conn *conn, const struct cv_addr *peer)
+{
+    if (!enter_address(conn->worker, peer)) {
+        conn->worker->stats.refused++;
+        return false;
+    }
+    leave_address(conn->worker, &conn->peer);
+    conn->peer = *peer;
+    return true;
 }
 
 static void set_options(int fd, unsigned stall_s)
@@ -135,9 +163,8 @@ void cv_conn_free(struct cv_conn *conn)
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
 {
-    char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
-    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+    cv_client_log_field(&conn->peer, line);
 }
 
 // ---- moving ---------------------------------------------------------------------------------

@@ -35,16 +35,23 @@ struct cv_conn {
     const struct cv_conn_user *user;
     void *arg;
     struct cv_watch watch;
-    struct cv_addr peer;
+    struct cv_addr peer; // the client, as far as it is known: perhaps by a trusted proxy
     uint64_t id;
     uint64_t opened_us;
     struct cv_conn *prev, *next; // in the worker's list
 };
 
 // The caps that protect everybody else: counts a connection, or a session that is like one, in.
-// False: it must not be. Each success is taken back by one cv_conn_dismiss.
+// False: it must not be. Each success is taken back by one cv_conn_dismiss. A trusted proxy's own
+// address has no cap.
 bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer);
 void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer);
+
+// True when what this peer says about its clients' addresses is believed.
+bool cv_conn_trusts(const struct cv_worker *worker, const struct cv_addr *peer);
+// The client is somebody else than was thought: counted there from now on. False: that address has
+// as many connections as it may; nothing has changed.
+bool cv_conn_set_peer(struct cv_conn *conn, const struct cv_addr *peer);
 
 // Takes a connection in: `fd` is the connection's, whatever comes of it. Its first user finds out
 // what it speaks (server/entry.h).

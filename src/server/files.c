@@ -10,6 +10,7 @@
 #include "proto/http1_date.h"
 #include "proto/http1_range.h"
 #include "proto/site_path.h"
+#include "server/client_addr.h"
 #include "server/conn.h"
 #include "server/web.h"
 #include "server/worker.h"
@@ -113,7 +114,7 @@ static void log_failure(const struct files *files, int code)
     struct cv_text path = cv_web_head(files->web)->path;
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_WARN, "site.file");
-    cv_conn_log_fields(cv_web_conn(files->web), &line);
+    cv_client_log_fields(files->web, &line);
     cv_line_str(&line, "path", path.at, path.len);
     cv_line_err(&line, code);
     cv_line_end(&line);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "proto/flv.h"
 #include "proto/http1.h"
+#include "server/client_addr.h"
 #include "server/conn.h"
 #include "server/publisher.h"
 #include "server/web.h"
@@ -87,7 +88,7 @@ static void fail(struct cv_flv_ingest *ingest, int code, bool clean)
     const char *text = why->code == code ? why->text : cv_publish_refusal(code);
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_WARN, "publish.failed");
-    cv_conn_log_fields(cv_web_conn(ingest->web), &line);
+    cv_client_log_fields(ingest->web, &line);
     cv_line_text(&line, "stream", ingest->publisher->path.text);
     cv_line_err(&line, code);
     cv_line_text(&line, "why", text);
@@ -271,7 +272,7 @@ static uint64_t heard_us(const void *arg)
 static void log_fields(const void *arg, struct cv_line *line)
 {
     const struct cv_flv_ingest *ingest = arg;
-    cv_conn_log_fields(cv_web_conn(ingest->web), line);
+    cv_client_log_fields(ingest->web, line);
     cv_line_text(line, "by", "http");
 }
 
@@ -309,7 +310,7 @@ static void refuse(struct cv_web *web, const struct cv_path *path, int code)
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_WARN, "publish.refused");
-    cv_conn_log_fields(cv_web_conn(web), &line);
+    cv_client_log_fields(web, &line);
     cv_line_text(&line, "by", "http");
     cv_line_text(&line, "stream", path->text);
     cv_line_err(&line, code);
@@ -320,12 +321,13 @@ static void refuse(struct cv_web *web, const struct cv_path *path, int code)
 int cv_flv_ingest_route(struct cv_web *web, const struct cv_http1_head *head)
 {
     struct cv_policy *policy = cv_web_conn(web)->worker->policy;
+    struct cv_addr client = cv_client_addr(cv_web_conn(web), head);
     struct cv_path path;
     struct cv_publish_request request = {
         .policy = policy,
         .path = &path,
         .query = {.name = head->target},
-        .peer = &cv_web_conn(web)->peer,
+        .peer = &client,
     };
     if (head->method != CV_METHOD_POST && head->method != CV_METHOD_PUT)
         return 0;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/openssl.h"
+#include "server/client_addr.h"
 #include "server/publisher.h"
 #include "server/worker.h"
 
@@ -36,9 +37,8 @@ uint64_t cv_netconn_heard_us(const struct cv_netconn *conn)
 
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line)
 {
-    char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
-    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+    cv_client_log_field(&conn->peer, line);
 }
 
 // ---- beginning ------------------------------------------------------------------------------

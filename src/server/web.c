@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "server/client_addr.h"
 #include "server/route.h"
 #include "server/web_state.h"
 #include "server/web_tunnel.h"
@@ -501,7 +502,7 @@ void cv_web_log_request(const struct cv_web *web, uint32_t status)
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
-    cv_conn_log_fields(web->conn, &line);
+    cv_client_log_fields(web, &line);
     cv_line_str(&line, "method", web->head->method_text.at, web->head->method_text.len);
     cv_line_str(&line, "path", web->head->path.at, web->head->path.len);
     cv_line_uint(&line, "status", status);

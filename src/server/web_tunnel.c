@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "server/client_addr.h"
 #include "server/web_state.h"
 #include "server/worker.h"
 
@@ -113,7 +114,8 @@ bool cv_web_tunnel_begin(struct cv_web *web, const struct cv_http1_head *head)
     if (!is_tunnel_request(head, &target) || !in_session(&target))
         return false;
     struct cv_conn *conn = web->conn;
-    struct cv_tunnel *tunnel = cv_tunnel_find(conn->worker, &target, &conn->peer);
+    struct cv_addr client = cv_client_addr(conn, head);
+    struct cv_tunnel *tunnel = cv_tunnel_find(conn->worker, &target, &client);
     bool foreign = web->tunnel && web->tunnel != tunnel;
     if (!tunnel || foreign || cv_tunnel_request(tunnel, conn->id, &target) != CV_OK)
         return false;

@@ -43,6 +43,7 @@ static void nothing_gives_the_defaults(void **state)
         assert_true(app->gop_cache);
         assert_false(app->takeover);
         assert_null(config->state_dir);
+        assert_int_equal(config->trusted_proxy_count, 0);
         assert_int_equal(config->site.kind, CV_SITE_NONE);
         cv_config_unref(&config);
         assert_null(config);
@@ -55,6 +56,7 @@ static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080\", \"[::1]:1935\
                            "latency_ms: 0\n"
                            "state: \"/srv/a \\\"b\\\" \\\\c: #\\x01\"\n"
                            "open_publish: true\n"
+                           "trusted_proxies: [127.0.0.1, 10.0.0.0/8, \"::1\", \"fd00::/8\"]\n"
                            "site: http://www.example.org:8081/\n"
                            "limits:\n"
                            "  connections_max: 5\n"
@@ -80,6 +82,7 @@ static void every_setting_is_read(void **state)
     assert_int_equal(config->threads, 4);
     assert_int_equal(config->latency_ms, 0);
     assert_string_equal(config->state_dir, "/srv/a \"b\" \\c: #\x01");
+    assert_int_equal(config->trusted_proxy_count, 4);
     assert_int_equal(config->site.kind, CV_SITE_UPSTREAM);
     assert_string_equal(config->site.host, "www.example.org");
     assert_int_equal(config->site.port, 8081);
@@ -99,6 +102,30 @@ static void every_setting_is_read(void **state)
     assert_int_equal(cv_config_publish(config, last), CV_ACCESS_OFF);
     assert_null(cv_config_app(config, "liv", 3));
     assert_null(cv_config_app(config, "live2", 5));
+    cv_config_unref(&config);
+}
+
+static bool trusts(const struct cv_config *config, const char *text)
+{
+    struct cv_ip ip;
+    assert_int_equal(cv_ip_parse(cv_text_of(text), &ip), CV_OK);
+    return cv_config_trusts(config, &ip);
+}
+
+static void trusted_proxies_are_these_and_no_others(void **state)
+{
+    (void)state;
+    struct cv_config *config = parsed(full);
+    static const char *const in[] = {"127.0.0.1", "10.0.0.1", "10.255.0.1", "::1", "fd12::1"};
+    static const char *const out[] = {"127.0.0.2", "11.0.0.1", "::2", "fe80::1", "0.0.0.0"};
+    for (size_t i = 0; i < sizeof in / sizeof in[0]; i++) {
+        assert_true(trusts(config, in[i]));
+        assert_false(trusts(config, out[i]));
+    }
+    cv_config_unref(&config);
+    config = parsed("trusted_proxies: []\n");
+    assert_int_equal(config->trusted_proxy_count, 0);
+    assert_false(trusts(config, "127.0.0.1"));
     cv_config_unref(&config);
 }
 
@@ -151,6 +178,11 @@ static const struct {
     {"listen: [80, 80]\n", 1, "\"80\" twice"},
     {"listen: [\"localhost:80\"]\n", 1, "listen has \"localhost:80\""},
     {"listen: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n", 1, "listen has too many entries"},
+    {"trusted_proxies: 10.0.0.0/8\n", 1, "trusted_proxies must be a list"},
+    {"trusted_proxies:\n- 10.0.0.0/8\n- 10.1.0.0/8\n", 3, "trusted_proxies has \"10.1.0.0/8\""},
+    {"trusted_proxies: [localhost]\n", 1, "trusted_proxies has \"localhost\", but takes addresses"},
+    {"trusted_proxies: [\"\"]\n", 1, "trusted_proxies has \"\""},
+    {"trusted_proxys: [\"::1\"]\n", 1, "did you mean \"trusted_proxies\"?"},
     {"state: \"\"\n", 1, "state must name a folder"},
     {"- a\n", 0, "the file must be a group of"},
     {"text\n", 0, "the file must be a group of"},
@@ -292,6 +324,9 @@ static void assert_same(const struct cv_config *a, const struct cv_config *b)
     assert_int_equal(a->listen_count, b->listen_count);
     assert_int_equal(a->listen_default, b->listen_default);
     assert_string_equal(a->state_dir ? a->state_dir : "", b->state_dir ? b->state_dir : "");
+    assert_int_equal(a->trusted_proxy_count, b->trusted_proxy_count);
+    for (uint32_t i = 0; i < a->trusted_proxy_count; i++)
+        assert_true(cv_ip_range_equal(&a->trusted_proxies[i], &b->trusted_proxies[i]));
     assert_memory_equal(&a->site, &b->site, sizeof a->site);
     assert_same_fields(&cv_fields_top, a, b);
     assert_same_fields(&cv_fields_limits, &a->limits, &b->limits);
@@ -623,6 +658,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_gives_the_defaults),
+        cmocka_unit_test(trusted_proxies_are_these_and_no_others),
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(mistakes_are_named_with_their_line),
         cmocka_unit_test(any_cut_of_a_file_is_answered),
