@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "proto/http1_write.h"
+#include "server/client_addr.h"
 #include "server/conn.h"
 #include "server/flv_viewer.h"
 #include "server/web.h"
@@ -99,7 +100,7 @@ static void answer_refused(struct cv_web *web, const struct target *target, int 
 {
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_WARN, "play.refused");
-    cv_conn_log_fields(cv_web_conn(web), &line);
+    cv_client_log_fields(web, &line);
     cv_line_text(&line, "stream", target->path.text);
     cv_line_err(&line, code);
     cv_line_end(&line);

@@ -1,6 +1,7 @@
 // The site's answer on its way to the client.
 #include "base/check.h"
 #include "proto/proxy_head.h"
+#include "server/client_addr.h"
 #include "server/conn.h"
 #include "server/site_exchange.h"
 #include "server/web.h"
@@ -105,7 +106,7 @@ static void log_request(const struct cv_exchange *exchange, uint32_t status)
     const struct cv_http1_head *head = cv_web_head(exchange->web);
     struct cv_line line;
     cv_line_begin(&line, CV_LOG_DEBUG, "site.request");
-    cv_conn_log_fields(cv_web_conn(exchange->web), &line);
+    cv_client_log_fields(exchange->web, &line);
     cv_line_str(&line, "method", head->method_text.at, head->method_text.len);
     cv_line_str(&line, "path", head->path.at, head->path.len);
     cv_line_uint(&line, "status", status);

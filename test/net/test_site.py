@@ -92,6 +92,16 @@ def test_requests_come_with_all_but_what_is_for_one_connection(site, proxy):
     assert len(head.list) == len(head.fields)
 
 
+def test_a_trusted_proxy_tells_whose_request_it_brings(site, start_server):
+    upstream = site()
+    server = start_server(config={"apps": [server_module.app()], "site": upstream.url,
+                                  "trusted_proxies": ["127.0.0.0/8"]})
+    _, got = Client(server).get("/", "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\n")
+    fields = Head(got).fields
+    assert fields["x-forwarded-for"] == "10.0.0.1, 127.0.0.1"
+    assert fields["x-forwarded-proto"] == "https"
+
+
 def test_forms_of_a_target(site, proxy):
     server = proxy(site())
     client = Client(server)
