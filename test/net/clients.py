@@ -92,8 +92,8 @@ class Clients:
 
     # -- players: each writes an FLV file
 
-    def ffmpeg_play(self, url, out, live=True):
-        flag = ["-rtmp_live", "live"] if live else []
+    def ffmpeg_play(self, url, out):
+        flag = ["-rtmp_live", "live"] if url.startswith("rtmp") else []
         return self.start("ffmpeg-play", ["ffmpeg", *QUIET, "-y", *flag, "-copyts", "-i", url, "-map", "0",
                                           "-dn", "-c", "copy", "-copytb", "1", "-f", "flv", out])
 

@@ -154,6 +154,7 @@ http {{
     listen 127.0.0.1:{port}; root {folder}/www;
     location / {{ dav_methods PUT DELETE; }}
     location /back {{ return 200 "$request_method $request_uri $http_host"; }}
+    {more}
   }}
 }}
 """
@@ -162,13 +163,13 @@ http {{
 class Nginx:
     """A real web server of this user on a loopback port, with a folder that can be written to."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, more=""):
         self.folder, self.port = pathlib.Path(folder), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.www = self.folder / "www"
         self.www.mkdir(parents=True)
         user = "user root;" if os.getuid() == 0 else ""
-        config = NGINX.format(folder=self.folder, port=self.port, user=user)
+        config = NGINX.format(folder=self.folder, port=self.port, user=user, more=more)
         (self.folder / "nginx.conf").write_text(config, encoding="utf-8")
         binary = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
         with open(self.folder / "log", "wb") as log:

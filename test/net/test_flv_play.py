@@ -50,7 +50,7 @@ def url(server, name="a", query=""):
 def test_ffmpeg_gets_every_frame(server, clients, clip, play, tmp_path, name):
     """FFmpeg, by its name the plain view; a page's view, raw; both come first and wait."""
     kinds = media.CLIPS[name][0]
-    playing = clients.ffmpeg_play(url(server), tmp_path / "ffmpeg.flv", live=False)
+    playing = clients.ffmpeg_play(url(server), tmp_path / "ffmpeg.flv")
     raw_player = play(server)
     clients.ffmpeg_publish(server.url(), clip(name)).wait(30)
     raw_player.to_end()
@@ -70,7 +70,7 @@ def test_late_player_starts_at_a_key_frame(server, clients, clip, raw, tmp_path)
     publishing = clients.ffmpeg_publish(server.url(), source)
     first = scout.media(20)
     scout.expect(lambda msg: msg.is_media and msg.timestamp - first.timestamp > 1500, 20, "1.5 s of the stream")
-    playing = clients.ffmpeg_play(url(server), tmp_path / "out.flv", live=False)
+    playing = clients.ffmpeg_play(url(server), tmp_path / "out.flv")
     publishing.wait(30)
     playing.wait(20)
     frames.check_file(source, tmp_path / "out.flv", at_least=0.2)

@@ -10,9 +10,9 @@ import pytest
 import server as server_module
 from clients import Playing
 from server import free_port, wait_until
-from site_kit import Ended, Head, Nginx, Site, Wire, echo, read_body, read_chunks, reply
+from site_kit import Ended, Head, Nginx, Site, echo, read_chunks, reply
+from web_client import HOST, UPGRADE, Client, digest, download, pieces, status, upgraded, upload
 
-HOST = "www.example.org"
 GROWTH_BYTES = 30_000_000  # the address sanitizer alone keeps 16 MB of what was freed
 
 
@@ -44,37 +44,6 @@ def nginx(tmp_path):
     one = Nginx(tmp_path / "nginx")
     yield one
     one.close()
-
-
-class Client(Wire):
-    """A connection to the server, for requests written by hand."""
-
-    def __init__(self, server, buffer_bytes=0):
-        sock = socket.socket()
-        if buffer_bytes:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        sock.settimeout(20)
-        sock.connect(("127.0.0.1", server.port))
-        super().__init__(sock)
-
-    def ask(self, line, fields="", body=b"", host=f"Host: {HOST}\r\n"):
-        self.send(f"{line}\r\n{host}{fields}\r\n".encode() + body)
-
-    def head(self):
-        return Head(self.until(b"\r\n\r\n")[:-4])
-
-    def answer(self, no_body=False):
-        head = self.head()
-        bare = no_body or status(head) in (204, 304)
-        return head, b"" if bare else read_body(self, head, until_close=True)
-
-    def get(self, path="/", fields="", method="GET"):
-        self.ask(f"{method} {path} HTTP/1.1", fields)
-        return self.answer(no_body=method == "HEAD")
-
-
-def status(head):
-    return int(head.line.split()[1])
 
 
 # ---- what the site gets
@@ -547,25 +516,6 @@ def test_bug_16_upgrades_that_would_carry_requests_do_not_pass(site, proxy):
 
 # ---- other protocols
 
-def upgraded(wire, head):
-    """Accepts, says hello, and sends back what comes, until the other side ends."""
-    assert head.fields["connection"] == "Upgrade"
-    wire.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + head.fields["upgrade"].encode() +
-              b"\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nhello")
-    try:
-        while True:
-            if not wire.unread:
-                wire.more()
-            wire.send(wire.take(len(wire.unread)))
-    except Ended:
-        wire.send(b"bye")
-    wire.close()
-    raise Ended
-
-
-UPGRADE = "Connection: Upgrade\r\nUpgrade: {}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
-
-
 @pytest.mark.parametrize("protocol", ["websocket", "some-protocol/2"])
 def test_a_websocket_goes_through(site, proxy, protocol):
     client = Client(proxy(site(upgraded)))
@@ -621,42 +571,6 @@ def settled(counter):
 
 # ---- a real web server, large bodies
 
-def digest(chunks):
-    total = hashlib.md5()
-    for chunk in chunks:
-        total.update(chunk)
-    return total.hexdigest()
-
-
-BLOCK = bytes(range(256)) * 4096
-
-
-def pieces(count):
-    """Megabytes, each different."""
-    for i in range(count):
-        yield i.to_bytes(8, "big") + BLOCK[8:]
-
-
-def upload(client, path, count):
-    client.ask(f"PUT {path} HTTP/1.1", f"Content-Length: {count << 20}\r\n")
-    for piece in pieces(count):
-        client.send(piece)
-    head, _ = client.answer()
-    return status(head)
-
-
-def download(client, path):
-    client.ask(f"GET {path} HTTP/1.1")
-    head = client.head()
-    left = int(head.fields["content-length"])
-    while left:
-        if not client.unread:
-            client.unread = client.sock.recv(1 << 20)
-        piece, client.unread = client.unread[:left], client.unread[left:]
-        left -= len(piece)
-        yield piece
-
-
 def through(server, nginx, count):
     client = Client(server)
     assert upload(client, "/big", count) == 201
@@ -687,12 +601,6 @@ def test_nginx_behind_it(nginx, proxy):
 
 def test_100_megabytes_both_ways(nginx, proxy):
     through(proxy(nginx), nginx, 100)
-
-
-@pytest.mark.slow
-@pytest.mark.limit_s(300)
-def test_a_gigabyte_both_ways(nginx, proxy):
-    through(proxy(nginx), nginx, 1024)
 
 
 def test_a_slow_reader_costs_no_memory(site, proxy):
