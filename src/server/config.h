@@ -52,6 +52,7 @@ struct cv_config_limits {
     uint32_t handshake_s;
     uint32_t idle_s;
     uint32_t write_stall_s;
+    uint32_t tunnel_window_ms; // 0 = a tunnel's replies are never chunked
     uint32_t site_answer_s;
     uint32_t site_connections_max;
 };

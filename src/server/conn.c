@@ -200,6 +200,7 @@ void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
         return;
     }
     moved->fd = -1;
+    worker->stats.moved++;
     if (cv_web_open(conn, moved->bytes->data, moved->bytes->len) != CV_OK)
         cv_conn_free(conn);
 }

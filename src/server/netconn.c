@@ -280,8 +280,12 @@ void cv_netconn_mark(struct cv_netconn *conn)
 {
     if (conn->dirty || conn->doomed)
         return;
+    struct cv_worker *worker = conn->worker;
     conn->dirty = true;
-    DL_APPEND2(conn->worker->dirty_conns, conn, dirty_prev, dirty_next);
+    DL_APPEND2(worker->dirty_conns, conn, dirty_prev, dirty_next);
+    // One tunnel's reply lets another's request begin: a turn must come for that one, too.
+    if (worker->flushing && worker->flushing != conn)
+        cv_worker_retry(worker);
 }
 
 int cv_netconn_fill(struct cv_netconn *conn)

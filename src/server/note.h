@@ -39,6 +39,7 @@ struct cv_worker_stats {
     uint64_t connections; // now
     uint64_t accepted;
     uint64_t refused;
+    uint64_t moved;      // connections that came from another thread
     uint64_t publishers; // now
     uint64_t viewers;    // now
     uint64_t messages_in;

@@ -503,6 +503,18 @@ bool cv_session_is_playing(const struct cv_session *session)
     return false;
 }
 
+bool cv_session_flows(const struct cv_session *session)
+{
+    bool flows = false;
+    for (uint32_t i = 0; i < session->stream_count; i++) {
+        const struct cv_net_stream *stream = &session->streams[i];
+        if (stream->publisher || (stream->viewer && !cv_viewer_flows(stream->viewer)))
+            return false;
+        flows |= stream->viewer != NULL;
+    }
+    return flows;
+}
+
 uint64_t cv_session_deadline_us(const struct cv_session *session)
 {
     uint64_t first_us = UINT64_MAX;

@@ -208,6 +208,11 @@ int cv_viewer_fill(struct cv_viewer *viewer)
     return more;
 }
 
+bool cv_viewer_flows(const struct cv_viewer *viewer)
+{
+    return viewer->started && viewer->live && !viewer->paused;
+}
+
 void cv_viewer_pause(struct cv_viewer *viewer, bool paused)
 {
     if (viewer->paused && !paused)

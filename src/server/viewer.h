@@ -21,6 +21,8 @@ void cv_viewer_free(struct cv_viewer *viewer);
 int cv_viewer_fill(struct cv_viewer *viewer);
 // When the wait for a publisher is over, by the loop's clock; UINT64_MAX: does not wait.
 uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer);
+// It has been told of the stream's start, and is sent media as they come.
+bool cv_viewer_flows(const struct cv_viewer *viewer);
 
 void cv_viewer_pause(struct cv_viewer *viewer, bool paused);
 void cv_viewer_receive_audio(struct cv_viewer *viewer, bool on);

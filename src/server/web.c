@@ -156,26 +156,50 @@ static void linger(struct cv_web *web)
 
 static size_t out_bytes(const struct cv_web *web)
 {
-    return (web->out ? web->out->len : 0) + (web->parcel ? web->parcel->bytes : 0);
+    return web->out->len + (web->parcel ? web->parcel->bytes : 0) +
+           (web->tail ? strlen(web->tail) : 0);
+}
+
+// Steps over what has left. Returns how much of this part has.
+static size_t skip(size_t *sent, size_t len)
+{
+    size_t skipped = *sent < len ? *sent : len;
+    *sent -= skipped;
+    return skipped;
 }
 
 static void gather_out(const struct cv_web *web, struct cv_gather *gather)
 {
-    size_t head_len = web->out->len;
-    size_t head_sent = web->out_sent < head_len ? web->out_sent : head_len;
+    size_t sent = web->out_sent;
+    size_t parcel_len = web->parcel ? web->parcel->bytes : 0;
+    size_t head_at = skip(&sent, web->out->len);
+    size_t parcel_at = skip(&sent, parcel_len);
+    size_t whole = web->out->len - head_at + parcel_len - parcel_at;
     cv_gather_clear(gather);
-    cv_gather_borrow(gather, web->out->data + head_sent, head_len - head_sent);
+    cv_gather_borrow(gather, web->out->data + head_at, web->out->len - head_at);
     if (web->parcel)
-        cv_parcel_pull(web->parcel, web->out_sent - head_sent, gather);
+        cv_parcel_pull(web->parcel, parcel_at, gather);
+    if (web->tail && gather->bytes == whole)
+        cv_gather_borrow(gather, web->tail + sent, strlen(web->tail) - sent);
 }
 
 static void out_is_gone(struct cv_web *web)
 {
     cv_block_unref(&web->out);
     cv_parcel_unref(&web->parcel);
+    web->tail = NULL;
     web->out_sent = 0;
     if (web->replying)
         cv_web_tunnel_sent(web);
+}
+
+// A client that has closed without having read its replies: what it has sent still counts, its
+// last requests and /close among it (librtmp ends so).
+static bool only_sends(struct cv_web *web, int err)
+{
+    if (web->replying && cv_err_class(err) == CV_CLASS_GONE)
+        web->deaf = true;
+    return web->deaf && web->replying;
 }
 
 // Writes what waits. 0: all has left. CV_E_AGAIN: the rest must wait. Negative: the end.
@@ -184,7 +208,11 @@ static int flush(struct cv_web *web)
     struct cv_gather *gather = &web->conn->worker->gather;
     while (web->out) {
         gather_out(web, gather);
-        int sent = cv_conn_write(web->conn, gather);
+        int sent = web->deaf ? CV_E_CLOSED : cv_conn_write(web->conn, gather);
+        if (sent < 0 && only_sends(web, sent)) {
+            out_is_gone(web);
+            continue;
+        }
         if (sent < 0)
             return sent;
         web->out_sent += (size_t)sent;
@@ -208,11 +236,17 @@ int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 
 // ---- reading --------------------------------------------------------------------------------
 
+// A session's next request joins those that are being answered; any other waits for its turn, even
+// another session's: proxies send requests of many clients on one connection.
 static void on_head(struct cv_web *web, const struct cv_http1_head *head)
 {
     web->owes_continue = head->expects_continue;
     web->head = head;
-    web->reading = cv_web_tunnel_begin(web, head) ? CV_WEB_TUNNELLED : CV_WEB_WAITING;
+    web->reading = CV_WEB_WAITING;
+    if (web->owed && cv_web_tunnel_join(web, head))
+        web->reading = CV_WEB_TUNNELLED;
+    else if (web->owed)
+        cv_tunnel_hurry(web->tunnel);
 }
 
 static void on_body(struct cv_web *web, struct cv_text body)
@@ -441,10 +475,14 @@ const struct cv_http1_head *cv_web_head(const struct cv_web *web)
     return web->head;
 }
 
+static bool may_keep(const struct cv_web *web)
+{
+    return web->head->keep_alive && !web->closes && !web->conn->worker->stopping;
+}
+
 bool cv_web_keeps(const struct cv_web *web)
 {
-    return web->head->keep_alive && web->head->minor > 0 && !web->closes &&
-           !web->conn->worker->stopping;
+    return web->head->minor > 0 && may_keep(web);
 }
 
 void cv_web_set_body_max(struct cv_web *web, uint64_t bytes)
@@ -518,8 +556,9 @@ void cv_web_answer(struct cv_web *web, const struct cv_http1_answer *answer)
     }
     struct cv_http1_answer whole = *answer;
     cv_web_log_request(web, whole.status);
-    end_answer(web, cv_web_keeps(web));
+    end_answer(web, may_keep(web));
     whole.keep_alive = !web->closes;
+    whole.says_keep_alive = web->head->minor == 0;
     whole.head_only = web->head->method == CV_METHOD_HEAD;
     int err = cv_web_put_answer(web, &whole);
     if (err != CV_OK)

@@ -26,7 +26,8 @@ struct cv_web {
     struct cv_timer timer;
     struct cv_block *out;     // an answer, or the head of a reply, that has not left; NULL: none
     struct cv_parcel *parcel; // behind it; NULL: none
-    size_t out_sent;          // of both together
+    const char *tail;         // behind that; static; NULL: none
+    size_t out_sent;          // of all together
     struct cv_block *stash;   // bytes that were read and must wait; NULL: none
     enum cv_web_reading reading;
     uint64_t heard_us; // when the message that is being read began, or bytes last came or left
@@ -34,6 +35,7 @@ struct cv_web {
     const char *doom_why;
     bool working; // its own functions are on the stack: it must not be freed
     bool closes;  // behind the answer
+    bool deaf;    // the client takes nothing any more
     bool lingers; // our side is closed; what comes is read away
     // a request that has a responder, or waits for one
     const struct cv_http1_head *head;     // lent by the engine; NULL: none
@@ -46,7 +48,11 @@ struct cv_web {
     // tunnels
     struct cv_tunnel *tunnel; // whose replies are owed; NULL: none
     uint32_t owed;
-    bool replying; // what is written is the tunnel's
+    bool replying;   // what is written is the tunnel's
+    bool replies_on; // and it is not the end of that reply, which comes in chunks
+    // the client whose tunnel it is
+    bool cross_origin;    // a page of another site asks: it wants to be allowed
+    bool says_keep_alive; // HTTP/1.0: it must be told that the connection stays
     char type[CV_WEB_TYPE_BYTES];
 };
 

@@ -367,7 +367,9 @@ static void flush_conns(struct cv_worker *worker)
         struct cv_netconn *conn = marked;
         DL_DELETE2(marked, conn, dirty_prev, dirty_next);
         conn->dirty = false;
+        worker->flushing = conn;
         cv_netconn_flush(conn);
+        worker->flushing = NULL;
     }
 }
 

@@ -63,6 +63,7 @@ struct cv_worker {
     struct cv_stream *streams;         // hash by path: those whose home is here
     struct cv_outlet *outlets;         // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
+    const struct cv_netconn *flushing; // the one whose flush is on the stack; NULL: none is
     struct cv_netconn *doomed_conns;
     struct cv_netconn *paused_conns;      // not read, because their publishers' homes are behind
     struct cv_flv_ingest *paused_ingests; // the same of requests that publish

@@ -60,6 +60,7 @@ void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml
     *kit = (struct kit){.threads = threads};
     struct cv_tallies *tallies = &kit->shared.tallies;
     kit->shared.workers = workers;
+    kit->shared.tunnel_secret.crypto = &cv_crypto_openssl;
     kit->shared.post = cv_post_new(workers + 1);
     assert_non_null(kit->shared.post);
     tallies->addresses = cv_tally_new(1);

@@ -61,6 +61,7 @@ static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080\", \"[::1]:1935\
                            "limits:\n"
                            "  connections_max: 5\n"
                            "  write_stall_s: 3600\n"
+                           "  tunnel_window_ms: 0\n"
                            "apps:\n"
                            "  - name: live\n"
                            "    play: off\n"
@@ -88,6 +89,7 @@ static void every_setting_is_read(void **state)
     assert_int_equal(config->site.port, 8081);
     assert_int_equal(config->limits.connections_max, 5);
     assert_int_equal(config->limits.write_stall_s, 3600);
+    assert_int_equal(config->limits.tunnel_window_ms, 0);
     assert_int_equal(config->limits.idle_s, 60);
     assert_int_equal(config->app_count, 3);
     const struct cv_config_app *live = cv_config_app(config, "live", 4);
