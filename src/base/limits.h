@@ -39,6 +39,7 @@ enum {
     CV_LIMIT_HTTP_DISCARD_BYTES =
         64 * 1024,             // a body that nobody wants is read away up to here: 413
     CV_LIMIT_HTTP_INTERIM = 8, // 1xx responses before the final one
+    CV_HTTP_KEEP_MORE_S = 15,  // between requests, beyond idle_s: proxies should close first
     CV_HTTP_BODY_BYTES_MAX = 8 * 1024 * 1024, // one body, unless the owner knows better: 413
     // ---- one port: what a connection begins with
     CV_LIMIT_METHOD_BYTES = 24,           // HTTP method: the longest registered one has 17

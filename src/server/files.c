@@ -446,6 +446,7 @@ static const struct cv_responder responder = {
     .end = on_end,
     .writable = on_writable,
     .gone = on_gone,
+    .patient = true,
 };
 
 int cv_files_route(struct cv_web *web, const struct cv_http1_head *head)

@@ -34,6 +34,9 @@ struct cv_responder {
     // The connection is gone, or has been ended: frees the responder's side, and does not touch web
     // any more.
     void (*gone)(void *arg);
+    // It answers soon, and also a client that has closed its side behind the request; for others
+    // that is the end, because a client that has left looks the same.
+    bool patient;
 };
 
 // ---- for routes, when a request's head has come

@@ -1,4 +1,5 @@
-// What web.c and web_tunnel.c share: the state of one HTTP connection. For nobody else.
+// What web.c, web_answer.c and web_tunnel.c share: the state of one HTTP connection. For nobody
+// else.
 #ifndef CV_SERVER_WEB_STATE_H
 #define CV_SERVER_WEB_STATE_H
 
@@ -33,10 +34,11 @@ struct cv_web {
     uint64_t heard_us; // when the message that is being read began, or bytes last came or left
     int doom_code;     // it ends as soon as nobody works on it
     const char *doom_why;
-    bool working; // its own functions are on the stack: it must not be freed
-    bool closes;  // behind the answer
-    bool deaf;    // the client takes nothing any more
-    bool lingers; // our side is closed; what comes is read away
+    bool working;     // its own functions are on the stack: it must not be freed
+    bool closes;      // behind the answer
+    bool half_closed; // the client has closed its side, and reads on
+    bool deaf;        // the client takes nothing any more
+    bool lingers;     // our side is closed; what comes is read away
     // a request that has a responder, or waits for one
     const struct cv_http1_head *head;     // lent by the engine; NULL: none
     const struct cv_responder *responder; // NULL: none
@@ -60,6 +62,12 @@ struct cv_web {
 void cv_web_step_on(struct cv_web *web);
 // Ends it now. Not while working.
 void cv_web_end(struct cv_web *web, enum cv_log_level level, int code, const char *why);
+// Ends it as soon as nobody works on it. The first reason counts; `why` is static.
+void cv_web_doom(struct cv_web *web, int code, const char *why);
+// Something has moved: the time that is allowed begins anew.
+void cv_web_restart_clock(struct cv_web *web);
+// What is allowed may have changed.
+void cv_web_rearm(struct cv_web *web);
 // Queues a complete answer. Only when nothing waits to be written. 0 or an error.
 int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer);
 

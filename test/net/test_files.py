@@ -632,3 +632,15 @@ def test_curl(site, curl, tmp_path):
     assert curl("/a%20b/a.bin", "--etag-compare", tag, "-w", "%{http_code}") == b"304"
     assert curl("/a%20b/a.bin", "-z", tmp_path / "part", "-w", "%{http_code}") == b"304"
     assert curl("/../../../../etc/passwd", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}") == b"400"
+
+
+def test_a_client_that_closes_its_side_still_gets_the_file(site):
+    """As `nc -N` and old scripts do: the request, then FIN; here with more than sockets hold."""
+    data = noise(20 * MB)
+    site.put("large", data)
+    with site.dial(receive_bytes=20000) as sock:
+        sock.sendall(request("/large"))
+        sock.shutdown(socket.SHUT_WR)
+        answer = read_answer(sock)
+        assert answer.status == 200 and hashlib.md5(answer.body).digest() == hashlib.md5(data).digest()
+        assert sock.recv(1) == b""
