@@ -121,10 +121,9 @@ def test_a_connection_lives_longer_than_a_thousand_requests(edge, start_proxy, k
         assert answer.status == 200 and connection.sock is wire
 
 
-# The proxy's connections stay where they were accepted: a request of another thread's session must take its
+# The proxy's connections stay where they were accepted: a request of another thread's session takes its
 # connection there.
-NEEDS_MOVING = pytest.mark.xfail(reason="connections do not move to the thread of the session that they name yet")
-SEVERAL_LOOPS = [*(pytest.param(kind, marks=NEEDS_MOVING) for kind in REVERSE), "haproxy-tcp"]
+SEVERAL_LOOPS = [*REVERSE, "haproxy-tcp"]
 
 
 def idle_often(port, source, results):
