@@ -121,7 +121,7 @@ def test_a_connection_lives_longer_than_a_thousand_requests(edge, start_proxy, k
         assert answer.status == 200 and connection.sock is wire
 
 
-# The proxy's connections stay where they were accepted: a request of another thread's session must take its
+# The proxy's connections stay where they were accepted: a request of another thread's session takes its
 # connection there.
 SEVERAL_LOOPS = [*REVERSE, "haproxy-tcp"]
 
