@@ -71,7 +71,7 @@ enum {
     CV_TUNNEL_SETUP_HOLD_MS = 100,            // before play: clients want to go on with commands
     CV_TUNNEL_SILENCE_S = 20,                 // a session without a request ends
     CV_TUNNEL_OPEN_S = 20,                    // from /open to the first request
-    CV_TUNNEL_WINDOW_MS = 500, // a chunked reply; a proxy may hold it that long [config]
+    CV_TUNNEL_WINDOW_MS = 1000, // a chunked reply; a proxy may hold it that long [config]
     CV_LIMIT_TUNNEL_OPEN_BYTES = 64 * 1024, // body of /open: a handshake, and what goes with it
 
     // ---- the site's own web server

@@ -71,23 +71,12 @@ static void pass_on(struct entry *entry, int (*open)(struct cv_conn *, const uin
         entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
 }
 
-// HTTP connections of one address meet on one thread: a tunnel session's requests may come on
-// several. Those of a proxy bring many clients, and stay where they are.
-static int open_web(struct cv_conn *conn, const uint8_t *data, size_t len)
-{
-    struct cv_worker *worker = conn->worker;
-    unsigned home = cv_worker_choose(worker, conn->peer.ip, sizeof conn->peer.ip);
-    if (home == worker->index || cv_conn_trusts(worker, &conn->peer))
-        return cv_web_open(conn, data, len);
-    return cv_conn_move(conn, home, data, len);
-}
-
 static void decide(struct entry *entry, enum cv_sniff sniff, const uint8_t *data, size_t len)
 {
     if (sniff == CV_SNIFF_RTMP)
         pass_on(entry, cv_plain_open, data, len);
     else if (sniff == CV_SNIFF_HTTP)
-        pass_on(entry, open_web, data, len);
+        pass_on(entry, cv_web_open, data, len);
     else
         entry_end(entry, CV_LOG_WARN, CV_E_HANDSHAKE_VERSION, refusal(sniff));
 }

@@ -164,39 +164,12 @@ static void a_trusted_proxy_names_the_client(void **state)
     kit_stop(&kit);
 }
 
-// The connection goes to the thread of the client's address, not of the proxy's.
 static bool somebody_on(unsigned worker)
 {
     return kit.workers[worker]->sockets != NULL;
 }
 
-static void http_behind_a_header_goes_to_its_clients_thread(void **state)
-{
-    (void)state;
-    kit_start(&kit, 4, false, TRUSTED);
-    unsigned seen = 0;
-    for (unsigned i = 0; i < 32; i++) {
-        struct wire wire;
-        char text[128];
-        snprintf(text, sizeof text, "PROXY TCP4 203.0.113.%u 127.0.0.1 4000 80\r\n%s", i, GET);
-        dial(&wire);
-        put(&wire, text, strlen(text));
-        assert_true(kit_until(&kit, has_answer, &wire));
-        assert_int_equal(strncmp(wire.got, "HTTP/1.1 200", 12), 0);
-        for (unsigned worker = 0; worker < 4; worker++)
-            seen |= (unsigned)somebody_on(worker) << worker;
-        hang_up(&wire);
-        for (unsigned worker = 0; worker < 4; worker++) {
-            while (somebody_on(worker))
-                kit_turn(&kit);
-        }
-    }
-    assert_int_equal(seen, 15);
-    kit_stop(&kit);
-}
-
-// Without a header it is the proxy's own: it stays where it was accepted.
-static void http_of_a_trusted_proxy_stays(void **state)
+static void http_stays_where_it_was_accepted(void **state)
 {
     (void)state;
     for (unsigned worker = 0; worker < 4; worker++) {
@@ -420,8 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trusted_proxy_names_the_client),
-        cmocka_unit_test(http_behind_a_header_goes_to_its_clients_thread),
-        cmocka_unit_test(http_of_a_trusted_proxy_stays),
+        cmocka_unit_test(http_stays_where_it_was_accepted),
         cmocka_unit_test(strangers_may_not_name_a_client),
         cmocka_unit_test(malformed_headers_are_refused),
         cmocka_unit_test(bug_30_a_slow_header_has_one_limit),
