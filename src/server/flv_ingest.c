@@ -51,17 +51,30 @@ static void ingest_free(struct cv_flv_ingest *ingest, bool clean)
     cv_mem_free(ingest);
 }
 
-// The answer, which ends the ingest. May free web, too.
-static void answer(struct cv_flv_ingest *ingest, uint32_t status, const char *text, bool clean)
+// Pages of any site may publish, with a key, and read what became of it. May free web.
+static void answer_page(struct cv_web *web, uint32_t status, const char *text)
 {
-    struct cv_web *web = ingest->web;
+    static const struct cv_http1_pair allow_origin = {"Access-Control-Allow-Origin", "*"};
     char body[ANSWER_BYTES];
     int len = snprintf(body, sizeof body, "%s\n", text);
     CV_ASSERT(len > 0 && (size_t)len < sizeof body);
-    struct cv_http1_answer whole = {
-        .status = status, .type = "text/plain; charset=utf-8", .body = body, .len = (size_t)len};
-    ingest_free(ingest, clean);
+    struct cv_http1_answer whole = {.status = status,
+                                    .fields = &allow_origin,
+                                    .field_count = 1,
+                                    .type = "text/plain; charset=utf-8",
+                                    .body = body,
+                                    .len = (size_t)len};
     cv_web_answer(web, &whole);
+}
+
+// The answer, which ends the ingest.
+static void answer(struct cv_flv_ingest *ingest, uint32_t status, const char *text, bool clean)
+{
+    struct cv_web *web = ingest->web;
+    char copy[ANSWER_BYTES]; // the text may be the reader's
+    snprintf(copy, sizeof copy, "%s", text);
+    ingest_free(ingest, clean);
+    answer_page(web, status, copy);
 }
 
 static uint32_t status_of(int code)
@@ -315,7 +328,7 @@ static void refuse(struct cv_web *web, const struct cv_path *path, int code)
     cv_line_text(&line, "stream", path->text);
     cv_line_err(&line, code);
     cv_line_end(&line);
-    cv_web_answer_text(web, status_of(code), cv_publish_refusal(code));
+    answer_page(web, status_of(code), cv_publish_refusal(code));
 }
 
 int cv_flv_ingest_route(struct cv_web *web, const struct cv_http1_head *head)

@@ -50,9 +50,10 @@ static void answer_id(struct cv_web *web)
 static void answer_handshake(struct opening *opening)
 {
     struct cv_web *web = opening->web;
+    struct cv_conn *conn = cv_web_conn(web);
+    struct cv_addr client = cv_client_addr(conn, cv_web_head(web));
     struct cv_block *first = NULL;
-    int err =
-        cv_tunnel_begin(cv_web_conn(web)->worker, &cv_web_conn(web)->peer, opening->body, &first);
+    int err = cv_tunnel_begin(conn->worker, &client, opening->body, &first);
     opening_free(opening);
     if (err == CV_OK)
         cv_web_tunnel_answer(web, first->data, first->len);

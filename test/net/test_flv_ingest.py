@@ -57,6 +57,7 @@ class Post:
             assert piece, f"closed after {got}"
             got += piece
         head, _, body = got.partition(b"\r\n\r\n")
+        assert b"\r\nAccess-Control-Allow-Origin: *" in head  # the preflight promises it
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         while len(body) < length:
             body += self.wire.recv(4096)
