@@ -5,10 +5,10 @@ FUZZ    ?= wire
 SECONDS ?= 60
 
 .NOTPARALLEL:
-.PHONY: help run build test bench install format fuzz clean
+.PHONY: help run build test bench bench-tunnel bench-site install format fuzz clean
 
 help:     ## this list
-	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 run: build  ## install what is missing, build a release, serve: make run ARGS="--config site.yaml"
 	build/culvert serve $(ARGS)
@@ -25,7 +25,15 @@ test:     ## all tests, with sanitizers; ends with "N passed, N failed"
 
 bench: build  ## measure, and write bench/RESULTS.md
 	@tools/install-deps.sh build test
-	bench/run.sh $(ARGS)
+	bench/run.sh live $(ARGS)
+
+bench-tunnel: build  ## the same for RTMPT beside RTMP (as root: it makes networks of its own)
+	@tools/install-deps.sh build test
+	bench/run.sh tunnel $(ARGS)
+
+bench-site: build  ## the same for the site behind Culvert, beside nginx
+	@tools/install-deps.sh build test bench
+	bench/run.sh site $(ARGS)
 
 install: build  ## make install PREFIX=/usr/local
 	meson configure build --prefix=$(PREFIX)

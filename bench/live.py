@@ -7,17 +7,17 @@ Medians of some runs. Beside Culvert, in the same session: the machine's own lim
 a program that only writes the same bytes) and nginx-rtmp, where it is installed.
 """
 import argparse
-import json
 import os
-import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import kit
+from kit import median_of, run_json
+
+TITLE = "Live fan-out (`make bench`)"
 
 # name, arguments of `culvert bench`, window of bare.c in ms or None
 SCENARIOS = (
@@ -54,32 +54,12 @@ rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 65536;
 """
 
 
-def run_json(command):
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not result.stdout.strip():
-        sys.exit(f"{' '.join(command)}: {result.stderr.strip()}")
-    return json.loads(result.stdout)
-
-
-def median_of(runs):
-    keys = [key for key, value in runs[0].items() if not isinstance(value, bool)]
-    middle = {key: statistics.median(run[key] for run in runs) for key in keys}
-    middle["intact"] = all(run.get("intact", True) for run in runs)
-    return middle
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Nginx:
     """nginx-rtmp with one worker on the first processor, as the server of a run has it."""
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp()
-        self.port = free_port()
+        self.port = kit.free_port()
         config = os.path.join(self.folder, "nginx.conf")
         with open(config, "w", encoding="utf-8") as file:
             file.write(NGINX_CONFIG.format(folder=self.folder, port=self.port))
@@ -117,32 +97,10 @@ def bench_nginx(program, arguments):
                          f"rtmp://127.0.0.1:{nginx.port}/live", "--server-pid", nginx.worker])
 
 
-def machine():
-    model = "unknown processor"
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                model = line.split(":")[1].strip()
-                break
-    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
-
-
-def cell(value):
-    if value is None:
-        return ""
-    if value == 0 or abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.2f}"
-
-
 def table(rows):
-    lines = ["| scenario | " + " | ".join(title for _, title in COLUMNS) + " | intact |",
-             "|---" * (len(COLUMNS) + 2) + "|"]
-    for name, result in rows:
-        cells = [cell(result.get(key)) for key, _ in COLUMNS]
-        lines.append(f"| {name} | " + " | ".join(cells)
-                     + (" | yes |" if result["intact"] else " | NO |"))
-    return "\n".join(lines)
+    titles = ["scenario", *(title for _, title in COLUMNS), "intact"]
+    return kit.table(titles, [[name, *(result.get(key) for key, _ in COLUMNS),
+                               "yes" if result["intact"] else "NO"] for name, result in rows])
 
 
 def measure(args, say):
@@ -171,9 +129,7 @@ def measure(args, say):
 
 
 def write_results(args, rows, ratios, idle):
-    text = f"""# Results of `make bench`
-
-{machine()}. Server on the first processor, one thread; bench on the second. Streams of 2.5 Mb/s,
+    text = f"""{kit.machine()}. Server on the first processor, one thread; bench on the second. Streams of 2.5 Mb/s,
 73 messages a second, {args.seconds} s, medians of {args.runs} runs.
 Command of a row: `culvert bench` with the row's publishers x players and window; `bench/bare 500
 {args.seconds} WINDOW 2500` for the bare writes. Latency is from the publisher's send call to the player's
@@ -187,18 +143,17 @@ Processor per GB against the bare writes of the same run:
 Memory per idle viewer ({int(idle["players"])} of them): {idle["idle_viewer_kib"]:.2f} KiB of the \
 server's own (sockets are the kernel's).
 """
-    with open(args.out, "w", encoding="utf-8") as file:
-        file.write(text)
+    kit.write_section(args.out, TITLE, text)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--build", default=os.path.join(kit.ROOT, "build"))
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--out", default=os.path.join(ROOT, "bench/RESULTS.md"))
+    parser.add_argument("--out", default=kit.RESULTS)
     args = parser.parse_args()
-    rows, ratios, idle = measure(args, lambda text: print(text, file=sys.stderr, flush=True))
+    rows, ratios, idle = measure(args, kit.say)
     write_results(args, rows, ratios, idle)
     print(table(rows))
     sys.exit(0 if all(result["intact"] for _, result in rows) else 1)

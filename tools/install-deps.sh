@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages of the named lists that are missing, and says why each is needed.
-# usage: tools/install-deps.sh build [test]
+# usage: tools/install-deps.sh build [test] [bench]
 set -eu
 
 build='
@@ -30,6 +30,7 @@ python3                     lint and network tests
 python3-pytest              network tests
 python3-yaml                network tests: configuration files
 ffmpeg                      real publisher and player
+curl                        real client of files and pages
 rtmpdump                    real player
 librtmp-dev                 real publisher and player in C
 gstreamer1.0-tools          real publisher and player
@@ -38,8 +39,17 @@ gstreamer1.0-plugins-good   GStreamer: FLV
 gstreamer1.0-plugins-bad    GStreamer: RTMP
 gstreamer1.0-plugins-ugly   GStreamer: H.264
 gstreamer1.0-libav          GStreamer: AAC
+squid                       real forward proxy
+privoxy                     real forward proxy
+haproxy                     real reverse proxy, PROXY protocol
+nginx                       real web server of a site, real reverse proxy
 procps                      process tables
 iproute2                    sockets in use
+'
+
+bench='
+nginx                       the proxy to compare with, and the site behind both
+curl                        downloads
 '
 
 list()
@@ -48,7 +58,8 @@ list()
         case $name in
         build) printf '%s' "$build" ;;
         test) printf '%s' "$test" ;;
-        *) echo "usage: $0 build [test]" >&2 && exit 2 ;;
+        bench) printf '%s' "$bench" ;;
+        *) echo "usage: $0 build [test] [bench]" >&2 && exit 2 ;;
         esac
     done
 }

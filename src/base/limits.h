@@ -39,6 +39,7 @@ enum {
     CV_LIMIT_HTTP_DISCARD_BYTES =
         64 * 1024,             // a body that nobody wants is read away up to here: 413
     CV_LIMIT_HTTP_INTERIM = 8, // 1xx responses before the final one
+    CV_HTTP_KEEP_MORE_S = 15,  // between requests, beyond idle_s: proxies should close first
     CV_HTTP_BODY_BYTES_MAX = 8 * 1024 * 1024, // one body, unless the owner knows better: 413
     // ---- one port: what a connection begins with
     CV_LIMIT_METHOD_BYTES = 24,           // HTTP method: the longest registered one has 17
@@ -70,6 +71,17 @@ enum {
     CV_TUNNEL_SETUP_HOLD_MS = 100,            // before play: clients want to go on with commands
     CV_TUNNEL_SILENCE_S = 20,                 // a session without a request ends
     CV_TUNNEL_OPEN_S = 20,                    // from /open to the first request
+    CV_TUNNEL_WINDOW_MS = 1000, // a chunked reply; a proxy may hold it that long [config]
+    CV_LIMIT_TUNNEL_OPEN_BYTES = 64 * 1024, // body of /open: a handshake, and what goes with it
+
+    // ---- the site's own web server
+    CV_LIMIT_SITE_IDLE = 32,      // connections kept for the next request, of one thread
+    CV_LIMIT_SITE_WAITING = 1024, // requests that wait for a connection, of one thread: 503
+    CV_SITE_IDLE_S = 30,          // such a connection is kept; servers keep theirs for 60 to 75 s
+    CV_SITE_CONNECT_S = 5,        // to each of its addresses
+    CV_SITE_LOOKUP_S = 30,        // its name is looked up again
+    CV_SITE_SILENCE_S = 3600,     // within an answer: event streams may be quiet for long
+    CV_SPLICE_SILENCE_S = 3600,   // both sides of a spliced connection
 
     // ---- names
     CV_LIMIT_APP_BYTES = 512,  // app with its query, as in connect
@@ -77,6 +89,14 @@ enum {
     CV_LIMIT_URL_BYTES = 2048, // tcUrl and command-line URLs
     CV_LIMIT_HOST_BYTES = 253, // host name in a URL: the longest that DNS has (RFC 1035)
     CV_LIMIT_PATH_BYTES = 256, // joined and decoded resource path
+
+    // ---- a site that is a folder
+    CV_LIMIT_SITE_NAME_BYTES = 255,        // one element of a path: NAME_MAX of the system
+    CV_LIMIT_SITE_PATH_BYTES = 1024,       // the whole path below the folder, decoded
+    CV_LIMIT_FILE_JOBS = 4,                // of one loop on the helper threads, which are 4 for all
+    CV_FILE_BLOCK_BYTES = 128 * 1024,      // one read; a client has two of them at most
+    CV_FILE_SMALL_BLOCK_BYTES = 16 * 1024, // one read, and one for a client, where many
+    CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
 
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
@@ -106,6 +126,13 @@ enum {
     CV_GRACE_S = 15,                   // a stream outlives its publisher
     CV_PLAY_WAIT_S = 10,               // play waits for a publisher to come
     CV_STREAMS_MAX = 1000,             // live streams per app
+    CV_SITE_ANSWER_S = 60,             // the site begins to answer
+    CV_SITE_CONNECTIONS_MAX = 1000,    // to the site, of one thread: long polls hold theirs
+
+    // ---- a publisher that comes back while its old connection still holds the name
+    CV_GHOST_SILENCE_MS =
+        1000,                // heard nothing for so long: a ghost; encoders send 20 times a second
+    CV_GHOST_WAIT_MS = 2000, // for that silence: what a cut line still held comes late, in a burst
 
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
@@ -113,12 +140,14 @@ enum {
     // ---- server: fixed caps
     CV_LIMIT_THREADS = 64,
     CV_LIMIT_LISTEN = 16,            // listening addresses
+    CV_LIMIT_TRUSTED_PROXIES = 256,  // entries of trusted_proxies: large CDNs have some 200 ranges
     CV_LIMIT_APPS = 64,              // apps in one configuration
     CV_LIMIT_APP_NAME_BYTES = 64,    // name of an app in the configuration and the store
     CV_LIMIT_CONFIG_BYTES = 1 << 20, // configuration file
     CV_LIMIT_KEYS = 10000,           // publish keys in the store: each publish looks at them all
     CV_LIMIT_KEY_BYTES = 256,        // a key that a peer presents; ours have 32
     CV_LIMIT_LABEL_BYTES = 128,      // label of a key
+    CV_LIMIT_FOLDER_BYTES = 1023,    // path of a folder in the configuration
     CV_LIMIT_LOG_LINE_BYTES = 2048,  // one log line; longer ones are cut
     CV_LIMIT_LOG_VALUE_BYTES = 256,  // one value in it, escaped
 };

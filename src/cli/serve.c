@@ -47,6 +47,14 @@ static int set_state(void *into, const char *value, struct cv_why *why)
     return CV_OK;
 }
 
+static int set_site(void *into, const char *value, struct cv_why *why)
+{
+    struct cv_why wrong = {0};
+    if (cv_site_parse(value, &((struct serve_args *)into)->over.site, &wrong) == CV_OK)
+        return CV_OK;
+    return cv_why_set(why, CV_E_USAGE, "options", "--site %s", wrong.text);
+}
+
 static int set_open_publish(void *into, const char *value, struct cv_why *why)
 {
     (void)value;
@@ -95,6 +103,7 @@ static const struct cv_option options[] = {
     {"config", 'c', "FILE", "configuration in YAML; none is needed", set_config},
     {"listen", 0, "[ADDR:]PORT", "instead of 80 and 1935; may be repeated", set_listen},
     {"state", 0, "DIR", "folder of the publish keys and databases", set_state},
+    {"site", 0, "URL|DIR", "who answers all other requests: a web server or files", set_site},
     {"open-publish", 0, NULL, "publish without a key; for trials only", set_open_publish},
     {"threads", 0, "N", "event loops, 1 to 64; auto is one per core", set_threads},
     {"log-level", 0, "LEVEL", "debug, info (default), warn or error", set_log_level},
@@ -186,11 +195,15 @@ const struct cv_command cv_command_serve = {
     .about = "Serves live RTMP and RTMPT. Nothing needs to be set up: without options it listens\n"
              "on ports 80 (or 8080, where 80 is refused) and 1935, has one app \"live\", and\n"
              "at the first start makes a publish key and prints it. Anybody may play.\n\n"
+             "A web site can share the port: with --site, every request that is not for a\n"
+             "stream goes to its own web server (http://HOST[:PORT]), or to a folder of files.\n\n"
              "The state folder is, unless named: $STATE_DIRECTORY (set by systemd),\n"
              "$XDG_STATE_HOME/culvert, /var/lib/culvert for root, ~/.local/state/culvert.\n"
              "Options stand over the file. SIGHUP reads the file and the keys again.",
     .examples = "  culvert serve\n"
                 "  culvert serve --open-publish --listen 8080\n"
+                "  culvert serve --site http://127.0.0.1:8081\n"
+                "  culvert serve --site /var/www/html\n"
                 "  culvert serve -c /etc/culvert/culvert.yaml --check\n"
                 "  culvert serve --listen 127.0.0.1:1935 --state ./state --log-level debug\n"
                 "  culvert serve --print-config > culvert.yaml\n",

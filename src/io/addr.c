@@ -106,6 +106,20 @@ char *cv_addr_print(const struct cv_addr *addr, char *text)
     return text;
 }
 
+struct cv_ip cv_addr_ip(const struct cv_addr *addr)
+{
+    struct cv_ip ip = {.family = (uint8_t)addr->family};
+    memcpy(ip.bytes, addr->ip, sizeof ip.bytes);
+    return ip;
+}
+
+struct cv_addr cv_addr_of_ip(const struct cv_ip *ip, uint16_t port)
+{
+    struct cv_addr addr = {.family = (enum cv_addr_family)ip->family, .port = port};
+    memcpy(addr.ip, ip->bytes, sizeof addr.ip);
+    return addr;
+}
+
 // ---- comparing ------------------------------------------------------------------------------
 
 bool cv_addr_same_ip(const struct cv_addr *a, const struct cv_addr *b)

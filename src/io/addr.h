@@ -3,6 +3,7 @@
 #define CV_IO_ADDR_H
 
 #include "base/err.h"
+#include "base/ip.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,9 @@ int cv_addr_parse(const char *text, uint16_t default_port, struct cv_addr *out, 
 char *cv_addr_print(const struct cv_addr *addr, char *text);
 // The same without port and brackets, as HTTP's X-Forwarded-For wants it.
 char *cv_addr_print_ip(const struct cv_addr *addr, char *text);
+// The address without its port (family 0 for CV_ADDR_ANY, and without a scope); and back.
+struct cv_ip cv_addr_ip(const struct cv_addr *addr);
+struct cv_addr cv_addr_of_ip(const struct cv_ip *ip, uint16_t port);
 bool cv_addr_equal(const struct cv_addr *a, const struct cv_addr *b);
 // Equal but for the port.
 bool cv_addr_same_ip(const struct cv_addr *a, const struct cv_addr *b);

@@ -79,6 +79,18 @@ static bool has_shown_track(const struct cv_stream_log *log, bool video)
     return false;
 }
 
+bool cv_flv_tracks_known(const struct cv_stream_log *log)
+{
+    if (log->has_audio && log->has_video)
+        return true;
+    for (uint64_t seq = log->tail; seq < log->head; seq++) {
+        const struct cv_log_entry *entry = cv_stream_log_at(log, seq);
+        if (entry->flags & (CV_LOG_AUDIO | CV_LOG_VIDEO)) // others need not have the frames' time
+            return cv_seq_diff(log->last_ts_ms, entry->ts_ms) >= CV_FLV_TRACKS_MS;
+    }
+    return false;
+}
+
 struct cv_flv_view cv_flv_view_new(const struct cv_stream_log *log, bool plain)
 {
     return (struct cv_flv_view){

@@ -15,7 +15,10 @@
 
 #include "media/streamlog.h"
 
-enum { CV_FLV_PREFIX_MAX = 5 }; // longest codec header that is written anew
+enum {
+    CV_FLV_PREFIX_MAX = 5,   // longest codec header that is written anew
+    CV_FLV_TRACKS_MS = 2000, // the second track may come so much later than the first
+};
 
 // One FLV tag: head (11 bytes), prefix, a part of the payload, tail (4 bytes).
 struct cv_flv_tag {
@@ -41,6 +44,10 @@ struct cv_flv_view {
     uint64_t unsupported; // messages of codecs that the player does not know
     uint64_t dropped;     // other messages that are not for it
 };
+
+// The tracks of this log are known: both kinds have come, or it holds so much time that the second
+// one would have.
+bool cv_flv_tracks_known(const struct cv_stream_log *log);
 
 // A view of this log, whose tracks are looked up now: the caller waits for the second one, if it
 // wants to, before.

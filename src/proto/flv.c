@@ -265,6 +265,13 @@ int cv_flv_reader_next(struct cv_flv_reader *reader, struct cv_flv_event *out)
     return did;
 }
 
+struct cv_rd cv_flv_reader_unread(struct cv_flv_reader *reader)
+{
+    struct cv_rd rest = reader->in;
+    reader->in = cv_rd_over(NULL, 0);
+    return rest;
+}
+
 int cv_flv_reader_end(struct cv_flv_reader *reader)
 {
     CV_ASSERT(reader->why.code != CV_OK || cv_rd_left(&reader->in) == 0);

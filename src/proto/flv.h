@@ -70,6 +70,8 @@ void cv_flv_reader_free(struct cv_flv_reader *reader);
 int cv_flv_reader_feed(struct cv_flv_reader *reader, const void *data, size_t len);
 // 1: *out is the next event. 0: feed more. Negative, for good: CV_E_FLV, TOO_LONG, NOMEM.
 int cv_flv_reader_next(struct cv_flv_reader *reader, struct cv_flv_event *out);
+// What was fed and not read, when its owner wants to wait. It is given back: the reader forgets it.
+struct cv_rd cv_flv_reader_unread(struct cv_flv_reader *reader);
 // To be called where the file ends: 0 when that is between tags, else CV_E_TRUNCATED, or the error
 // that ended the reader.
 int cv_flv_reader_end(struct cv_flv_reader *reader);

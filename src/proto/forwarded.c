@@ -44,16 +44,51 @@ static int parse_hop(struct cv_text text, struct cv_ip *out)
     return cv_ip_parse(with_port ? host : text, out);
 }
 
+// On the way back from the socket to the client.
+struct walk {
+    struct cv_ip client; // so far
+    int hops;            // that may still be looked at
+    cv_ip_trusted_fn *trusted;
+    void *arg;
+};
+
+// Goes back through one list. False: the walk is over.
+static bool walk_back(struct walk *walk, struct cv_text list)
+{
+    while (list.len) {
+        if (walk->hops-- <= 0 || !walk->trusted(walk->arg, &walk->client))
+            return false;
+        struct cv_text hop = take_last(&list);
+        if (hop.len && parse_hop(hop, &walk->client) != CV_OK)
+            return false;
+    }
+    return true;
+}
+
+static struct walk walk_from(const struct cv_ip *peer, cv_ip_trusted_fn *trusted, void *arg)
+{
+    return (struct walk){
+        .client = *peer, .hops = CV_LIMIT_FORWARDED_HOPS, .trusted = trusted, .arg = arg};
+}
+
 struct cv_ip cv_forwarded_client(struct cv_text list, const struct cv_ip *peer,
                                  cv_ip_trusted_fn *trusted, void *arg)
 {
-    struct cv_ip client = *peer;
-    for (int i = 0; i < CV_LIMIT_FORWARDED_HOPS && list.len && trusted(arg, &client); i++) {
-        struct cv_text hop = take_last(&list);
-        if (hop.len && parse_hop(hop, &client) != CV_OK)
+    struct walk walk = walk_from(peer, trusted, arg);
+    walk_back(&walk, list);
+    return walk.client;
+}
+
+struct cv_ip cv_forwarded_client_of(struct cv_http1_fields fields, const struct cv_ip *peer,
+                                    cv_ip_trusted_fn *trusted, void *arg)
+{
+    struct walk walk = walk_from(peer, trusted, arg);
+    for (size_t i = fields.count; i-- > 0;) {
+        if (cv_http1_name_is(fields.at[i].name, "X-Forwarded-For") &&
+            !walk_back(&walk, fields.at[i].value))
             break;
     }
-    return client;
+    return walk.client;
 }
 
 enum cv_forwarded_scheme cv_forwarded_scheme_of(struct cv_text value)

@@ -6,6 +6,7 @@
 #define CV_PROTO_FORWARDED_H
 
 #include "base/ip.h"
+#include "proto/http1_fields.h"
 
 // True when the proxy with this address is believed.
 typedef bool cv_ip_trusted_fn(void *arg, const struct cv_ip *ip);
@@ -16,6 +17,10 @@ typedef bool cv_ip_trusted_fn(void *arg, const struct cv_ip *ip);
 // may carry a port ("1.2.3.4:80", "[::1]:80").
 struct cv_ip cv_forwarded_client(struct cv_text list, const struct cv_ip *peer,
                                  cv_ip_trusted_fn *trusted, void *arg);
+
+// The same for a request: its X-Forwarded-For fields are one list, also when there are several.
+struct cv_ip cv_forwarded_client_of(struct cv_http1_fields fields, const struct cv_ip *peer,
+                                    cv_ip_trusted_fn *trusted, void *arg);
 
 enum cv_forwarded_scheme { CV_FORWARDED_NONE, CV_FORWARDED_HTTP, CV_FORWARDED_HTTPS };
 

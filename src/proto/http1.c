@@ -83,6 +83,11 @@ struct cv_rd cv_http1_unread(struct cv_http1 *http)
     return rest;
 }
 
+struct cv_text cv_http1_head_text(const struct cv_http1 *http)
+{
+    return (struct cv_text){(const char *)http->text->data, http->text->len};
+}
+
 void cv_http1_set_body_max(struct cv_http1 *http, uint64_t bytes)
 {
     http->body_max = bytes;

@@ -104,6 +104,9 @@ int cv_http1_next(struct cv_http1 *http, struct cv_http1_event *out);
 // What was fed and not read: requests that were sent without waiting, or, behind an upgrade, bytes
 // of another protocol. They are given back: the engine forgets them.
 struct cv_rd cv_http1_unread(struct cv_http1 *http);
+// The text of the head that HEAD told of, lent as the head is: fed to another engine, together with
+// what is unread here, it makes the same message of it.
+struct cv_text cv_http1_head_text(const struct cv_http1 *http);
 
 // Requests: goes on with the next one. Only behind END.
 void cv_http1_resume(struct cv_http1 *http);

@@ -32,6 +32,7 @@ const char *cv_http1_reason(uint32_t status)
         {408, "Request Timeout"},
         {409, "Conflict"},
         {411, "Length Required"},
+        {412, "Precondition Failed"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {416, "Range Not Satisfiable"},
@@ -184,6 +185,8 @@ void cv_http1_write_answer(struct cv_wr *wr, const struct cv_http1_answer *answe
         cv_http1_write_header(wr, answer->fields[i].name, answer->fields[i].value);
     if (!answer->keep_alive)
         cv_http1_write_header(wr, "Connection", "close");
+    else if (answer->says_keep_alive)
+        cv_http1_write_header(wr, "Connection", "keep-alive");
     cv_http1_write_head_end(wr);
     if (!answer->head_only)
         cv_wr_bytes(wr, answer->body, answer->len);

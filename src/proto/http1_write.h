@@ -47,7 +47,8 @@ struct cv_http1_answer {
     const void *body;
     size_t len;
     bool keep_alive;
-    bool head_only; // answers HEAD: the length is told, the body is not sent
+    bool says_keep_alive; // for HTTP/1.0, where staying is not the rule
+    bool head_only;       // answers HEAD: the length is told, the body is not sent
 };
 void cv_http1_write_answer(struct cv_wr *wr, const struct cv_http1_answer *answer);
 

@@ -264,6 +264,7 @@ static int serve(struct cv_rtmpt *t, struct request *request)
         .answer = request->gone ? DROPPED : OWED,
     };
     t->next++;
+    t->hurried = false;
     t->given_bytes = 0;
     t->served_us = t->now_us;
     if (request->kind == CV_RTMPT_CLOSE)

@@ -111,13 +111,16 @@ enum cv_rtmpt_due cv_rtmpt_due(const struct cv_rtmpt *tunnel, uint64_t now_us, u
 void cv_rtmpt_reply(struct cv_rtmpt *tunnel, uint64_t now_us, struct cv_rtmpt_reply *out);
 // All that was made for this connection has been handed to the network.
 void cv_rtmpt_sent(struct cv_rtmpt *tunnel, uint64_t ticket);
+// Something else waits behind the reply that is owed, on the same connection: an idle that is held
+// is answered now.
+void cv_rtmpt_hurry(struct cv_rtmpt *tunnel);
 
 // The server ends the session: no idle is held any more, and the reply that empties the RTMP
 // engine says so by its poll byte 0.
 void cv_rtmpt_finish(struct cv_rtmpt *tunnel);
 // The owner's reason to end it at once, by 404: the RTMP engine has failed, or its user did.
 void cv_rtmpt_fail(struct cv_rtmpt *tunnel, int code, const char *text);
-// Ended or failed, and nobody waits for an answer: it can be freed.
+// Ended or failed, and nobody waits for an answer, or for the rest of one: it can be freed.
 bool cv_rtmpt_over(const struct cv_rtmpt *tunnel);
 
 // When tick or due must be called next; UINT64_MAX: never.

@@ -10,8 +10,13 @@
 static bool quiet(const struct cv_rtmpt *t)
 {
     bool alone = t->owed == 1 && t->request_count == 0 && !t->again.used;
-    return alone && t->last.answer == OWED && t->last.kind == CV_RTMPT_IDLE && t->state == OPEN &&
-           t->mode != CV_RTMPT_PUBLISH && cv_rtmp_bytes_in(t->rtmp) > 0;
+    return alone && !t->hurried && t->last.answer == OWED && t->last.kind == CV_RTMPT_IDLE &&
+           t->state == OPEN && t->mode != CV_RTMPT_PUBLISH && cv_rtmp_bytes_in(t->rtmp) > 0;
+}
+
+void cv_rtmpt_hurry(struct cv_rtmpt *t)
+{
+    t->hurried = true;
 }
 
 static uint64_t hold_end_us(const struct cv_rtmpt *t)
@@ -210,7 +215,8 @@ void cv_rtmpt_sent(struct cv_rtmpt *t, uint64_t ticket)
 bool cv_rtmpt_over(const struct cv_rtmpt *t)
 {
     uint64_t ticket;
-    return !cv__rtmpt_serving(t) && !t->owed && !t->again.used && !refused(t, &ticket);
+    bool leaving = t->state == CLOSED && t->writing.on;
+    return !cv__rtmpt_serving(t) && !t->owed && !t->again.used && !leaving && !refused(t, &ticket);
 }
 
 // ---- time -----------------------------------------------------------------------------------

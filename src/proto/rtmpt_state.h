@@ -91,6 +91,7 @@ struct cv_rtmpt {
     struct again again;
     struct writing writing;
     bool lost;      // the last reply was cut off: only a request for it again can save the session
+    bool hurried;   // the idle that was served last is not to be held
     bool streaming; // the reply that is due is a chunked one which has begun
 
     // time

@@ -109,6 +109,25 @@ static int read_listen(struct cv_yaml *yaml, struct cv_config *config, struct cv
     return CV_OK;
 }
 
+static int read_trusted(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
+{
+    const struct cv_raw_config *raw = yaml->raw;
+    CV_ASSERT(raw->trusted_proxies_count <= CV_LIMIT_TRUSTED_PROXIES);
+    for (uint32_t i = 0; i < raw->trusted_proxies_count; i++) {
+        char path[32];
+        const char *text = raw->trusted_proxies[i];
+        snprintf(path, sizeof path, "trusted_proxies[%u]", i);
+        if (cv_ip_range_parse(cv_text_of(text), &config->trusted_proxies[i]) != CV_OK)
+            return cv_yaml_fail(yaml, why, path,
+                                "trusted_proxies has \"%.64s\", but takes addresses and networks "
+                                "without bits behind their prefix: \"127.0.0.1\", \"10.0.0.0/8\", "
+                                "\"fd00::/8\"",
+                                text);
+    }
+    config->trusted_proxy_count = raw->trusted_proxies_count;
+    return CV_OK;
+}
+
 // Names travel in URLs and logs: letters, digits and "._~-", with "/" between.
 static bool app_name_valid(const char *name)
 {
@@ -168,6 +187,15 @@ static int read_state(struct cv_yaml *yaml, struct cv_config *config, struct cv_
     return config->state_dir ? CV_OK : fail_nomem(why);
 }
 
+static int read_site(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
+{
+    const char *site = yaml->raw->site;
+    struct cv_why wrong = {0};
+    if (!site || cv_site_parse(site, &config->site, &wrong) == CV_OK)
+        return CV_OK;
+    return cv_yaml_fail(yaml, why, "site", "site %s", wrong.text);
+}
+
 static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_config_why *why)
 {
     const struct cv_raw_config *raw = yaml->raw;
@@ -178,6 +206,10 @@ static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_c
         err = read_listen(yaml, config, why);
     if (err == CV_OK)
         err = read_state(yaml, config, why);
+    if (err == CV_OK)
+        err = read_trusted(yaml, config, why);
+    if (err == CV_OK)
+        err = read_site(yaml, config, why);
     if (err == CV_OK)
         err = read_fields(yaml, &cv_fields_limits, "limits.", &raw->limits, &config->limits, why);
     return err == CV_OK ? read_apps(yaml, config, why) : err;
@@ -199,6 +231,8 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
         config->log_level = over->log_level;
     if (over->open_publish)
         config->open_publish = true;
+    if (over->site.kind != CV_SITE_NONE)
+        config->site = over->site;
     if (!over->state_dir)
         return CV_OK;
     char *state_dir = cv_mem_text(over->state_dir, strlen(over->state_dir));
@@ -206,6 +240,39 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
         return CV_E_NOMEM;
     cv_mem_free(config->state_dir);
     config->state_dir = state_dir;
+    return CV_OK;
+}
+
+// ---- what does not fit together -------------------------------------------------------------
+
+static bool is_this_machine(const char *host)
+{
+    static const char *const names[] = {"localhost", "::1", "0.0.0.0", "::"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(host, names[i]) == 0)
+            return true;
+    }
+    return strncmp(host, "127.", 4) == 0;
+}
+
+// A site that is this server itself would ask itself without end.
+static int check_site(struct cv_yaml *yaml, const struct cv_config *config,
+                      struct cv_config_why *why)
+{
+    const struct cv_config_site *site = &config->site;
+    if (site->kind != CV_SITE_UPSTREAM)
+        return CV_OK;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        const struct cv_listen *listen = &config->listen[i];
+        bool every = listen->address[0] == '\0';
+        bool same = every ? is_this_machine(site->host) : strcmp(listen->address, site->host) == 0;
+        if (same && listen->port == site->port)
+            return cv_yaml_fail(yaml, why, "site",
+                                "site is this server itself, which listens on port %u: let the "
+                                "site's web server listen on another one, as in "
+                                "http://127.0.0.1:8081",
+                                site->port);
+    }
     return CV_OK;
 }
 
@@ -225,6 +292,8 @@ int cv_config_parse(const char *name, const char *text, size_t len,
     err = config ? read_yaml(&yaml, config, why) : fail_nomem(why);
     if (err == CV_OK && over && lay_over(config, over) != CV_OK)
         err = fail_nomem(why);
+    if (err == CV_OK)
+        err = check_site(&yaml, config, why);
     cv_yaml_done(&yaml);
     if (err != CV_OK) {
         cv_config_unref(&config);
@@ -266,8 +335,8 @@ static int read_file(const char *path, char **out, size_t *out_len, struct cv_co
     return CV_OK;
 }
 
-int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
-                   struct cv_config_why *why)
+static int load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                struct cv_config_why *why)
 {
     if (!path)
         return cv_config_parse("(defaults)", "", 0, over, out, why);
@@ -279,6 +348,25 @@ int cv_config_load(const char *path, const struct cv_config_override *over, stru
     err = cv_config_parse(path, text, len, over, out, why);
     cv_mem_free(text);
     return err;
+}
+
+int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
+                   struct cv_config_why *why)
+{
+    struct cv_config *config;
+    struct cv_why wrong = {0};
+    int err = load(path, over, &config, why);
+    if (err != CV_OK)
+        return err;
+    err = cv_site_check(&config->site, &wrong);
+    if (err != CV_OK) {
+        why->line = 0;
+        snprintf(why->text, sizeof why->text, "site %s", wrong.text);
+        cv_config_unref(&config);
+        return err;
+    }
+    *out = config;
+    return CV_OK;
 }
 
 struct cv_config *cv_config_ref(struct cv_config *config)
@@ -314,6 +402,15 @@ const struct cv_config_app *cv_config_app(const struct cv_config *config, const 
             return app;
     }
     return NULL;
+}
+
+bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip)
+{
+    for (uint32_t i = 0; i < config->trusted_proxy_count; i++) {
+        if (cv_ip_range_has(&config->trusted_proxies[i], ip))
+            return true;
+    }
+    return false;
 }
 
 enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app)

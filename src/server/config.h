@@ -6,6 +6,8 @@
 #ifndef CV_SERVER_CONFIG_H
 #define CV_SERVER_CONFIG_H
 
+#include "base/err.h"
+#include "base/ip_range.h"
 #include "base/limits.h"
 #include "server/log.h"
 
@@ -27,6 +29,21 @@ struct cv_listen {
     uint16_t port;    // 1 to 65535
 };
 
+// Who answers requests that are not for a stream.
+enum cv_site_kind {
+    CV_SITE_NONE,     // the built-in page
+    CV_SITE_UPSTREAM, // the site's own web server: host and port
+    CV_SITE_FOLDER,   // files: folder
+};
+
+struct cv_config_site {
+    enum cv_site_kind kind;
+    bool ipv6;                              // host is the inside of a [literal]
+    char host[CV_LIMIT_HOST_BYTES + 1];     // a name or a numeric address, without brackets
+    uint16_t port;                          // 1 to 65535
+    char folder[CV_LIMIT_FOLDER_BYTES + 1]; // absolute; no slash at its end, unless it is "/"
+};
+
 struct cv_config_limits {
     uint32_t connections_max;
     uint32_t connections_per_address_max;
@@ -35,6 +52,9 @@ struct cv_config_limits {
     uint32_t handshake_s;
     uint32_t idle_s;
     uint32_t write_stall_s;
+    uint32_t tunnel_window_ms; // 0 = a tunnel's replies are never chunked
+    uint32_t site_answer_s;
+    uint32_t site_connections_max;
 };
 
 struct cv_config_app {
@@ -60,8 +80,11 @@ struct cv_config {
     uint32_t threads;    // 0 = auto, one per core
     enum cv_log_level log_level;
     char *state_dir; // owned; NULL = the default of cv_state_dir
+    struct cv_ip_range trusted_proxies[CV_LIMIT_TRUSTED_PROXIES]; // believed about their clients
+    uint32_t trusted_proxy_count;
     uint32_t latency_ms;
     bool open_publish; // publish needs no key anywhere, for trials
+    struct cv_config_site site;
     struct cv_config_limits limits;
     struct cv_config_app *apps; // owned, app_count of them, at least one
     uint32_t app_count;
@@ -75,8 +98,9 @@ struct cv_config_override {
     uint32_t threads;
     bool has_log_level;
     enum cv_log_level log_level;
-    const char *state_dir; // NULL = as in the file
-    bool open_publish;     // true = yes, false = as in the file
+    const char *state_dir;      // NULL = as in the file
+    bool open_publish;          // true = yes, false = as in the file
+    struct cv_config_site site; // kind CV_SITE_NONE = as in the file
 };
 
 // The first thing that is wrong: "culvert.yaml:12: unknown key ...", ready to print.
@@ -90,7 +114,8 @@ struct cv_config_why {
 // file), CV_E_NOMEM with *why filled and *out untouched.
 int cv_config_load(const char *path, const struct cv_config_override *over, struct cv_config **out,
                    struct cv_config_why *why);
-// The same from text in memory; `name` stands for the file name in messages.
+// The same from text in memory, without a look at the folders that it names; `name` stands for the
+// file name in messages.
 int cv_config_parse(const char *name, const char *text, size_t len,
                     const struct cv_config_override *over, struct cv_config **out,
                     struct cv_config_why *why);
@@ -105,6 +130,9 @@ const struct cv_config_app *cv_config_app(const struct cv_config *config, const 
 // Who may publish to the app, with open_publish taken into account (it opens, but not what is off).
 enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app);
 
+// True when what this address says about its clients' addresses is believed (trusted_proxies).
+bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip);
+
 // Writes the whole configuration as commented YAML that loads again to the same. 0 or CV_E_SYSTEM.
 int cv_config_print(const struct cv_config *config, FILE *file);
 
@@ -112,6 +140,15 @@ int cv_config_print(const struct cv_config *config, FILE *file);
 int cv_listen_parse(const char *text, struct cv_listen *out);
 // The address as cv_listen_parse takes it: "80", "127.0.0.1:80", "[::1]:80".
 void cv_listen_text(const struct cv_listen *listen, char *out, size_t size);
+// "http://HOST[:PORT]" or "/FOLDER". 0, or CV_E_CONFIG with *why, which says what to do, and *out
+// untouched. Does not look whether there is such a host or folder.
+int cv_site_parse(const char *text, struct cv_config_site *out, struct cv_why *why);
+// Whether a folder is there and can be entered now. 0, or CV_E_CONFIG with *why. Part of
+// cv_config_load, but not of cv_config_parse.
+int cv_site_check(const struct cv_config_site *site, struct cv_why *why);
+// The site as cv_site_parse takes it; "" for none. `size`: CV_SITE_TEXT_BYTES is enough.
+enum { CV_SITE_TEXT_BYTES = CV_LIMIT_FOLDER_BYTES + 1 };
+void cv_site_text(const struct cv_config_site *site, char *out, size_t size);
 // "auto" (0) or 1 to CV_LIMIT_THREADS. 0, or CV_E_CONFIG with *out untouched.
 int cv_threads_parse(const char *text, uint32_t *out);
 // "debug", "info", "warn" or "error". 0, or CV_E_CONFIG with *out untouched.

@@ -24,7 +24,12 @@
     X(handshake_s, UINT, 1, 300, CV_HANDSHAKE_S, "time for an RTMP or TLS handshake")              \
     X(idle_s, UINT, 5, 86400, CV_IDLE_S,                                                           \
       "a publisher, or a connection without a stream, may be silent so long")                      \
-    X(write_stall_s, UINT, 1, 3600, CV_WRITE_STALL_S, "a viewer may take nothing so long")
+    X(write_stall_s, UINT, 1, 3600, CV_WRITE_STALL_S, "a viewer may take nothing so long")         \
+    X(tunnel_window_ms, UINT, 0, 5000, CV_TUNNEL_WINDOW_MS,                                        \
+      "how long one reply may last that streams to an RTMPT player; 0: no such replies")           \
+    X(site_answer_s, UINT, 1, 3600, CV_SITE_ANSWER_S, "the site must begin to answer within")      \
+    X(site_connections_max, UINT, 1, 100000, CV_SITE_CONNECTIONS_MAX,                              \
+      "connections to the site, of each thread")
 
 #define CV_CONFIG_APP(X)                                                                           \
     X(publish, ACCESS, CV_ACCESS_KEY, CV_ACCESS_OFF, CV_ACCESS_KEY,                                \

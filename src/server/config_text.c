@@ -1,5 +1,6 @@
 // The configuration as YAML with a comment on every setting; it loads again to the same.
 #include "base/err.h"
+#include "io/addr.h"
 #include "server/config_value.h"
 
 #include <string.h>
@@ -59,6 +60,40 @@ static void print_state(FILE *file, const struct cv_config *config)
     fputc('\n', file);
 }
 
+static void print_trusted(FILE *file, const struct cv_config *config)
+{
+    fprintf(file,
+            "# addresses and networks of proxies that are believed about their clients: PROXY "
+            "protocol, X-Forwarded-For\n");
+    fprintf(file, "trusted_proxies: [");
+    for (uint32_t i = 0; i < config->trusted_proxy_count; i++) {
+        const struct cv_ip_range *range = &config->trusted_proxies[i];
+        struct cv_addr addr = cv_addr_of_ip(&range->first, 0);
+        char text[CV_ADDR_TEXT_BYTES];
+        fprintf(file, "%s\"%s", i ? ", " : "", cv_addr_print_ip(&addr, text));
+        if (range->prefix_bits < cv_ip_range_bits_max(range))
+            fprintf(file, "/%u", (unsigned)range->prefix_bits);
+        fputc('"', file);
+    }
+    fprintf(file, "]\n");
+}
+
+static void print_site(FILE *file, const struct cv_config *config)
+{
+    char text[CV_SITE_TEXT_BYTES];
+    fprintf(file,
+            "# who answers all other requests: http://HOST[:PORT], the site's own web server, "
+            "or a folder\n");
+    if (config->site.kind == CV_SITE_NONE) {
+        fprintf(file, "# site: http://127.0.0.1:8081\n");
+        return;
+    }
+    cv_site_text(&config->site, text, sizeof text);
+    fprintf(file, "site: ");
+    print_quoted(file, text);
+    fputc('\n', file);
+}
+
 static void print_app(FILE *file, const struct cv_config_app *app)
 {
     fprintf(file, "  - name: ");
@@ -71,6 +106,8 @@ int cv_config_print(const struct cv_config *config, FILE *file)
 {
     print_listen(file, config);
     print_state(file, config);
+    print_trusted(file, config);
+    print_site(file, config);
     print_fields(file, "", &cv_fields_top, config);
     fprintf(file, "limits:\n");
     print_fields(file, "  ", &cv_fields_limits, &config->limits);

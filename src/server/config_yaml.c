@@ -25,16 +25,19 @@ static const cyaml_schema_field_t limits_fields[] = {CV_CONFIG_LIMITS(LIMITS_FIE
 static const cyaml_schema_field_t app_fields[] = {TEXT_FIELD(struct cv_raw_app, name)
                                                       CV_CONFIG_APP(APP_FIELD) CYAML_FIELD_END};
 
-static const cyaml_schema_value_t listen_entry = {
+static const cyaml_schema_value_t text_entry = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED)};
 static const cyaml_schema_value_t app_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct cv_raw_app, app_fields)};
 
 static const cyaml_schema_field_t top_fields[] = {
-    CYAML_FIELD_SEQUENCE("listen", OPTIONAL_POINTER, struct cv_raw_config, listen, &listen_entry, 1,
+    CYAML_FIELD_SEQUENCE("listen", OPTIONAL_POINTER, struct cv_raw_config, listen, &text_entry, 1,
                          CV_LIMIT_LISTEN),
-    TEXT_FIELD(struct cv_raw_config, state) CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING(
-        "limits", CYAML_FLAG_OPTIONAL, struct cv_raw_config, limits, limits_fields),
+    CYAML_FIELD_SEQUENCE("trusted_proxies", OPTIONAL_POINTER, struct cv_raw_config, trusted_proxies,
+                         &text_entry, 0, CV_LIMIT_TRUSTED_PROXIES),
+    TEXT_FIELD(struct cv_raw_config, state) TEXT_FIELD(struct cv_raw_config, site)
+        CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL,
+                                                     struct cv_raw_config, limits, limits_fields),
     CYAML_FIELD_SEQUENCE("apps", OPTIONAL_POINTER, struct cv_raw_config, apps, &app_entry, 1,
                          CV_LIMIT_APPS),
     CYAML_FIELD_END};

@@ -27,6 +27,9 @@ struct cv_raw_config {
     char **listen;
     uint32_t listen_count;
     char *state;
+    char **trusted_proxies;
+    uint32_t trusted_proxies_count;
+    char *site;
     CV_CONFIG_TOP(CV_RAW_MEMBER)
     struct cv_raw_limits limits;
     struct cv_raw_app *apps;

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/socket.h"
+#include "server/client_addr.h"
 #include "server/entry.h"
 #include "server/table.h"
 #include "server/web.h"
@@ -17,13 +18,29 @@ enum {
 
 // ---- opening and closing --------------------------------------------------------------------
 
+bool cv_conn_trusts(const struct cv_worker *worker, const struct cv_addr *peer)
+{
+    struct cv_ip ip = cv_addr_ip(peer);
+    return cv_config_trusts(worker->policy->config, &ip);
+}
+
+// A trusted proxy brings the connections of many: it is counted, but has no cap of its own.
+static bool enter_address(struct cv_worker *worker, const struct cv_addr *peer)
+{
+    uint32_t max = worker->policy->config->limits.connections_per_address_max;
+    return cv_tally_enter(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip,
+                          cv_conn_trusts(worker, peer) ? 0 : max);
+}
+
+static void leave_address(struct cv_worker *worker, const struct cv_addr *peer)
+{
+    cv_tally_leave(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip);
+}
+
 bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer)
 {
-    const struct cv_config_limits *limits = &worker->policy->config->limits;
     unsigned before = atomic_fetch_add(&worker->shared->connections, 1);
-    if (before < limits->connections_max &&
-        cv_tally_enter(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip,
-                       limits->connections_per_address_max))
+    if (before < worker->policy->config->limits.connections_max && enter_address(worker, peer))
         return true;
     atomic_fetch_sub(&worker->shared->connections, 1);
     worker->stats.refused++;
@@ -32,8 +49,19 @@ bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer)
 
 void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer)
 {
-    cv_tally_leave(worker->shared->tallies.addresses, peer->ip, sizeof peer->ip);
+    leave_address(worker, peer);
     atomic_fetch_sub(&worker->shared->connections, 1);
+}
+
+bool cv_conn_set_peer(struct cv_conn *conn, const struct cv_addr *peer)
+{
+    if (!enter_address(conn->worker, peer)) {
+        conn->worker->stats.refused++;
+        return false;
+    }
+    leave_address(conn->worker, &conn->peer);
+    conn->peer = *peer;
+    return true;
 }
 
 static void set_options(int fd, unsigned stall_s)
@@ -60,7 +88,15 @@ static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct c
         cv_mem_free(conn);
         return NULL;
     }
-    DL_APPEND(worker->sockets, conn);
+    return conn;
+}
+
+// One of a client.
+static struct cv_conn *client_new(struct cv_worker *worker, int fd, const struct cv_addr *peer)
+{
+    struct cv_conn *conn = conn_new(worker, fd, peer);
+    if (conn)
+        DL_APPEND(worker->sockets, conn);
     return conn;
 }
 
@@ -70,7 +106,7 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
         cv_socket_close(&fd);
         return;
     }
-    struct cv_conn *conn = conn_new(worker, fd, peer);
+    struct cv_conn *conn = client_new(worker, fd, peer);
     if (!conn) {
         cv_conn_dismiss(worker, peer);
         cv_socket_close(&fd);
@@ -82,6 +118,30 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
         cv_conn_free(conn);
 }
 
+int cv_conn_dial(struct cv_worker *worker, const struct cv_addr *addr,
+                 const struct cv_conn_user *user, void *arg, struct cv_conn **out)
+{
+    int fd = cv_socket_connect(addr);
+    if (fd < 0)
+        return fd;
+    struct cv_conn *conn = conn_new(worker, fd, addr);
+    if (!conn) {
+        cv_socket_close(&fd);
+        return CV_E_NOMEM;
+    }
+    conn->dialled = true;
+    set_options(fd, worker->policy->config->limits.write_stall_s);
+    cv_conn_hand_over(conn, user, arg, NULL, 0);
+    cv_conn_want(conn, false, true);
+    *out = conn;
+    return CV_OK;
+}
+
+int cv_conn_dialled(const struct cv_conn *conn)
+{
+    return cv_socket_connect_result(conn->fd);
+}
+
 static void on_watch_closed(void *arg)
 {
     cv_mem_free(arg);
@@ -90,17 +150,21 @@ static void on_watch_closed(void *arg)
 void cv_conn_free(struct cv_conn *conn)
 {
     CV_ASSERT(conn->fd >= 0);
-    DL_DELETE(conn->worker->sockets, conn);
-    cv_conn_dismiss(conn->worker, &conn->peer);
+    if (!conn->dialled) {
+        DL_DELETE(conn->worker->sockets, conn);
+        cv_conn_dismiss(conn->worker, &conn->peer);
+    }
     cv_watch_close(&conn->watch, on_watch_closed, conn);
-    cv_socket_close(&conn->fd);
+    if (conn->resets)
+        cv_socket_abort(&conn->fd);
+    else
+        cv_socket_close(&conn->fd);
 }
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
 {
-    char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
-    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+    cv_client_log_field(&conn->peer, line);
 }
 
 // ---- moving ---------------------------------------------------------------------------------
@@ -130,12 +194,13 @@ int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, siz
 void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_moved *moved = note->moved;
-    struct cv_conn *conn = conn_new(worker, moved->fd, &moved->peer);
+    struct cv_conn *conn = client_new(worker, moved->fd, &moved->peer);
     if (!conn) {
         cv_conn_dismiss(worker, &moved->peer);
         return;
     }
     moved->fd = -1;
+    worker->stats.moved++;
     if (cv_web_open(conn, moved->bytes->data, moved->bytes->len) != CV_OK)
         cv_conn_free(conn);
 }
@@ -175,6 +240,11 @@ void cv_conn_quick_ack(struct cv_conn *conn)
 void cv_conn_shutdown(struct cv_conn *conn)
 {
     cv_socket_shutdown(conn->fd);
+}
+
+void cv_conn_reset_at_end(struct cv_conn *conn)
+{
+    conn->resets = true;
 }
 
 static void on_readable(struct cv_conn *conn)

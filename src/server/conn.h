@@ -29,20 +29,29 @@ struct cv_conn {
     int fd; // -1: freed, and gone at the end of the turn
     bool reads;
     bool writes;
+    bool dialled; // by us: it is in no list, and counts against no cap of clients
+    bool resets;  // its end is an RST
     struct cv_worker *worker;
     const struct cv_conn_user *user;
     void *arg;
     struct cv_watch watch;
-    struct cv_addr peer;
+    struct cv_addr peer; // the client, as far as it is known: perhaps by a trusted proxy
     uint64_t id;
     uint64_t opened_us;
     struct cv_conn *prev, *next; // in the worker's list
 };
 
 // The caps that protect everybody else: counts a connection, or a session that is like one, in.
-// False: it must not be. Each success is taken back by one cv_conn_dismiss.
+// False: it must not be. Each success is taken back by one cv_conn_dismiss. A trusted proxy's own
+// address has no cap.
 bool cv_conn_admit(struct cv_worker *worker, const struct cv_addr *peer);
 void cv_conn_dismiss(struct cv_worker *worker, const struct cv_addr *peer);
+
+// True when what this peer says about its clients' addresses is believed.
+bool cv_conn_trusts(const struct cv_worker *worker, const struct cv_addr *peer);
+// The client is somebody else than was thought: counted there from now on. False: that address has
+// as many connections as it may; nothing has changed.
+bool cv_conn_set_peer(struct cv_conn *conn, const struct cv_addr *peer);
 
 // Takes a connection in: `fd` is the connection's, whatever comes of it. Its first user finds out
 // what it speaks (server/entry.h).
@@ -50,6 +59,13 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer);
 // Another user from now on; its turn begins with these bytes, which may be none.
 void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, void *arg,
                        const uint8_t *data, size_t len);
+// Starts a connection of our own to `addr`. It is the user's from the beginning, and nothing is
+// wanted but to be told, by `writable`, that cv_conn_dialled has an answer. 0; or what failed at
+// once, with *out untouched. Such a connection is not stopped with the worker: its user frees it.
+int cv_conn_dial(struct cv_worker *worker, const struct cv_addr *addr,
+                 const struct cv_conn_user *user, void *arg, struct cv_conn **out);
+// 0 when connected, CV_E_AGAIN while it is under way, otherwise why it failed.
+int cv_conn_dialled(const struct cv_conn *conn);
 // What the user wants to be told of. At first: bytes.
 void cv_conn_want(struct cv_conn *conn, bool reads, bool writes);
 // One write: bytes that left (a short count means that the socket is full now), or CV_E_AGAIN, or
@@ -59,6 +75,9 @@ int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather);
 void cv_conn_quick_ack(struct cv_conn *conn);
 // No more bytes to the client; its own still come.
 void cv_conn_shutdown(struct cv_conn *conn);
+// When it is freed, the peer sees that it was cut, and not a regular end: for what lasts until the
+// connection is closed. What has not left by then is lost.
+void cv_conn_reset_at_end(struct cv_conn *conn);
 // Moves an HTTP connection whose first bytes these are to another worker. 0, and it is freed here;
 // or CV_E_NOMEM, and it stays as it is.
 int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, size_t len);

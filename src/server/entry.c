@@ -1,25 +1,26 @@
 #include "server/entry.h"
 
+#include "base/block.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "proto/proxy_header.h"
 #include "proto/sniff.h"
 #include "server/conn.h"
 #include "server/plain.h"
 #include "server/web.h"
 #include "server/worker.h"
 
-#include <string.h>
-
 struct entry {
     struct cv_conn *conn;
     struct cv_timer timer;
-    uint8_t bytes[CV_SNIFF_BYTES_MAX]; // what has come so far
-    size_t len;
+    struct cv_block *kept; // what has come and does not tell yet; NULL: nothing
+    bool behind_header;    // a PROXY header has been read
 };
 
 static void entry_free(struct entry *entry)
 {
     cv_timer_stop(&entry->timer);
+    cv_block_unref(&entry->kept);
     cv_mem_free(entry);
 }
 
@@ -41,7 +42,7 @@ static void on_timer(void *arg)
 {
     struct entry *entry = arg;
     entry_end(entry, CV_LOG_INFO, CV_E_TIMEOUT,
-              entry->len ? "it began and said no more" : "it said nothing");
+              entry->kept ? "it began and said no more" : "it said nothing");
 }
 
 // What is refused, and in which words.
@@ -54,9 +55,6 @@ static const char *refusal(enum cv_sniff sniff)
         return "TLS is not supported yet";
     case CV_SNIFF_HTTP2:
         return "HTTP/2 without TLS is not supported: use HTTP/1.1";
-    case CV_SNIFF_PROXY_V1:
-    case CV_SNIFF_PROXY_V2:
-        return "the PROXY protocol is not supported yet";
     case CV_SNIFF_POLICY:
         return "Flash socket policies are not served";
     default:
@@ -73,58 +71,127 @@ static void pass_on(struct entry *entry, int (*open)(struct cv_conn *, const uin
         entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
 }
 
-// HTTP connections of one address meet on one thread: a tunnel session's requests may come on
-// several.
-static int open_web(struct cv_conn *conn, const uint8_t *data, size_t len)
-{
-    struct cv_worker *worker = conn->worker;
-    unsigned home = cv_worker_choose(worker, conn->peer.ip, sizeof conn->peer.ip);
-    if (home == worker->index)
-        return cv_web_open(conn, data, len);
-    return cv_conn_move(conn, home, data, len);
-}
-
 static void decide(struct entry *entry, enum cv_sniff sniff, const uint8_t *data, size_t len)
 {
     if (sniff == CV_SNIFF_RTMP)
         pass_on(entry, cv_plain_open, data, len);
     else if (sniff == CV_SNIFF_HTTP)
-        pass_on(entry, open_web, data, len);
+        pass_on(entry, cv_web_open, data, len);
     else
         entry_end(entry, CV_LOG_WARN, CV_E_HANDSHAKE_VERSION, refusal(sniff));
 }
 
-// The first bytes came one by one: what was kept goes ahead of what has come now, in one piece,
-// because the connection may leave this thread with it.
-static void on_more_bytes(struct entry *entry, const uint8_t *data, size_t len)
+// ---- the PROXY protocol -------------------------------------------------------------------------
+
+static bool is_header(enum cv_sniff sniff)
 {
-    size_t kept = entry->len;
-    size_t room = sizeof entry->bytes - kept;
-    memcpy(entry->bytes + kept, data, len < room ? len : room);
-    entry->len += len < room ? len : room;
-    enum cv_sniff sniff = cv_sniff(entry->bytes, entry->len);
-    if (sniff == CV_SNIFF_MORE)
-        return;
-    struct cv_block *whole = cv_block_new(kept + len);
-    if (!whole) {
-        entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
-        return;
-    }
-    cv_block_append(whole, entry->bytes, kept);
-    cv_block_append(whole, data, len);
-    decide(entry, sniff, whole->data, whole->len);
-    cv_block_unref(&whole);
+    return sniff == CV_SNIFF_PROXY_V1 || sniff == CV_SNIFF_PROXY_V2;
 }
 
-// Nearly always the first bytes tell, and are passed on where they lie.
+// NULL: this connection may begin with a PROXY header. Otherwise why not: anybody could write one.
+static const char *header_refusal(const struct entry *entry)
+{
+    if (entry->behind_header)
+        return "a second PROXY header";
+    if (!cv_conn_trusts(entry->conn->worker, &entry->conn->peer))
+        return "a PROXY header from an address that is not in trusted_proxies";
+    return NULL;
+}
+
+static void log_header(const struct cv_conn *conn, const struct cv_addr *proxy)
+{
+    char via[CV_ADDR_TEXT_BYTES];
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_DEBUG, "conn.proxy");
+    cv_conn_log_fields(conn, &line);
+    cv_line_text(&line, "via", cv_addr_print(proxy, via));
+    cv_line_end(&line);
+}
+
+// From now on it is the client's connection. False: the client has too many.
+static bool believe(struct entry *entry, const struct cv_proxy_header *header)
+{
+    struct cv_conn *conn = entry->conn;
+    struct cv_addr proxy = conn->peer;
+    struct cv_addr client = cv_addr_of_ip(&header->source, header->source_port);
+    entry->behind_header = true;
+    if (header->source.family == 0) // the proxy speaks for itself, or does not know
+        return true;
+    if (!cv_conn_set_peer(conn, &client))
+        return false;
+    log_header(conn, &proxy);
+    return true;
+}
+
+static int read_header(struct entry *entry, const uint8_t *data, size_t len, size_t *out_len)
+{
+    struct cv_proxy_header header;
+    struct cv_why why = {0};
+    const char *refusal = header_refusal(entry);
+    int got = refusal ? CV_E_REFUSED : cv_proxy_header_parse(&header, data, len, &why);
+    if (got == 1 && !believe(entry, &header)) {
+        refusal = "too many connections from the client behind the proxy";
+        got = CV_E_TOO_MANY;
+    }
+    if (got < 0)
+        entry_end(entry, CV_LOG_WARN, got, refusal ? refusal : why.text);
+    else if (got == 1)
+        *out_len = header.len;
+    return got;
+}
+
+// ---- bytes ----------------------------------------------------------------------------------
+
+static void keep(struct entry *entry, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return;
+    entry->kept = cv_block_copy(data, len);
+    if (!entry->kept)
+        entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
+}
+
+// All that has come and tells nothing yet: the connection is passed on or ended, or the bytes are
+// kept until there are more.
+static void look(struct entry *entry, const uint8_t *data, size_t len)
+{
+    enum cv_sniff sniff;
+    while (is_header(sniff = cv_sniff(data, len))) {
+        size_t header_len = 0;
+        int got = read_header(entry, data, len, &header_len);
+        if (got < 0)
+            return;
+        if (got == 0) {
+            keep(entry, data, len);
+            return;
+        }
+        data += header_len;
+        len -= header_len;
+    }
+    if (sniff == CV_SNIFF_MORE)
+        keep(entry, data, len);
+    else
+        decide(entry, sniff, data, len);
+}
+
+// Nearly always the first bytes tell, and are passed on where they lie. Otherwise what was kept
+// goes ahead of what has come now, in one piece, because the connection may leave this thread.
 static void on_bytes(void *arg, const uint8_t *data, size_t len)
 {
     struct entry *entry = arg;
-    enum cv_sniff sniff = entry->len ? CV_SNIFF_MORE : cv_sniff(data, len);
-    if (sniff == CV_SNIFF_MORE)
-        on_more_bytes(entry, data, len);
-    else
-        decide(entry, sniff, data, len);
+    struct cv_block *whole = entry->kept;
+    if (!whole) {
+        look(entry, data, len);
+        return;
+    }
+    entry->kept = NULL;
+    if (cv_block_reserve(&whole, whole->len + len) == CV_OK) {
+        cv_block_append(whole, data, len);
+        look(entry, whole->data, whole->len);
+    } else {
+        entry_end(entry, CV_LOG_ERROR, CV_E_NOMEM, "no memory for a connection");
+    }
+    cv_block_unref(&whole);
 }
 
 static void on_ended(void *arg, int code)

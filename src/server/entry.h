@@ -1,6 +1,7 @@
 // The entry: a new connection, until its first bytes tell what it speaks.
 //
-// One port serves them all, because in RTMP and HTTP the client speaks first.
+// One port serves them all, because in RTMP and HTTP the client speaks first. A trusted proxy may
+// say before, with a PROXY header (proto/proxy_header.h), whose connection it brings.
 #ifndef CV_SERVER_ENTRY_H
 #define CV_SERVER_ENTRY_H
 

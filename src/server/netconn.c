@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/openssl.h"
+#include "server/client_addr.h"
 #include "server/publisher.h"
 #include "server/worker.h"
 
@@ -19,12 +20,6 @@ static uint64_t now_us(const struct cv_netconn *conn)
     return cv_loop_now_us(conn->worker->loop);
 }
 
-struct cv_publisher *cv_netconn_publisher(struct cv_netconn *conn, uint32_t net_stream)
-{
-    struct cv_net_stream *stream = cv_session_stream(&conn->session, net_stream);
-    return stream ? stream->publisher : NULL;
-}
-
 struct cv_netconn *cv_netconn_find(struct cv_worker *worker, uint64_t id)
 {
     struct cv_netconn *conn = NULL;
@@ -32,11 +27,18 @@ struct cv_netconn *cv_netconn_find(struct cv_worker *worker, uint64_t id)
     return conn;
 }
 
+// While we do not listen, the client may well speak; after the end it no longer counts.
+uint64_t cv_netconn_heard_us(const struct cv_netconn *conn)
+{
+    if (conn->phase != CV_NETCONN_OPEN)
+        return 0;
+    return conn->paused ? now_us(conn) : conn->heard_us;
+}
+
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line)
 {
-    char peer[CV_ADDR_TEXT_BYTES];
     cv_line_uint(line, "conn", conn->id);
-    cv_line_text(line, "peer", cv_addr_print(&conn->peer, peer));
+    cv_client_log_field(&conn->peer, line);
 }
 
 // ---- beginning ------------------------------------------------------------------------------
@@ -278,8 +280,12 @@ void cv_netconn_mark(struct cv_netconn *conn)
 {
     if (conn->dirty || conn->doomed)
         return;
+    struct cv_worker *worker = conn->worker;
     conn->dirty = true;
-    DL_APPEND2(conn->worker->dirty_conns, conn, dirty_prev, dirty_next);
+    DL_APPEND2(worker->dirty_conns, conn, dirty_prev, dirty_next);
+    // One tunnel's reply lets another's request begin: a turn must come for that one, too.
+    if (worker->flushing && worker->flushing != conn)
+        cv_worker_retry(worker);
 }
 
 int cv_netconn_fill(struct cv_netconn *conn)

@@ -99,8 +99,8 @@ void cv_netconn_linger(struct cv_netconn *conn);
 // ---- for the session and what belongs to it
 // -------------------------------------------------------
 
-// The publisher on this message stream, or NULL.
-struct cv_publisher *cv_netconn_publisher(struct cv_netconn *conn, uint32_t net_stream);
+// When its client was heard last, for telling whether it is still there.
+uint64_t cv_netconn_heard_us(const struct cv_netconn *conn);
 // conn=, peer=: what every line about a connection starts with.
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line);
 // Something waits to be sent: flushed at the end of the turn.

@@ -11,19 +11,19 @@
 #include "io/mailbox.h"
 #include "server/policy.h"
 
-// Who publishes: a connection of a thread, and the message stream in it.
+// Who publishes: a number of its thread's, which is never used again.
 struct cv_publisher_id {
-    uint64_t conn_id; // 0: nobody
     unsigned thread;
-    uint32_t net_stream;
-    uint64_t serial; // of its thread: message stream ids are used again
+    uint64_t serial; // 0: nobody
 };
 
 enum cv_note_kind {
-    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, settings
+    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, identity, settings
     CV_NOTE_PUBLISHED,   // to the publisher: code
     CV_NOTE_UNPUBLISH,   // to home: I have stopped; clean: on purpose
-    CV_NOTE_KICK,        // to the publisher: somebody else has taken over
+    CV_NOTE_KICK,        // to the publisher: somebody else has taken over; flag: you are a ghost
+    CV_NOTE_PROBE,       // to the publisher: when was your client heard last?
+    CV_NOTE_HEARD,       // to home: then
     CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path
     CV_NOTE_UNSUBSCRIBE, // to home: it has none any more
     CV_NOTE_STATE,       // to a thread with viewers: live, or over
@@ -39,6 +39,7 @@ struct cv_worker_stats {
     uint64_t connections; // now
     uint64_t accepted;
     uint64_t refused;
+    uint64_t moved;      // connections that came from another thread
     uint64_t publishers; // now
     uint64_t viewers;    // now
     uint64_t messages_in;
@@ -66,9 +67,11 @@ struct cv_note {
     enum cv_note_kind kind;
     unsigned from;
     int code;
-    bool flag;          // UNPUBLISH: clean. STATE: live
+    bool flag;          // UNPUBLISH: clean. STATE: live. KICK: a ghost
     uint64_t outlet_id; // SUBSCRIBE: whose; STATE: for whom
     struct cv_publisher_id publisher;
+    struct cv_identity identity; // PUBLISH: who asks
+    uint64_t heard_us;           // HEARD: monotonic, the same clock on all threads
     struct cv_stream_settings settings;
     struct cv_moved *moved;                   // owned
     struct cv_policy *policy;                 // one reference
@@ -85,7 +88,7 @@ struct cv_batch_item {
 
 enum { CV_BATCH_ITEMS_MAX = 256 };
 
-// Media on its way to a stream's home (publisher set) or to a thread with viewers (conn_id 0).
+// Media on its way to a stream's home (publisher set) or to a thread with viewers (nobody).
 struct cv_batch {
     struct cv_mail mail;
     struct cv_publisher_id publisher;

@@ -2,9 +2,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "server/netconn.h"
+#include "server/seat.h"
 #include "server/stream.h"
-#include "server/viewer.h"
 #include "server/worker.h"
 
 static struct cv_outlet *outlet_find(struct cv_worker *worker, const struct cv_path *path)
@@ -73,7 +72,7 @@ struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *
 
 void cv_outlet_free(struct cv_outlet *outlet)
 {
-    CV_ASSERT(!outlet->viewers);
+    CV_ASSERT(!outlet->seats);
     if (outlet->dirty)
         DL_DELETE(outlet->worker->dirty_outlets, outlet);
     if (outlet->stream)
@@ -87,7 +86,7 @@ void cv_outlet_free(struct cv_outlet *outlet)
 
 void cv_outlet_release(struct cv_outlet *outlet)
 {
-    if (outlet->viewers)
+    if (outlet->seats)
         return;
     cv_worker_post_note(outlet->worker, cv_worker_home(outlet->worker, &outlet->path),
                         outlet->unsubscribe);
@@ -105,28 +104,28 @@ void cv_outlet_mark(struct cv_outlet *outlet)
     DL_APPEND(outlet->worker->dirty_outlets, outlet);
 }
 
-static struct cv_viewer *after(const struct cv_viewer *viewer)
+static struct cv_seat *after(const struct cv_seat *seat)
 {
-    return viewer ? cv_viewer_next(viewer) : NULL;
+    return seat ? seat->next : NULL;
 }
 
 // The kernel's work for one viewer pushes the others' state out of the near caches; fetched while
 // others are served, each level of pointers one viewer earlier, it is there in time. Measured: a
 // third of the user-space time of a fan-out to 500.
 // Connections that fail here are doomed, not freed: the list stays as it is.
-static void flush_viewers(struct cv_outlet *outlet)
+static void flush_seats(struct cv_outlet *outlet)
 {
-    struct cv_viewer *first = after(outlet->viewers);
-    struct cv_viewer *second = after(first);
-    struct cv_viewer *third = after(second);
-    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer)) {
+    struct cv_seat *first = after(outlet->seats);
+    struct cv_seat *second = after(first);
+    struct cv_seat *third = after(second);
+    for (struct cv_seat *seat = outlet->seats; seat; seat = seat->next) {
         if (third)
-            cv_viewer_prefetch(third);
+            cv_prefetch(third, CV_SEAT_HOT_BYTES);
         if (second)
-            cv_netconn_prefetch(cv_viewer_conn(second));
+            second->kind->prefetch(second);
         if (first)
-            cv_netconn_prefetch_engine(cv_viewer_conn(first));
-        cv_netconn_flush(cv_viewer_conn(viewer));
+            first->kind->prefetch_engine(first);
+        seat->kind->flush(seat);
         first = second;
         second = third;
         third = after(third);
@@ -146,7 +145,7 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     }
     cv_timer_stop(&outlet->window);
     outlet->flushed_us = now_us;
-    flush_viewers(outlet);
+    flush_seats(outlet);
 }
 
 // ---- from home ------------------------------------------------------------------------------
@@ -160,8 +159,8 @@ void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64
     outlet->stream = stream;
     outlet->log = &stream->log;
     stream->local = outlet;
-    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer))
-        cv_viewer_on_log(viewer);
+    for (struct cv_seat *seat = outlet->seats; seat; seat = seat->next)
+        cv_seat_on_log(seat);
 }
 
 void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
@@ -169,12 +168,12 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
     struct cv_outlet *outlet = outlet_find_id(worker, &note->path, note->outlet_id);
     if (!outlet)
         return;
-    bool was_live = outlet->live;
-    outlet->live = note->flag;
-    if (was_live && !outlet->live && outlet->log == &outlet->own_log)
+    bool over = outlet->live && !note->flag;
+    if (over && outlet->log == &outlet->own_log)
         cv_stream_log_end(&outlet->own_log);
-    for (struct cv_viewer *viewer = outlet->viewers; viewer; viewer = cv_viewer_next(viewer))
-        cv_viewer_on_state(viewer);
+    outlet->live = note->flag;
+    for (struct cv_seat *seat = outlet->seats; seat; seat = seat->next)
+        seat->kind->on_state(seat);
     cv_outlet_mark(outlet);
 }
 

@@ -10,8 +10,8 @@
 #include "server/note.h"
 #include "server/table.h"
 
+struct cv_seat;
 struct cv_stream;
-struct cv_viewer;
 struct cv_worker;
 
 struct cv_outlet {
@@ -22,7 +22,7 @@ struct cv_outlet {
     struct cv_stream *stream;     // when its home is this thread and it has answered; or NULL
     struct cv_stream_log *log;    // the stream's, or own_log
     struct cv_stream_log own_log; //
-    struct cv_viewer *viewers;    // list
+    struct cv_seat *seats;        // list: its viewers
     struct cv_note *unsubscribe;  // made in advance: saying goodbye cannot fail
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed

@@ -9,6 +9,8 @@
 struct cv_plain {
     struct cv_conn *conn; // owned; beside what a flush touches of the NetConnection
     struct cv_netconn net;
+    struct cv_block *greeting; // goes ahead of everything; NULL: there is none, or it has left
+    size_t greeting_sent;
 };
 
 static struct cv_plain *plain_of(struct cv_netconn *net)
@@ -22,6 +24,7 @@ static void plain_free(struct cv_netconn *net)
 {
     struct cv_plain *plain = plain_of(net);
     cv_conn_free(plain->conn);
+    cv_block_unref(&plain->greeting);
     cv_mem_free(plain);
 }
 
@@ -30,23 +33,45 @@ static void plain_watch(struct cv_netconn *net)
     cv_conn_want(plain_of(net)->conn, !net->paused, net->blocked);
 }
 
+static void pull(const struct cv_plain *plain, struct cv_gather *gather)
+{
+    const struct cv_block *greeting = plain->greeting;
+    cv_gather_clear(gather);
+    if (greeting)
+        cv_gather_borrow(gather, greeting->data + plain->greeting_sent,
+                         greeting->len - plain->greeting_sent);
+    cv_rtmp_pull(plain->net.rtmp, gather);
+}
+
+static void commit(struct cv_plain *plain, size_t sent)
+{
+    size_t ahead = plain->greeting ? plain->greeting->len - plain->greeting_sent : 0;
+    if (ahead > sent)
+        ahead = sent;
+    plain->greeting_sent += ahead;
+    if (plain->greeting && plain->greeting_sent == plain->greeting->len)
+        cv_block_unref(&plain->greeting);
+    if (sent > ahead)
+        cv_rtmp_sent(plain->net.rtmp, sent - ahead);
+}
+
 // One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
 static int write_once(struct cv_netconn *net, bool *more)
 {
+    struct cv_plain *plain = plain_of(net);
     struct cv_gather *gather = &net->worker->gather;
     int filled = cv_netconn_fill(net);
     *more = filled > 0;
     if (filled < 0)
         return filled;
-    cv_gather_clear(gather);
-    cv_rtmp_pull(net->rtmp, gather);
+    pull(plain, gather);
     if (gather->count == 0)
         return 0;
-    int sent = cv_conn_write(plain_of(net)->conn, gather);
+    int sent = cv_conn_write(plain->conn, gather);
     if (sent <= 0)
         return sent;
     bool short_count = (size_t)sent < gather->bytes;
-    cv_rtmp_sent(net->rtmp, (size_t)sent);
+    commit(plain, (size_t)sent);
     cv_netconn_progress(net);
     *more |= !cv_rtmp_out_empty(net->rtmp);
     return short_count ? CV_E_AGAIN : sent;
@@ -114,17 +139,39 @@ static const struct cv_conn_user plain_user = {
     .stop = on_stop,
 };
 
-int cv_plain_open(struct cv_conn *conn, const uint8_t *data, size_t len)
+// NULL: no memory. The clock of its handshake starts at `opened_us`.
+static struct cv_plain *plain_new(struct cv_conn *conn, uint64_t opened_us)
 {
     struct cv_plain *plain = cv_mem_zero(1, sizeof *plain);
     if (!plain)
-        return CV_E_NOMEM;
+        return NULL;
     plain->conn = conn;
-    struct cv_origin origin = {.peer = conn->peer, .id = conn->id, .opened_us = conn->opened_us};
-    if (cv_netconn_init(&plain->net, conn->worker, &plain_carrier, &origin) != CV_OK) {
-        cv_mem_free(plain);
+    struct cv_origin origin = {.peer = conn->peer, .id = conn->id, .opened_us = opened_us};
+    if (cv_netconn_init(&plain->net, conn->worker, &plain_carrier, &origin) == CV_OK)
+        return plain;
+    cv_mem_free(plain);
+    return NULL;
+}
+
+int cv_plain_open(struct cv_conn *conn, const uint8_t *data, size_t len)
+{
+    struct cv_plain *plain = plain_new(conn, conn->opened_us);
+    if (!plain)
         return CV_E_NOMEM;
-    }
+    cv_conn_hand_over(conn, &plain_user, plain, data, len);
+    return CV_OK;
+}
+
+int cv_plain_upgrade(struct cv_conn *conn, struct cv_block **greeting, const uint8_t *data,
+                     size_t len)
+{
+    struct cv_plain *plain = plain_new(conn, cv_loop_now_us(conn->worker->loop));
+    if (!plain)
+        return CV_E_NOMEM;
+    plain->greeting = *greeting;
+    *greeting = NULL;
+    cv_netconn_mark(&plain->net);
+    cv_conn_want(conn, true, false);
     cv_conn_hand_over(conn, &plain_user, plain, data, len);
     return CV_OK;
 }

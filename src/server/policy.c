@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/secret.h"
+#include "io/openssl.h"
 
 #include <string.h>
 
@@ -61,6 +63,21 @@ const struct cv_config_app *cv_policy_route(const struct cv_policy *policy,
     return best;
 }
 
+const struct cv_config_app *cv_policy_route_file(const struct cv_policy *policy,
+                                                 struct cv_text web_path, const char *suffix,
+                                                 struct cv_path *out_path,
+                                                 struct cv_text *out_stream)
+{
+    struct cv_text name = web_path;
+    size_t suffix_len = strlen(suffix);
+    if (name.len < suffix_len || !cv_text_is(cv_text_skip(name, name.len - suffix_len), suffix))
+        return NULL;
+    name.len -= suffix_len;
+    if (cv_path_join(out_path, (struct cv_text){0}, name) != CV_OK)
+        return NULL;
+    return cv_policy_route(policy, out_path, out_stream);
+}
+
 int cv_policy_may_publish(const struct cv_policy *policy, const struct cv_config_app *app,
                           struct cv_text stream, const struct cv_query_places *query)
 {
@@ -79,6 +96,33 @@ int cv_policy_may_publish(const struct cv_policy *policy, const struct cv_config
         return CV_E_BAD_KEY;
     bool allowed = cv_keys_allow(policy->keys, app->name, name, key, (size_t)len);
     return allowed ? CV_OK : CV_E_BAD_KEY;
+}
+
+static int digest(const uint8_t *secret, const char *kind, const void *data, size_t len,
+                  struct cv_identity *out)
+{
+    return cv_crypto_openssl.hmac_sha256(secret, CV_IDENTITY_KEY_BYTES, kind, 1, data, len,
+                                         out->digest);
+}
+
+int cv_policy_identify(const struct cv_policy *policy, const struct cv_config_app *app,
+                       const struct cv_query_places *query, const struct cv_addr *peer,
+                       const uint8_t *secret, struct cv_identity *out)
+{
+    if (cv_config_publish(policy->config, app) == CV_ACCESS_OPEN)
+        return digest(secret, "a", peer->ip, sizeof peer->ip, out);
+    char key[CV_LIMIT_KEY_BYTES + 1];
+    int len = cv_query_find(query, "key", key, sizeof key);
+    if (len <= 0)
+        return CV_E_BAD_KEY;
+    int err = digest(secret, "k", key, (size_t)len, out);
+    explicit_bzero(key, sizeof key);
+    return err;
+}
+
+bool cv_identity_equal(const struct cv_identity *a, const struct cv_identity *b)
+{
+    return cv_ct_equal(a->digest, b->digest, sizeof a->digest);
 }
 
 int cv_policy_may_play(const struct cv_policy *policy, const struct cv_config_app *app)

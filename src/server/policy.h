@@ -6,7 +6,9 @@
 #ifndef CV_SERVER_POLICY_H
 #define CV_SERVER_POLICY_H
 
+#include "base/crypto.h"
 #include "base/path.h"
+#include "io/addr.h"
 #include "media/streamlog.h"
 #include "server/config.h"
 #include "server/keys.h"
@@ -17,6 +19,14 @@ struct cv_stream_settings {
     struct cv_log_limits log;
     uint32_t grace_s;
     bool takeover;
+};
+
+// By what a publisher is known again: a digest, keyed with a secret of this process, of the key
+// that it presented, or where none is asked for of its address. It is no password, and opens
+// nothing.
+enum { CV_IDENTITY_KEY_BYTES = 32 };
+struct cv_identity {
+    uint8_t digest[CV_SHA256_BYTES];
 };
 
 struct cv_tallies {
@@ -45,10 +55,24 @@ void cv_policy_unref(struct cv_policy **policy);
 const struct cv_config_app *cv_policy_route(const struct cv_policy *policy,
                                             const struct cv_path *path, struct cv_text *out_stream);
 
+// The same for a path of the web side, as it was sent, that ends with `suffix` behind the stream's
+// name: "/live/a.flv". *out_path: the resource path; *out_stream is in it.
+const struct cv_config_app *cv_policy_route_file(const struct cv_policy *policy,
+                                                 struct cv_text web_path, const char *suffix,
+                                                 struct cv_path *out_path,
+                                                 struct cv_text *out_stream);
+
 // May this stream be published with what the client presented? 0, CV_E_BAD_KEY or CV_E_REFUSED
 // (publishing is switched off).
 int cv_policy_may_publish(const struct cv_policy *policy, const struct cv_config_app *app,
                           struct cv_text stream, const struct cv_query_places *query);
+// Who this is, after it may publish. `secret`: CV_IDENTITY_KEY_BYTES random bytes of the process.
+// 0, CV_E_BAD_KEY, or CV_E_SYSTEM.
+int cv_policy_identify(const struct cv_policy *policy, const struct cv_config_app *app,
+                       const struct cv_query_places *query, const struct cv_addr *peer,
+                       const uint8_t *secret, struct cv_identity *out);
+// In constant time.
+bool cv_identity_equal(const struct cv_identity *a, const struct cv_identity *b);
 // May it be played? 0 or CV_E_REFUSED.
 int cv_policy_may_play(const struct cv_policy *policy, const struct cv_config_app *app);
 

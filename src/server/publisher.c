@@ -2,22 +2,24 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "proto/reply.h"
-#include "server/log.h"
-#include "server/netconn.h"
-#include "server/table.h"
 #include "server/worker.h"
 
 // What may wait to go home, beside a last message: more and the client is not read any further.
 enum { WAITING_ITEMS = CV_BATCH_ITEMS_MAX / 2, WAITING_BYTES = 1024 * 1024 };
 
+static void begin_line(const struct cv_publisher *publisher, struct cv_line *line,
+                       enum cv_log_level level, const char *event)
+{
+    cv_line_begin(line, level, event);
+    publisher->owner->log_fields(publisher->owner_arg, line);
+    cv_line_text(line, "stream", publisher->path.text);
+}
+
 static void log_publisher(const struct cv_publisher *publisher, enum cv_log_level level,
                           const char *event, int code)
 {
     struct cv_line line;
-    cv_line_begin(&line, level, event);
-    cv_netconn_log_fields(publisher->conn, &line);
-    cv_line_text(&line, "stream", publisher->path.text);
+    begin_line(publisher, &line, level, event);
     if (code != CV_OK)
         cv_line_err(&line, code);
     if (publisher->messages) {
@@ -29,65 +31,131 @@ static void log_publisher(const struct cv_publisher *publisher, enum cv_log_leve
 
 static unsigned home_of(const struct cv_publisher *publisher)
 {
-    return cv_worker_home(publisher->conn->worker, &publisher->path);
+    return cv_worker_home(publisher->worker, &publisher->path);
 }
 
-// Asks for the stream, when the note for its end is there.
-static int ask(struct cv_publisher *publisher)
+// ---- beginning and ending -------------------------------------------------------------------
+
+const char *cv_publish_refusal(int code)
 {
+    switch (code) {
+    case CV_E_BAD_KEY:
+        return "The publish key is missing or wrong: add ?key=... to the stream name.";
+    case CV_E_NOT_FOUND:
+        return "There is no such app on this server, or the stream has no name.";
+    case CV_E_REFUSED:
+        return "Publishing to this app is switched off.";
+    case CV_E_TOO_MANY:
+        return "The app has as many streams as it may have.";
+    case CV_E_BUSY:
+        return "Somebody publishes this stream already.";
+    case CV_E_NOMEM:
+    case CV_E_SYSTEM:
+        return "The server cannot take this stream now.";
+    default:
+        return "This stream name cannot be used.";
+    }
+}
+
+static int check(const struct cv_worker *worker, const struct cv_publish_request *request,
+                 struct cv_identity *out)
+{
+    int err =
+        cv_policy_may_publish(request->policy, request->app, request->stream, &request->query);
+    if (err != CV_OK)
+        return err;
+    return cv_policy_identify(request->policy, request->app, &request->query, request->peer,
+                              worker->shared->identity_secret, out);
+}
+
+static int enter(struct cv_publisher *publisher)
+{
+    struct cv_worker *worker = publisher->worker;
     struct cv_note note = {
         .kind = CV_NOTE_UNPUBLISH, .path = publisher->path, .publisher = publisher->id};
     publisher->unpublish = cv_worker_note_new(&note);
     if (!publisher->unpublish)
         return CV_E_NOMEM;
-    note.kind = CV_NOTE_PUBLISH;
-    note.settings = cv_policy_stream_settings(publisher->app);
-    return cv_worker_send_note(publisher->conn->worker, home_of(publisher), &note);
+    HASH_ADD(hh, worker->publishers, id.serial, sizeof publisher->id.serial, publisher);
+    if (!publisher->hh.tbl)
+        return CV_E_NOMEM;
+    int err = cv_policy_enter_publisher(publisher->policy, publisher->app);
+    if (err != CV_OK)
+        HASH_DEL(worker->publishers, publisher);
+    return err;
 }
 
-struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
-                                      const struct cv_path *path, struct cv_policy *policy,
-                                      const struct cv_config_app *app)
+int cv_publisher_new(struct cv_worker *worker, const struct cv_publish_request *request,
+                     const struct cv_publisher_owner *owner, void *owner_arg,
+                     struct cv_publisher **out)
 {
-    struct cv_worker *worker = conn->worker;
+    struct cv_identity identity;
+    int err = check(worker, request, &identity);
+    if (err != CV_OK)
+        return err;
     struct cv_publisher *publisher = cv_mem_zero(1, sizeof *publisher);
     if (!publisher)
-        return NULL;
-    publisher->conn = conn;
-    publisher->id = (struct cv_publisher_id){.conn_id = conn->id,
-                                             .thread = worker->index,
-                                             .net_stream = net_stream,
-                                             .serial = ++worker->last_publisher};
-    publisher->path = *path;
-    publisher->app = app;
-    publisher->opened_us = cv_loop_now_us(worker->loop);
-    if (ask(publisher) != CV_OK) {
+        return CV_E_NOMEM;
+    publisher->worker = worker;
+    publisher->owner = owner;
+    publisher->owner_arg = owner_arg;
+    publisher->id =
+        (struct cv_publisher_id){.thread = worker->index, .serial = ++worker->last_publisher};
+    publisher->identity = identity;
+    publisher->path = *request->path;
+    publisher->policy = request->policy;
+    publisher->app = request->app;
+    err = enter(publisher);
+    if (err != CV_OK) {
         cv_note_free(publisher->unpublish);
         cv_mem_free(publisher);
-        return NULL;
+        return err;
     }
-    publisher->policy = cv_policy_ref(policy);
+    cv_policy_ref(publisher->policy);
     worker->stats.publishers++;
-    return publisher;
+    *out = publisher;
+    return CV_OK;
+}
+
+int cv_publisher_ask(struct cv_publisher *publisher)
+{
+    CV_ASSERT(publisher->state == CV_PUBLISHER_ADMITTED);
+    struct cv_note note = {.kind = CV_NOTE_PUBLISH,
+                           .path = publisher->path,
+                           .publisher = publisher->id,
+                           .identity = publisher->identity,
+                           .settings = cv_policy_stream_settings(publisher->app)};
+    int err = cv_worker_send_note(publisher->worker, home_of(publisher), &note);
+    if (err == CV_OK)
+        publisher->state = CV_PUBLISHER_ASKING;
+    return err;
+}
+
+static void say_goodbye(struct cv_publisher *publisher, bool clean)
+{
+    struct cv_worker *worker = publisher->worker;
+    publisher->unpublish->flag = clean;
+    if (publisher->state == CV_PUBLISHER_ASKING || publisher->state == CV_PUBLISHER_LIVE)
+        cv_worker_post_note(worker, home_of(publisher), publisher->unpublish);
+    else
+        cv_note_free(publisher->unpublish);
+    if (publisher->state != CV_PUBLISHER_ADMITTED)
+        log_publisher(publisher, CV_LOG_INFO, "publish.end", CV_OK);
 }
 
 void cv_publisher_free(struct cv_publisher *publisher, bool clean)
 {
     if (!publisher)
         return;
-    struct cv_worker *worker = publisher->conn->worker;
+    struct cv_worker *worker = publisher->worker;
     cv_publisher_send(publisher);
     if (publisher->batch)
         worker->stats.lost += publisher->batch->count;
     cv_batch_free(&publisher->batch);
     if (publisher->dirty)
         DL_DELETE(worker->dirty_publishers, publisher);
-    publisher->unpublish->flag = clean;
-    if (publisher->state == CV_PUBLISHER_OVER)
-        cv_note_free(publisher->unpublish);
-    else
-        cv_worker_post_note(worker, home_of(publisher), publisher->unpublish);
-    log_publisher(publisher, CV_LOG_INFO, "publish.end", CV_OK);
+    HASH_DEL(worker->publishers, publisher);
+    say_goodbye(publisher, clean);
     worker->stats.publishers--;
     cv_policy_leave_publisher(publisher->policy, publisher->app);
     cv_policy_unref(&publisher->policy);
@@ -101,7 +169,7 @@ static void mark(struct cv_publisher *publisher)
     if (publisher->dirty)
         return;
     publisher->dirty = true;
-    DL_APPEND(publisher->conn->worker->dirty_publishers, publisher);
+    DL_APPEND(publisher->worker->dirty_publishers, publisher);
 }
 
 int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg)
@@ -123,7 +191,7 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
 
 bool cv_publisher_send(struct cv_publisher *publisher)
 {
-    struct cv_worker *worker = publisher->conn->worker;
+    struct cv_worker *worker = publisher->worker;
     if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
         return true;
     int err = cv_worker_send_batch(worker, home_of(publisher), publisher->batch);
@@ -145,10 +213,10 @@ bool cv_publisher_make_room(struct cv_publisher *publisher)
 
 static struct cv_publisher *find(struct cv_worker *worker, const struct cv_note *note)
 {
-    struct cv_netconn *conn = cv_netconn_find(worker, note->publisher.conn_id);
-    struct cv_publisher *publisher =
-        conn ? cv_netconn_publisher(conn, note->publisher.net_stream) : NULL;
-    return publisher && publisher->id.serial == note->publisher.serial ? publisher : NULL;
+    struct cv_publisher *publisher = NULL;
+    HASH_FIND(hh, worker->publishers, &note->publisher.serial, sizeof note->publisher.serial,
+              publisher);
+    return publisher;
 }
 
 // Nobody wants its media any more.
@@ -158,38 +226,44 @@ static void set_over(struct cv_publisher *publisher)
     cv_batch_free(&publisher->batch);
 }
 
-static void refuse(struct cv_publisher *publisher, int code)
-{
-    const char *text = code == CV_E_BUSY ? "Somebody publishes this stream already."
-                                         : "The server cannot take this stream now.";
-    struct cv_netconn *conn = publisher->conn;
-    set_over(publisher);
-    log_publisher(publisher, CV_LOG_WARN, "publish.refused", code);
-    cv_reply_status(conn->rtmp, publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME, text);
-    cv_netconn_finish(conn);
-}
-
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_publisher *publisher = find(worker, note);
     if (!publisher || publisher->state != CV_PUBLISHER_ASKING)
         return;
     if (note->code != CV_OK) {
-        refuse(publisher, note->code);
+        set_over(publisher);
+        log_publisher(publisher, CV_LOG_WARN, "publish.refused", note->code);
+        publisher->owner->refused(publisher->owner_arg, note->code);
         return;
     }
-    struct cv_rtmp *rtmp = publisher->conn->rtmp;
-    uint32_t net_stream = publisher->id.net_stream;
     publisher->state = CV_PUBLISHER_LIVE;
     log_publisher(publisher, CV_LOG_INFO, "publish.start", CV_OK);
-    int err = cv_rtmp_send_user(rtmp, CV_USER_STREAM_BEGIN, net_stream);
-    if (err == CV_OK)
-        err = cv_reply_status(rtmp, net_stream, CV_STATUS_PUBLISH_START, "Publishing.");
-    if (err != CV_OK)
-        cv_netconn_doom(publisher->conn, err, "publish");
     if (publisher->batch)
         mark(publisher);
-    cv_netconn_mark(publisher->conn);
+    publisher->owner->live(publisher->owner_arg);
+}
+
+void cv_publisher_on_probe(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_publisher *publisher = find(worker, note);
+    if (!publisher) // its last note is on its way home
+        return;
+    struct cv_note heard = {.kind = CV_NOTE_HEARD,
+                            .path = publisher->path,
+                            .publisher = publisher->id,
+                            .heard_us = publisher->owner->heard_us(publisher->owner_arg)};
+    cv_worker_send_note(worker, home_of(publisher), &heard);
+}
+
+static void log_taken_over(const struct cv_publisher *publisher, bool ghost)
+{
+    struct cv_line line;
+    begin_line(publisher, &line, CV_LOG_WARN, "publish.taken_over");
+    cv_line_text(&line, "why",
+                 ghost ? "it has fallen silent, and the same publisher is back"
+                       : "the app lets publishers take over");
+    cv_line_end(&line);
 }
 
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
@@ -198,8 +272,6 @@ void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
     if (!publisher || publisher->state == CV_PUBLISHER_OVER)
         return;
     set_over(publisher);
-    log_publisher(publisher, CV_LOG_WARN, "publish.taken_over", CV_OK);
-    cv_reply_status(publisher->conn->rtmp, publisher->id.net_stream, CV_STATUS_PUBLISH_BAD_NAME,
-                    "Another publisher has taken over.");
-    cv_netconn_finish(publisher->conn);
+    log_taken_over(publisher, note->flag);
+    publisher->owner->replaced(publisher->owner_arg);
 }

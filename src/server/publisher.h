@@ -1,21 +1,53 @@
-// A publisher: one publishing message stream of a connection, and what it has on the way home.
+// A publisher: one that publishes a stream, and what it has on the way home.
+//
+// By which transport it comes is its owner's to know: an RTMP session or an HTTP request. Policy,
+// take-over, back-pressure and ending are the same for all.
 #ifndef CV_SERVER_PUBLISHER_H
 #define CV_SERVER_PUBLISHER_H
 
+#include "server/log.h"
 #include "server/note.h"
+#include "server/table.h"
 
-struct cv_netconn;
 struct cv_worker;
 
 enum cv_publisher_state {
-    CV_PUBLISHER_ASKING, // the stream's home has not answered yet
+    CV_PUBLISHER_ADMITTED, // it may publish, and has not asked for the stream
+    CV_PUBLISHER_ASKING,   // the stream's home has not answered yet
     CV_PUBLISHER_LIVE,
     CV_PUBLISHER_OVER, // refused or taken over; what still comes is ignored
 };
 
+// Who tells the client: a static table per transport. The first three may free the publisher.
+struct cv_publisher_owner {
+    void (*live)(void *arg);
+    // The stream cannot be had: CV_E_BUSY, or what the server lacks.
+    void (*refused)(void *arg, int code);
+    // Somebody else has taken over.
+    void (*replaced)(void *arg);
+    // When the client was heard last: is it still there? Now, while nobody listens to it.
+    uint64_t (*heard_us)(const void *arg);
+    // conn=, peer=: what every line about it starts with.
+    void (*log_fields)(const void *arg, struct cv_line *line);
+};
+
+// Who wants to publish what.
+struct cv_publish_request {
+    struct cv_policy *policy;
+    const struct cv_path *path;
+    const struct cv_config_app *app; // as cv_policy_route found it
+    struct cv_text stream;           // the path's part behind the app
+    struct cv_query_places query;    // where a key may be
+    const struct cv_addr *peer;
+};
+
 struct cv_publisher {
-    struct cv_netconn *conn;
+    struct cv_worker *worker;
+    const struct cv_publisher_owner *owner;
+    void *owner_arg;
+    UT_hash_handle hh; // by id.serial
     struct cv_publisher_id id;
+    struct cv_identity identity;
     enum cv_publisher_state state;
     struct cv_path path;
     struct cv_policy *policy; // one reference; app points into it
@@ -24,17 +56,21 @@ struct cv_publisher {
     struct cv_note *unpublish; // made in advance: no want of memory may keep a name taken
     bool dirty;
     struct cv_publisher *prev, *next; // in the worker's dirty list
-    uint64_t opened_us;
     uint64_t messages;
     uint64_t bytes;
 };
 
-// Asks the path's home for the stream. As cv_viewer_new: takes over the tally's entry.
-struct cv_publisher *cv_publisher_new(struct cv_netconn *conn, uint32_t net_stream,
-                                      const struct cv_path *path, struct cv_policy *policy,
-                                      const struct cv_config_app *app);
+// The gate for every way in: policy and caps. 0; CV_E_BAD_KEY, CV_E_REFUSED, CV_E_TOO_MANY; or
+// CV_E_NOMEM, CV_E_SYSTEM.
+int cv_publisher_new(struct cv_worker *worker, const struct cv_publish_request *request,
+                     const struct cv_publisher_owner *owner, void *owner_arg,
+                     struct cv_publisher **out);
+// Asks the path's home for the stream, once; the owner hears the answer later. 0 or CV_E_NOMEM.
+int cv_publisher_ask(struct cv_publisher *publisher);
 // Ends it. `clean`: the client said so; otherwise the stream waits for its return. NULL is allowed.
 void cv_publisher_free(struct cv_publisher *publisher, bool clean);
+// What its client is told when it cannot publish, in a sentence.
+const char *cv_publish_refusal(int code);
 
 // Takes a message on; it leaves at the end of the turn. 0, CV_E_QUEUE_FULL (try again after the
 // turn), or CV_E_NOMEM.
@@ -46,6 +82,7 @@ bool cv_publisher_make_room(struct cv_publisher *publisher);
 
 // From the stream's home.
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note);
+void cv_publisher_on_probe(struct cv_worker *worker, const struct cv_note *note);
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note);
 
 #endif

@@ -256,10 +256,12 @@ static int make_tallies(struct cv_tallies *tallies, struct cv_why *why)
     return CV_OK;
 }
 
-static int make_secret(struct cv_rtmpt_secret *secret, struct cv_why *why)
+static int make_secrets(struct cv_shared *shared, struct cv_why *why)
 {
-    secret->crypto = &cv_crypto_openssl;
-    if (cv_crypto_openssl.random(secret->key, sizeof secret->key) == CV_OK)
+    struct cv_rtmpt_secret *tunnel = &shared->tunnel_secret;
+    tunnel->crypto = &cv_crypto_openssl;
+    if (cv_crypto_openssl.random(tunnel->key, sizeof tunnel->key) == CV_OK &&
+        cv_crypto_openssl.random(shared->identity_secret, sizeof shared->identity_secret) == CV_OK)
         return CV_OK;
     return cv_why_set(why, CV_E_SYSTEM, place, "no random numbers");
 }
@@ -282,7 +284,7 @@ static int make_main(struct server *server, struct cv_why *why)
     atomic_init(&shared->connections, 0);
     int err = make_tallies(&shared->tallies, why);
     if (err == CV_OK)
-        err = make_secret(&shared->tunnel_secret, why);
+        err = make_secrets(shared, why);
     if (err != CV_OK)
         return err;
     server->policy =

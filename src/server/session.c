@@ -6,7 +6,7 @@
 #include "proto/reply.h"
 #include "server/log.h"
 #include "server/netconn.h"
-#include "server/publisher.h"
+#include "server/publish_status.h"
 #include "server/viewer.h"
 
 #include <string.h>
@@ -136,7 +136,8 @@ static int on_create_stream(struct command *command)
         struct cv_net_stream *stream = &command->session->streams[slot];
         if (stream->open)
             continue;
-        stream->open = true;
+        *stream = (struct cv_net_stream){
+            .open = true, .id = id_of_slot(slot), .conn = command->session->conn};
         if (slot >= command->session->stream_count)
             command->session->stream_count = slot + 1;
         return cv_reply_result_number(command->rtmp, command->transaction, id_of_slot(slot));
@@ -213,32 +214,26 @@ static int find_target(const struct command *command, struct target *out)
     return out->app ? CV_OK : CV_E_NOT_FOUND;
 }
 
-static int may_publish(const struct command *command, const struct target *target)
+static int start_publishing(struct command *command, struct target *target)
 {
     const struct cv_session *session = command->session;
-    struct cv_query_places query = {
-        .tc_url = cv_text_of(session->tc_url),
-        .app = cv_text_of(session->app),
-        .name = target->name,
+    int err = find_target(command, target);
+    if (err != CV_OK)
+        return err;
+    struct cv_publish_request request = {
+        .policy = session->policy,
+        .path = &target->path,
+        .app = target->app,
+        .stream = target->stream,
+        .query = {.tc_url = cv_text_of(session->tc_url),
+                  .app = cv_text_of(session->app),
+                  .name = target->name},
+        .peer = &session->conn->peer,
     };
-    int err = cv_policy_may_publish(session->policy, target->app, target->stream, &query);
-    return err == CV_OK ? cv_policy_enter_publisher(session->policy, target->app) : err;
-}
-
-static const char *publish_refusal(int code)
-{
-    switch (code) {
-    case CV_E_BAD_KEY:
-        return "The publish key is missing or wrong: add ?key=... to the stream name.";
-    case CV_E_NOT_FOUND:
-        return "There is no such app on this server, or the stream has no name.";
-    case CV_E_REFUSED:
-        return "Publishing to this app is switched off.";
-    case CV_E_TOO_MANY:
-        return "The app has as many streams as it may have.";
-    default:
-        return "This stream name cannot be used.";
-    }
+    struct cv_net_stream *stream = command->stream;
+    err = cv_publisher_new(session->conn->worker, &request, &cv_session_publishes, stream,
+                           &stream->publisher);
+    return err == CV_OK ? cv_publisher_ask(stream->publisher) : err;
 }
 
 static int on_publish(struct command *command)
@@ -246,22 +241,13 @@ static int on_publish(struct command *command)
     struct target target = {0};
     if (!command->stream || command->stream->publisher || command->stream->viewer)
         return refuse(command, CV_STATUS_PUBLISH_BAD_NAME, "The message stream is not free.");
-    int err = find_target(command, &target);
-    if (err == CV_OK)
-        err = may_publish(command, &target);
-    if (err != CV_OK) {
-        log_refused(command, "publish.refused", err, target.name);
-        enum cv_status status =
-            err == CV_E_REFUSED ? CV_STATUS_PUBLISH_DENIED : CV_STATUS_PUBLISH_BAD_NAME;
-        return refuse(command, status, publish_refusal(err));
-    }
-    command->stream->publisher =
-        cv_publisher_new(command->session->conn, command->stream_id, &target.path,
-                         command->session->policy, target.app);
-    if (command->stream->publisher)
-        return CV_OK;
-    cv_policy_leave_publisher(command->session->policy, target.app);
-    return CV_E_NOMEM;
+    int err = start_publishing(command, &target);
+    if (err == CV_OK || err == CV_E_NOMEM)
+        return err;
+    log_refused(command, "publish.refused", err, target.name);
+    bool denied = err == CV_E_REFUSED;
+    return refuse(command, denied ? CV_STATUS_PUBLISH_DENIED : CV_STATUS_PUBLISH_BAD_NAME,
+                  cv_publish_refusal(err));
 }
 
 // The third argument in milliseconds (protocol: -2000, -1000, or GStreamer's -2) only tells live
@@ -515,6 +501,18 @@ bool cv_session_is_playing(const struct cv_session *session)
             return true;
     }
     return false;
+}
+
+bool cv_session_flows(const struct cv_session *session)
+{
+    bool flows = false;
+    for (uint32_t i = 0; i < session->stream_count; i++) {
+        const struct cv_net_stream *stream = &session->streams[i];
+        if (stream->publisher || (stream->viewer && !cv_viewer_flows(stream->viewer)))
+            return false;
+        flows |= stream->viewer != NULL;
+    }
+    return flows;
 }
 
 uint64_t cv_session_deadline_us(const struct cv_session *session)

@@ -15,6 +15,8 @@ struct cv_viewer;
 // A message stream of the connection (RTMP 1.0, 7.2.2).
 struct cv_net_stream {
     bool open;
+    uint32_t id;
+    struct cv_netconn *conn;
     struct cv_publisher *publisher;
     struct cv_viewer *viewer;
 };
@@ -49,6 +51,8 @@ int cv_session_fill(struct cv_session *session);
 bool cv_session_make_room(struct cv_session *session);
 bool cv_session_is_publishing(const struct cv_session *session);
 bool cv_session_is_playing(const struct cv_session *session);
+// It plays, all its players are being sent media, and it does nothing else.
+bool cv_session_flows(const struct cv_session *session);
 // The earliest end of a viewer's wait for a publisher; UINT64_MAX: none waits.
 uint64_t cv_session_deadline_us(const struct cv_session *session);
 // That time has come: StreamNotFound for those who waited.

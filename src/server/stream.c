@@ -23,6 +23,7 @@ static struct cv_stream *stream_find(struct cv_worker *worker, const struct cv_p
 }
 
 static void on_grace_over(void *arg);
+static void on_ghost_time(void *arg);
 
 static struct cv_stream *stream_new(struct cv_worker *worker, const struct cv_path *path)
 {
@@ -40,6 +41,7 @@ static struct cv_stream *stream_new(struct cv_worker *worker, const struct cv_pa
     // Until a publisher brings its app's settings nothing is appended.
     cv_stream_log_init(&stream->log, &(struct cv_log_limits){0});
     cv_timer_init(&stream->grace, worker->loop, on_grace_over, stream);
+    cv_timer_init(&stream->ghost, worker->loop, on_ghost_time, stream);
     return stream;
 }
 
@@ -55,6 +57,8 @@ void cv_stream_free(struct cv_stream *stream)
     if (stream->dirty)
         DL_DELETE(stream->worker->dirty_streams, stream);
     cv_timer_stop(&stream->grace);
+    cv_timer_stop(&stream->ghost);
+    cv_note_free(stream->returning);
     HASH_DEL(stream->worker->streams, stream);
     cv_stream_log_done(&stream->log);
     cv_mem_free(stream);
@@ -150,46 +154,122 @@ bool cv_stream_distribute(struct cv_stream *stream)
 
 static bool same_publisher(const struct cv_publisher_id *a, const struct cv_publisher_id *b)
 {
-    return a->conn_id == b->conn_id && a->thread == b->thread && a->serial == b->serial;
+    return a->thread == b->thread && a->serial == b->serial;
 }
 
-static void answer(struct cv_worker *worker, const struct cv_note *question, int code)
+// The question goes back as its own answer, so that there always is one.
+static void answer(struct cv_worker *worker, struct cv_note *question, int code)
 {
-    struct cv_note note = {.kind = CV_NOTE_PUBLISHED,
-                           .path = question->path,
-                           .publisher = question->publisher,
-                           .code = code};
-    cv_worker_send_note(worker, question->publisher.thread, &note);
+    question->kind = CV_NOTE_PUBLISHED;
+    question->code = code;
+    cv_worker_post_note(worker, question->publisher.thread, question);
 }
 
-static void kick_publisher(struct cv_stream *stream)
+static void kick_publisher(struct cv_stream *stream, bool ghost)
 {
     struct cv_note note = {
-        .kind = CV_NOTE_KICK, .path = stream->path, .publisher = stream->publisher};
+        .kind = CV_NOTE_KICK, .path = stream->path, .publisher = stream->publisher, .flag = ghost};
     cv_worker_send_note(stream->worker, stream->publisher.thread, &note);
 }
 
-void cv_stream_on_publish(struct cv_worker *worker, const struct cv_note *note)
+static void start(struct cv_stream *stream, struct cv_note *note)
+{
+    cv_timer_stop(&stream->grace);
+    stream->settings = note->settings;
+    stream->log.limits = note->settings.log;
+    stream->publisher = note->publisher;
+    stream->identity = note->identity;
+    cv_stream_log_restart(&stream->log);
+    stream->state = CV_STREAM_LIVE;
+    answer(stream->worker, note, CV_OK);
+    tell_threads(stream);
+}
+
+// ---- a publisher and its ghost --------------------------------------------------------------
+//
+// After a cut the old connection holds the name until its deadline, and its publisher, back on a
+// new one, must not be refused for that. It waits until nothing has been heard from the old one for
+// a while, and takes over; who is alive is never thrown out by this.
+
+static struct cv_note *take_returning(struct cv_stream *stream)
+{
+    struct cv_note *note = stream->returning;
+    stream->returning = NULL;
+    cv_timer_stop(&stream->ghost);
+    return note;
+}
+
+static void refuse_returning(struct cv_stream *stream, int code)
+{
+    struct cv_note *note = take_returning(stream);
+    if (note)
+        answer(stream->worker, note, code);
+}
+
+// The answer is cv_stream_on_heard, or that the publisher has ended.
+static void on_ghost_time(void *arg)
+{
+    struct cv_stream *stream = arg;
+    struct cv_note note = {
+        .kind = CV_NOTE_PROBE, .path = stream->path, .publisher = stream->publisher};
+    if (cv_worker_send_note(stream->worker, stream->publisher.thread, &note) != CV_OK)
+        refuse_returning(stream, CV_E_NOMEM);
+    else // again, should the answer get lost for want of memory
+        cv_timer_start(&stream->ghost, CV_GHOST_SILENCE_MS * UINT64_C(1000));
+}
+
+static void wait_for_ghost(struct cv_stream *stream, struct cv_note *note)
+{
+    stream->returning = note;
+    stream->returning_end_us =
+        cv_loop_now_us(stream->worker->loop) + CV_GHOST_WAIT_MS * UINT64_C(1000);
+    on_ghost_time(stream);
+}
+
+void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note)
+{
+    struct cv_stream *stream = stream_find(worker, &note->path);
+    if (!stream || !stream->returning || !same_publisher(&stream->publisher, &note->publisher))
+        return;
+    uint64_t now_us = cv_loop_now_us(worker->loop);
+    uint64_t ghost_us = note->heard_us + CV_GHOST_SILENCE_MS * UINT64_C(1000);
+    if (now_us >= ghost_us) {
+        kick_publisher(stream, true);
+        start(stream, take_returning(stream));
+        return;
+    }
+    if (now_us >= stream->returning_end_us) {
+        refuse_returning(stream, CV_E_BUSY);
+        return;
+    }
+    bool in_time = ghost_us < stream->returning_end_us;
+    cv_timer_start_at(&stream->ghost, in_time ? ghost_us : stream->returning_end_us);
+}
+
+// ---- who publishes --------------------------------------------------------------------------
+
+void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
 {
     struct cv_stream *stream = stream_get(worker, &note->path);
     if (!stream) {
         answer(worker, note, CV_E_NOMEM);
         return;
     }
-    if (stream->state == CV_STREAM_LIVE && !note->settings.takeover) {
+    if (stream->state != CV_STREAM_LIVE) {
+        start(stream, note);
+        return;
+    }
+    if (note->settings.takeover) {
+        refuse_returning(stream, CV_E_BUSY);
+        kick_publisher(stream, false);
+        start(stream, note);
+        return;
+    }
+    if (stream->returning || !cv_identity_equal(&stream->identity, &note->identity)) {
         answer(worker, note, CV_E_BUSY);
         return;
     }
-    if (stream->state == CV_STREAM_LIVE)
-        kick_publisher(stream);
-    cv_timer_stop(&stream->grace);
-    stream->settings = note->settings;
-    stream->log.limits = note->settings.log;
-    stream->publisher = note->publisher;
-    cv_stream_log_restart(&stream->log);
-    stream->state = CV_STREAM_LIVE;
-    answer(worker, note, CV_OK);
-    tell_threads(stream);
+    wait_for_ghost(stream, note);
 }
 
 // The end: later viewers start from nothing, those who are here read what is left of the log.
@@ -214,8 +294,18 @@ static void on_grace_over(void *arg)
 void cv_stream_on_unpublish(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_stream *stream = stream_find(worker, &note->path);
-    if (!stream || !same_publisher(&stream->publisher, &note->publisher))
+    if (!stream)
         return;
+    if (stream->returning && same_publisher(&stream->returning->publisher, &note->publisher)) {
+        cv_note_free(take_returning(stream));
+        return;
+    }
+    if (!same_publisher(&stream->publisher, &note->publisher))
+        return;
+    if (stream->returning) {
+        start(stream, take_returning(stream));
+        return;
+    }
     stream->publisher = (struct cv_publisher_id){0};
     if (note->flag || stream->settings.grace_s == 0) {
         end_stream(stream);

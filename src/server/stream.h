@@ -30,11 +30,16 @@ struct cv_stream {
     struct cv_worker *worker;
     struct cv_path path;
     enum cv_stream_state state;
-    struct cv_publisher_id publisher; // conn_id 0: nobody
+    struct cv_publisher_id publisher; // serial 0: nobody
+    struct cv_identity identity;      // its
     struct cv_stream_settings settings;
     struct cv_stream_log log;
     struct cv_timer grace;
-    struct cv_outlet *local; // the viewers of this thread, who read the log itself; or NULL
+    struct cv_note
+        *returning; // owned; asks for the stream while its own ghost may hold it; or NULL
+    uint64_t returning_end_us; // that is how long it may wait
+    struct cv_timer ghost;     // time to ask whether it is one
+    struct cv_outlet *local;   // the viewers of this thread, who read the log itself; or NULL
     bool dirty;
     struct cv_stream *prev, *next; // in the worker's dirty list
     unsigned subscribers;          // how many are on
@@ -42,8 +47,10 @@ struct cv_stream {
 };
 
 // Notes to the home thread.
-void cv_stream_on_publish(struct cv_worker *worker, const struct cv_note *note);
+void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note); // takes it over
 void cv_stream_on_unpublish(struct cv_worker *worker, const struct cv_note *note);
+// Its publisher was heard then.
+void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note);
 void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note);
 void cv_stream_on_unsubscribe(struct cv_worker *worker, const struct cv_note *note);
 // Media of a publisher; the batch stays the caller's. Ignored when it is not the stream's

@@ -11,15 +11,18 @@
 #include <stddef.h>
 #include <string.h>
 
+// What goes with the answer to /open: S0 S1 S2, and a few messages.
+enum { BEGINNING_BYTES = 8192 };
+
 struct cv_tunnel {
     struct cv_netconn net;
     UT_hash_handle hh;
     char id[CV_RTMPT_ID_CHARS];
     struct cv_rtmpt *rtmpt;
     struct cv_timer timer;
-    struct cv_block *stash; // bytes that the NetConnection cannot take yet; NULL: none
     bool finishing;
-    bool was_full; // connections may have stopped to read for it
+    bool takes_chunks; // the client of the last request can read a reply in pieces
+    bool was_full;     // connections may have stopped to read for it
 };
 
 static struct cv_tunnel *tunnel_of(struct cv_netconn *net)
@@ -33,28 +36,6 @@ static uint64_t now_us(const struct cv_tunnel *tunnel)
 }
 
 // ---- the client's bytes -----------------------------------------------------------------------
-
-static int keep(struct cv_tunnel *tunnel, const uint8_t *data, size_t len)
-{
-    if (!tunnel->stash)
-        tunnel->stash = cv_block_new(len);
-    if (!tunnel->stash)
-        return CV_E_NOMEM;
-    int err = cv_block_reserve(&tunnel->stash, tunnel->stash->len + len);
-    if (err == CV_OK)
-        cv_block_append(tunnel->stash, data, len);
-    return err;
-}
-
-static int take(struct cv_tunnel *tunnel, const uint8_t *data, size_t len)
-{
-    if (tunnel->net.doomed)
-        return CV_OK;
-    if (tunnel->net.paused || tunnel->stash)
-        return keep(tunnel, data, len);
-    cv_netconn_take(&tunnel->net, data, len);
-    return CV_OK;
-}
 
 // /close: FFmpeg says nothing else when it ends.
 static void leave(struct cv_tunnel *tunnel)
@@ -71,8 +52,8 @@ static void take_events(struct cv_tunnel *tunnel)
     while ((more = cv_rtmpt_next(tunnel->rtmpt, &event)) == 1) {
         if (event.type == CV_RTMPT_ENDED)
             leave(tunnel);
-        else if (take(tunnel, event.data, event.len) != CV_OK)
-            cv_netconn_doom(&tunnel->net, CV_E_NOMEM, "tunnel");
+        else if (!tunnel->net.doomed)
+            cv_netconn_take(&tunnel->net, event.data, event.len);
     }
     if (more < 0)
         cv_netconn_doom(&tunnel->net, more, "tunnel");
@@ -80,10 +61,11 @@ static void take_events(struct cv_tunnel *tunnel)
 }
 
 int cv_tunnel_request(struct cv_tunnel *tunnel, uint64_t ticket,
-                      const struct cv_rtmpt_target *target)
+                      const struct cv_rtmpt_target *target, bool takes_chunks)
 {
     if (tunnel->net.doomed)
         return CV_E_CLOSED;
+    tunnel->takes_chunks = takes_chunks;
     int err = cv_rtmpt_request(tunnel->rtmpt, ticket, target, now_us(tunnel));
     take_events(tunnel);
     return err;
@@ -118,9 +100,15 @@ void cv_tunnel_sent(struct cv_tunnel *tunnel, uint64_t ticket)
     cv_netconn_mark(&tunnel->net);
 }
 
+void cv_tunnel_hurry(struct cv_tunnel *tunnel)
+{
+    cv_rtmpt_hurry(tunnel->rtmpt);
+    cv_netconn_mark(&tunnel->net);
+}
+
 bool cv_tunnel_is_full(const struct cv_tunnel *tunnel)
 {
-    return tunnel->net.paused || tunnel->stash;
+    return tunnel->net.paused;
 }
 
 // ---- replies --------------------------------------------------------------------------------
@@ -130,7 +118,7 @@ static void set_mode(struct cv_tunnel *tunnel)
     const struct cv_session *session = &tunnel->net.session;
     enum cv_rtmpt_mode mode = CV_RTMPT_SETUP;
     if (cv_session_is_playing(session))
-        mode = CV_RTMPT_PLAY;
+        mode = tunnel->takes_chunks && cv_session_flows(session) ? CV_RTMPT_FLOW : CV_RTMPT_PLAY;
     if (cv_session_is_publishing(session))
         mode = CV_RTMPT_PUBLISH;
     cv_rtmpt_set_mode(tunnel->rtmpt, mode);
@@ -166,22 +154,18 @@ static bool reply_once(struct cv_tunnel *tunnel)
     return true;
 }
 
-// After a pause: what was kept, and then the requests that were not read.
-static void go_on(struct cv_tunnel *tunnel)
+// Everything has been said, and perhaps taken: then nobody needs to wait.
+static void end(struct cv_tunnel *tunnel)
 {
-    struct cv_block *stash = tunnel->stash;
-    if (!stash || tunnel->net.paused || tunnel->net.doomed)
-        return;
-    tunnel->stash = NULL;
-    if (take(tunnel, stash->data, stash->len) != CV_OK)
-        cv_netconn_doom(&tunnel->net, CV_E_NOMEM, "tunnel");
-    cv_block_unref(&stash);
+    if (cv_rtmpt_over(tunnel->rtmpt))
+        cv_netconn_doom(&tunnel->net, CV_OK, "finish");
+    else
+        cv_netconn_linger(&tunnel->net);
 }
 
 static void tunnel_flush(struct cv_netconn *net)
 {
     struct cv_tunnel *tunnel = tunnel_of(net);
-    go_on(tunnel);
     if (tunnel->was_full && !cv_tunnel_is_full(tunnel)) {
         tunnel->was_full = false;
         cv_web_go_on(net->worker, tunnel);
@@ -194,7 +178,7 @@ static void tunnel_flush(struct cv_netconn *net)
     while (reply_once(tunnel))
         continue;
     if (net->phase == CV_NETCONN_DRAIN && cv_rtmp_out_empty(net->rtmp))
-        cv_netconn_linger(net);
+        end(tunnel);
     rearm(tunnel);
 }
 
@@ -208,7 +192,7 @@ static void on_timer(void *arg)
 
 // ---- the NetConnection's side -----------------------------------------------------------------
 
-// Not here: the NetConnection has bytes of its own that come before the tunnel's.
+// Requests are read again in its flush: the NetConnection has kept bytes that come before them.
 static void tunnel_watch(struct cv_netconn *net)
 {
     tunnel_of(net)->was_full = true;
@@ -242,7 +226,6 @@ static void tunnel_free(struct cv_netconn *net)
     remember(net->worker, tunnel->id);
     cv_timer_stop(&tunnel->timer);
     cv_rtmpt_free(tunnel->rtmpt);
-    cv_block_unref(&tunnel->stash);
     cv_conn_dismiss(net->worker, &net->peer);
     cv_mem_free(tunnel);
 }
@@ -285,7 +268,10 @@ static struct cv_tunnel *tunnel_new(struct cv_worker *worker, const char *id,
     memcpy(tunnel->id, id, sizeof tunnel->id);
     cv_timer_init(&tunnel->timer, worker->loop, on_timer, tunnel);
     HASH_ADD(hh, worker->tunnels, id, sizeof tunnel->id, tunnel);
-    struct cv_rtmpt_config config = {.rtmp = tunnel->net.rtmp};
+    struct cv_rtmpt_config config = {
+        .rtmp = tunnel->net.rtmp,
+        .window_ms = worker->policy->config->limits.tunnel_window_ms,
+    };
     tunnel->rtmpt = cv_rtmpt_new(&config, origin.opened_us);
     if (tunnel->hh.tbl && tunnel->rtmpt)
         return tunnel;
@@ -305,6 +291,27 @@ static bool may_begin(const struct cv_worker *worker, const struct cv_rtmpt_targ
                              CV_TUNNEL_OPEN_S) == CV_OK;
 }
 
+bool cv_tunnel_is(const struct cv_tunnel *tunnel, struct cv_text id)
+{
+    return id.len == sizeof tunnel->id && memcmp(tunnel->id, id.at, sizeof tunnel->id) == 0;
+}
+
+bool cv_tunnel_is_ours(struct cv_worker *worker, struct cv_text id)
+{
+    return cv_rtmpt_id_check(id, &worker->shared->tunnel_secret, now_s(worker), UINT32_MAX) ==
+           CV_OK;
+}
+
+bool cv_tunnel_is_elsewhere(struct cv_worker *worker, struct cv_text id, unsigned *thread)
+{
+    uint32_t owner;
+    if (cv_rtmpt_id_owner(id, &owner) != CV_OK || owner == worker->index ||
+        owner >= worker->shared->workers || !cv_tunnel_is_ours(worker, id))
+        return false;
+    *thread = owner;
+    return true;
+}
+
 struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt_target *target,
                                  const struct cv_addr *peer)
 {
@@ -317,4 +324,56 @@ struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt
     if (!cv_conn_admit(worker, peer))
         return NULL;
     return tunnel_new(worker, target->id.at, peer);
+}
+
+// The id, its LF, and what the engine says already (NULL: nothing).
+static struct cv_block *beginning(struct cv_tunnel *tunnel, const struct cv_parcel *said)
+{
+    size_t bytes = said ? said->bytes : 0;
+    struct cv_gather *gather = &tunnel->net.worker->gather;
+    struct cv_block *block = cv_block_new(CV_RTMPT_ID_CHARS + 1 + bytes);
+    if (!block)
+        return NULL;
+    cv_block_append(block, tunnel->id, CV_RTMPT_ID_CHARS);
+    cv_block_append(block, "\n", 1);
+    for (size_t at = 0; at < bytes; at += gather->bytes) {
+        cv_gather_clear(gather);
+        cv_parcel_pull(said, at, gather);
+        for (int i = 0; i < gather->count; i++)
+            cv_block_append(block, gather->vectors[i].iov_base, gather->vectors[i].iov_len);
+    }
+    return block;
+}
+
+static struct cv_block *take_beginning(struct cv_tunnel *tunnel)
+{
+    struct cv_rtmp *rtmp = tunnel->net.rtmp;
+    if (cv_rtmp_out_empty(rtmp))
+        return beginning(tunnel, NULL);
+    struct cv_parcel *said = cv_rtmp_take(rtmp, BEGINNING_BYTES);
+    struct cv_block *block = said ? beginning(tunnel, said) : NULL;
+    cv_parcel_unref(&said);
+    return block;
+}
+
+int cv_tunnel_begin(struct cv_worker *worker, const struct cv_addr *peer,
+                    const struct cv_block *first, struct cv_block **out)
+{
+    struct cv_rtmpt_id id;
+    int err = cv_tunnel_make_id(worker, &id);
+    if (err == CV_OK && (worker->stopping || !cv_conn_admit(worker, peer)))
+        err = CV_E_TOO_MANY;
+    if (err != CV_OK)
+        return err;
+    struct cv_tunnel *tunnel = tunnel_new(worker, id.text, peer);
+    if (!tunnel)
+        return CV_E_NOMEM;
+    cv_netconn_take(&tunnel->net, first->data, first->len);
+    cv_netconn_mark(&tunnel->net);
+    rearm(tunnel);
+    *out = take_beginning(tunnel);
+    if (*out)
+        return CV_OK;
+    cv_netconn_doom(&tunnel->net, CV_E_NOMEM, "tunnel");
+    return CV_E_NOMEM;
 }

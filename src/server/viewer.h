@@ -1,12 +1,10 @@
-// A viewer: one playing message stream of a connection, with its cursor in an outlet's log.
+// A viewer: one playing message stream of a connection, in a seat at an outlet (server/seat.h).
 #ifndef CV_SERVER_VIEWER_H
 #define CV_SERVER_VIEWER_H
 
-#include "media/cursor.h"
 #include "server/note.h"
 
 struct cv_netconn;
-struct cv_outlet;
 struct cv_viewer;
 
 // Starts to play: enters the path's outlet. `net_stream`: the message stream of the play command.
@@ -17,21 +15,14 @@ struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
                                 const struct cv_config_app *app);
 // Leaves the outlet. NULL is allowed.
 void cv_viewer_free(struct cv_viewer *viewer);
-// The next in its outlet's list; NULL after the last.
-struct cv_viewer *cv_viewer_next(const struct cv_viewer *viewer);
-// As cv_netconn_prefetch.
-void cv_viewer_prefetch(const struct cv_viewer *viewer);
-struct cv_netconn *cv_viewer_conn(const struct cv_viewer *viewer);
 
 // Moves what the cursor finds into the connection's engine, until that has enough for one write or
 // nothing more comes. 1: there is more; 0: that was all; or an error that ends the connection.
 int cv_viewer_fill(struct cv_viewer *viewer);
-// The outlet went live or over.
-void cv_viewer_on_state(struct cv_viewer *viewer);
-// The outlet reads another log from now on.
-void cv_viewer_on_log(struct cv_viewer *viewer);
 // When the wait for a publisher is over, by the loop's clock; UINT64_MAX: does not wait.
 uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer);
+// It has been told of the stream's start, and is sent media as they come.
+bool cv_viewer_flows(const struct cv_viewer *viewer);
 
 void cv_viewer_pause(struct cv_viewer *viewer, bool paused);
 void cv_viewer_receive_audio(struct cv_viewer *viewer, bool on);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "server/client_addr.h"
 #include "server/route.h"
 #include "server/web_state.h"
 #include "server/web_tunnel.h"
@@ -72,7 +73,7 @@ static bool ended_in_work(struct cv_web *web)
     return true;
 }
 
-static void doom(struct cv_web *web, int code, const char *why)
+void cv_web_doom(struct cv_web *web, int code, const char *why)
 {
     if (web->doom_code != CV_OK)
         return;
@@ -82,7 +83,7 @@ static void doom(struct cv_web *web, int code, const char *why)
 
 // ---- time -----------------------------------------------------------------------------------
 
-static void restart_clock(struct cv_web *web)
+void cv_web_restart_clock(struct cv_web *web)
 {
     web->heard_us = now_us(web);
 }
@@ -111,12 +112,14 @@ static uint64_t allowed_us(const struct cv_web *web)
         return limits->write_stall_s * UINT64_C(1000000);
     if (is_answering(web))
         return UINT64_MAX - web->heard_us; // how long that may take is the responder's to know
-    if (cv_http1_phase(web->http) == CV_HTTP1_IN_HEAD)
+    enum cv_http1_phase phase = cv_http1_phase(web->http);
+    if (phase == CV_HTTP1_IN_HEAD)
         return limits->handshake_s * UINT64_C(1000000);
-    return limits->idle_s * UINT64_C(1000000);
+    uint32_t more_s = phase == CV_HTTP1_IN_BODY ? 0 : CV_HTTP_KEEP_MORE_S;
+    return (limits->idle_s + more_s) * UINT64_C(1000000);
 }
 
-static void rearm(struct cv_web *web)
+void cv_web_rearm(struct cv_web *web)
 {
     uint64_t deadline_us = web->heard_us + allowed_us(web);
     if (deadline_us == UINT64_MAX)
@@ -130,7 +133,7 @@ static void on_timer(void *arg)
 {
     struct cv_web *web = arg;
     if (now_us(web) < web->heard_us + allowed_us(web)) {
-        rearm(web);
+        cv_web_rearm(web);
         return;
     }
     bool between = cv_http1_phase(web->http) == CV_HTTP1_IDLE && cv_web_is_free(web);
@@ -150,31 +153,55 @@ static void linger(struct cv_web *web)
     cv_conn_shutdown(web->conn);
     cv_conn_want(web->conn, true, false);
     web->lingers = true;
-    restart_clock(web);
+    cv_web_restart_clock(web);
 }
 
 static size_t out_bytes(const struct cv_web *web)
 {
-    return (web->out ? web->out->len : 0) + (web->parcel ? web->parcel->bytes : 0);
+    return web->out->len + (web->parcel ? web->parcel->bytes : 0) +
+           (web->tail ? strlen(web->tail) : 0);
+}
+
+// Steps over what has left. Returns how much of this part has.
+static size_t skip(size_t *sent, size_t len)
+{
+    size_t skipped = *sent < len ? *sent : len;
+    *sent -= skipped;
+    return skipped;
 }
 
 static void gather_out(const struct cv_web *web, struct cv_gather *gather)
 {
-    size_t head_len = web->out->len;
-    size_t head_sent = web->out_sent < head_len ? web->out_sent : head_len;
+    size_t sent = web->out_sent;
+    size_t parcel_len = web->parcel ? web->parcel->bytes : 0;
+    size_t head_at = skip(&sent, web->out->len);
+    size_t parcel_at = skip(&sent, parcel_len);
+    size_t whole = web->out->len - head_at + parcel_len - parcel_at;
     cv_gather_clear(gather);
-    cv_gather_borrow(gather, web->out->data + head_sent, head_len - head_sent);
+    cv_gather_borrow(gather, web->out->data + head_at, web->out->len - head_at);
     if (web->parcel)
-        cv_parcel_pull(web->parcel, web->out_sent - head_sent, gather);
+        cv_parcel_pull(web->parcel, parcel_at, gather);
+    if (web->tail && gather->bytes == whole)
+        cv_gather_borrow(gather, web->tail + sent, strlen(web->tail) - sent);
 }
 
 static void out_is_gone(struct cv_web *web)
 {
     cv_block_unref(&web->out);
     cv_parcel_unref(&web->parcel);
+    web->tail = NULL;
     web->out_sent = 0;
     if (web->replying)
         cv_web_tunnel_sent(web);
+}
+
+// A client that has closed without having read its replies: what it has sent still counts, its
+// last requests and /close among it (librtmp ends so).
+static bool only_sends(struct cv_web *web, int err)
+{
+    if (web->replying && cv_err_class(err) == CV_CLASS_GONE)
+        web->deaf = true;
+    return web->deaf && web->replying;
 }
 
 // Writes what waits. 0: all has left. CV_E_AGAIN: the rest must wait. Negative: the end.
@@ -183,11 +210,15 @@ static int flush(struct cv_web *web)
     struct cv_gather *gather = &web->conn->worker->gather;
     while (web->out) {
         gather_out(web, gather);
-        int sent = cv_conn_write(web->conn, gather);
+        int sent = web->deaf ? CV_E_CLOSED : cv_conn_write(web->conn, gather);
+        if (sent < 0 && only_sends(web, sent)) {
+            out_is_gone(web);
+            continue;
+        }
         if (sent < 0)
             return sent;
         web->out_sent += (size_t)sent;
-        restart_clock(web);
+        cv_web_restart_clock(web);
         if (web->out_sent == out_bytes(web))
             out_is_gone(web);
         else if ((size_t)sent < gather->bytes)
@@ -207,11 +238,17 @@ int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 
 // ---- reading --------------------------------------------------------------------------------
 
+// A session's next request joins those that are being answered; any other waits for its turn, even
+// another session's: proxies send requests of many clients on one connection.
 static void on_head(struct cv_web *web, const struct cv_http1_head *head)
 {
     web->owes_continue = head->expects_continue;
     web->head = head;
-    web->reading = cv_web_tunnel_begin(web, head) ? CV_WEB_TUNNELLED : CV_WEB_WAITING;
+    web->reading = CV_WEB_WAITING;
+    if (web->owed && cv_web_tunnel_join(web, head))
+        web->reading = CV_WEB_TUNNELLED;
+    else if (web->owed)
+        cv_tunnel_hurry(web->tunnel);
 }
 
 static void on_body(struct cv_web *web, struct cv_text body)
@@ -221,7 +258,7 @@ static void on_body(struct cv_web *web, struct cv_text body)
     if (web->reading == CV_WEB_TUNNELLED) {
         cv_tunnel_body(web->tunnel, web->conn->id, data, body.len);
     } else if (web->reading == CV_WEB_RESPONDED) {
-        restart_clock(web);
+        cv_web_restart_clock(web);
         web->responder->body(web->responder_arg, data, body.len);
     }
 }
@@ -304,7 +341,7 @@ static bool takes_bytes(const struct cv_web *web)
 // Someone who answers for long wants to know when the client leaves; a little may be read ahead.
 static bool listens(const struct cv_web *web)
 {
-    return web->responder && web->reading == CV_WEB_BETWEEN && !web->stash;
+    return web->responder && web->reading == CV_WEB_BETWEEN && !web->stash && !web->half_closed;
 }
 
 // The client waits before it sends what is wanted now.
@@ -379,28 +416,36 @@ static int work(struct cv_web *web)
         cv_conn_want(web->conn, true, web->out || web->blocked);
         if (cv_http1_phase(web->http) == CV_HTTP1_PAUSED) {
             cv_http1_resume(web->http);
-            restart_clock(web);
+            cv_web_restart_clock(web);
         }
         going = next_event(web);
     }
     return going;
 }
 
+// FFmpeg sends the body of a request when the head has been acknowledged. Large bodies do not wait.
+static bool awaits_ack(const struct cv_web *web)
+{
+    enum cv_http1_phase phase = cv_http1_phase(web->http);
+    if (phase != CV_HTTP1_IN_BODY)
+        return phase == CV_HTTP1_IN_HEAD;
+    return web->reading == CV_WEB_TUNNELLED || web->head->length <= CV_LIMIT_HTTP_DISCARD_BYTES;
+}
+
 static void step(struct cv_web *web, const uint8_t *data, size_t len)
 {
     if (cv_http1_phase(web->http) == CV_HTTP1_IDLE)
-        restart_clock(web);
+        cv_web_restart_clock(web);
     cv_http1_feed(web->http, data, len);
     web->working = true;
     int err = work(web);
     web->working = false;
     if (err < 0)
-        doom(web, err, cv_err_text(err));
+        cv_web_doom(web, err, cv_err_text(err));
     if (ended_in_work(web))
         return;
-    rearm(web);
-    // FFmpeg sends the body of a tunnel's request when the head has been acknowledged.
-    if (cv_http1_phase(web->http) == CV_HTTP1_IN_HEAD || web->reading == CV_WEB_TUNNELLED)
+    cv_web_rearm(web);
+    if (awaits_ack(web))
         cv_conn_quick_ack(web->conn);
 }
 
@@ -412,129 +457,7 @@ void cv_web_step_on(struct cv_web *web)
     cv_block_unref(&stash);
 }
 
-static void go_on(struct cv_web *web)
-{
-    if (!web->working)
-        cv_web_step_on(web);
-}
-
-// ---- for routes and responders --------------------------------------------------------------
-
-void cv_web_respond(struct cv_web *web, const struct cv_responder *responder, void *arg)
-{
-    CV_ASSERT(web->working && !web->responder && web->reading == CV_WEB_DISCARDED);
-    web->reading = CV_WEB_RESPONDED;
-    web->responder = responder;
-    web->responder_arg = arg;
-    web->wants_body = true;
-    cv_http1_set_body_max(web->http, UINT64_MAX);
-}
-
-struct cv_conn *cv_web_conn(const struct cv_web *web)
-{
-    return web->conn;
-}
-
-const struct cv_http1_head *cv_web_head(const struct cv_web *web)
-{
-    return web->head;
-}
-
-bool cv_web_keeps(const struct cv_web *web)
-{
-    return web->head->keep_alive && web->head->minor > 0 && !web->closes &&
-           !web->conn->worker->stopping;
-}
-
-void cv_web_set_body_max(struct cv_web *web, uint64_t bytes)
-{
-    cv_http1_set_body_max(web->http, bytes);
-}
-
-void cv_web_want_body(struct cv_web *web, bool wanted)
-{
-    web->wants_body = wanted;
-    if (wanted)
-        go_on(web);
-}
-
-int cv_web_write(struct cv_web *web, const struct cv_gather *gather)
-{
-    CV_ASSERT(web->responder && !web->replying);
-    web->wrote = true;
-    int sent = web->out ? CV_E_AGAIN : cv_conn_write(web->conn, gather);
-    if (sent > 0)
-        restart_clock(web);
-    if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
-        web->blocked = true;
-        cv_conn_want(web->conn, web->conn->reads, true);
-        rearm(web);
-    }
-    return sent;
-}
-
-// The rest of the request, if it has not come yet, is read away; where that is much, or the client
-// waits to be asked for it, the connection ends instead.
-static void end_answer(struct cv_web *web, bool keep)
-{
-    const struct cv_http1_head *head = web->head;
-    bool complete = web->reading == CV_WEB_BETWEEN;
-    bool long_rest =
-        head->framing == CV_HTTP1_CHUNKED || head->length > CV_LIMIT_HTTP_DISCARD_BYTES;
-    web->closes |= !keep || (!complete && (long_rest || web->owes_continue));
-    if (!complete)
-        web->reading = CV_WEB_DISCARDED;
-    web->responder = NULL;
-    web->blocked = false;
-    web->wrote = false;
-}
-
-void cv_web_done(struct cv_web *web, bool keep)
-{
-    CV_ASSERT(web->responder);
-    end_answer(web, keep);
-    restart_clock(web);
-    go_on(web);
-}
-
-static void log_request(const struct cv_web *web, uint32_t status)
-{
-    struct cv_line line;
-    cv_line_begin(&line, CV_LOG_DEBUG, "http.request");
-    cv_conn_log_fields(web->conn, &line);
-    cv_line_str(&line, "method", web->head->method_text.at, web->head->method_text.len);
-    cv_line_str(&line, "path", web->head->path.at, web->head->path.len);
-    cv_line_uint(&line, "status", status);
-    cv_line_end(&line);
-}
-
-void cv_web_answer(struct cv_web *web, const struct cv_http1_answer *answer)
-{
-    CV_ASSERT(!web->wrote);
-    struct cv_http1_answer whole = *answer;
-    log_request(web, whole.status);
-    end_answer(web, cv_web_keeps(web));
-    whole.keep_alive = !web->closes;
-    whole.head_only = web->head->method == CV_METHOD_HEAD;
-    int err = cv_web_put_answer(web, &whole);
-    if (err != CV_OK)
-        doom(web, err, cv_err_text(err));
-    go_on(web);
-}
-
-void cv_web_answer_text(struct cv_web *web, uint32_t status, const char *text)
-{
-    struct cv_http1_answer answer = {
-        .status = status, .type = "text/plain; charset=utf-8", .body = text, .len = strlen(text)};
-    cv_web_answer(web, &answer);
-}
-
-void cv_web_abort(struct cv_web *web, int code, const char *why)
-{
-    web->responder = NULL;
-    doom(web, code, why);
-    go_on(web);
-}
+// ---- leaving HTTP ---------------------------------------------------------------------------
 
 struct cv_conn *cv_web_release(struct cv_web *web, struct cv_block **unread)
 {
@@ -575,9 +498,24 @@ static void on_bytes(void *arg, const uint8_t *data, size_t len)
         cv_web_end(web, CV_LOG_ERROR, CV_E_NOMEM, "no memory");
 }
 
+// A client may close its side behind its last request and still read the answer.
+static bool reads_on(const struct cv_web *web)
+{
+    if (web->lingers || web->tunnel || web->reading != CV_WEB_BETWEEN)
+        return false;
+    return web->responder ? web->responder->patient : !cv_web_is_free(web);
+}
+
 static void on_ended(void *arg, int code)
 {
-    cv_web_end(arg, CV_LOG_DEBUG, code, cv_err_text(code));
+    struct cv_web *web = arg;
+    if (code != CV_E_CLOSED || !reads_on(web)) {
+        cv_web_end(web, CV_LOG_DEBUG, code, cv_err_text(code));
+        return;
+    }
+    web->closes = true;
+    web->half_closed = true;
+    cv_conn_want(web->conn, false, web->conn->writes);
 }
 
 static void on_writable(void *arg)
@@ -628,7 +566,7 @@ int cv_web_open(struct cv_conn *conn, const uint8_t *data, size_t len)
     }
     web->heard_us = conn->opened_us;
     cv_timer_init(&web->timer, conn->worker->loop, on_timer, web);
-    rearm(web);
+    cv_web_rearm(web);
     cv_conn_hand_over(conn, &web_user, web, data, len);
     return CV_OK;
 }

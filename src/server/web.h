@@ -34,6 +34,9 @@ struct cv_responder {
     // The connection is gone, or has been ended: frees the responder's side, and does not touch web
     // any more.
     void (*gone)(void *arg);
+    // It answers soon, and also a client that has closed its side behind the request; for others
+    // that is the end, because a client that has left looks the same.
+    bool patient;
 };
 
 // ---- for routes, when a request's head has come
@@ -59,6 +62,8 @@ void cv_web_want_body(struct cv_web *web, bool wanted);
 // One write, as cv_conn_write: bytes that left, CV_E_AGAIN, or an error, for which the responder
 // aborts. After a short count or CV_E_AGAIN, `writable` is called; what is left is the responder's.
 int cv_web_write(struct cv_web *web, const struct cv_gather *gather);
+// The log's line about an answer of the responder's own.
+void cv_web_log_request(const struct cv_web *web, uint32_t status);
 // * The answer has been written completely, and the responder is forgotten. `keep`: its end is
 // known to the client, so the connection may serve the next request.
 void cv_web_done(struct cv_web *web, bool keep);

@@ -17,8 +17,9 @@ struct cv_worker;
 
 // ---- for web.c ----------------------------------------------------------------------------------
 
-// A request of a session begins, if it is one: its tunnel hears of it at once. False: it is not.
-bool cv_web_tunnel_begin(struct cv_web *web, const struct cv_http1_head *head);
+// A request's head has come while replies are owed to a session: true if it is of the same one,
+// whose tunnel has heard of it. Else it waits for its turn.
+bool cv_web_tunnel_join(struct cv_web *web, const struct cv_http1_head *head);
 // Its end. It is answered when its tunnel says so.
 void cv_web_tunnel_end(struct cv_web *web, const struct cv_http1_head *head);
 // A reply has left altogether.
@@ -26,8 +27,16 @@ void cv_web_tunnel_sent(struct cv_web *web);
 
 // ---- for route.c --------------------------------------------------------------------------------
 
-// The other requests of the tunnel's paths: /open, and those of no session. 1: taken; 0: not ours.
+// All requests of the tunnel's paths: those of a session begin, or go with their connection to the
+// thread where it lives; /open and those of no session are answered. 1: taken; 0: not ours.
 int cv_web_tunnel_route(struct cv_web *web, const struct cv_http1_head *head);
+
+// ---- for web_open.c -----------------------------------------------------------------------------
+
+// A whole 200 that is known now, as a tunnel's client wants it.
+void cv_web_tunnel_answer(struct cv_web *web, const void *body, size_t len);
+// The client is one of ours and has said this word: "Culvert: 1; word"; "": has said anything.
+bool cv_web_tunnel_culvert(const struct cv_http1_head *head, const char *word);
 
 // ---- for tunnels --------------------------------------------------------------------------------
 

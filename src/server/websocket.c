@@ -7,6 +7,7 @@
 #include "io/openssl.h"
 #include "proto/http1_write.h"
 #include "proto/ws_handshake.h"
+#include "server/client_addr.h"
 #include "server/conn.h"
 #include "server/web.h"
 #include "server/worker.h"
@@ -236,6 +237,11 @@ int cv_websocket_open(struct cv_web *web, const struct cv_http1_head *head,
     if (verdict != CV_WS_YES) {
         drop_arg(heir, arg);
         refuse(web, verdict, why.text);
+        return 1;
+    }
+    if (!cv_client_adopt(cv_web_conn(web), head)) {
+        drop_arg(heir, arg);
+        refuse(web, CV_WS_NOT_AVAILABLE, "Too many connections from this address.\n");
         return 1;
     }
     log_opening(web, head);

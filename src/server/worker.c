@@ -6,12 +6,15 @@
 #include "io/listener.h"
 #include "io/socket.h"
 #include "server/conn.h"
+#include "server/flv_ingest.h"
+#include "server/flv_viewer.h"
 #include "server/log.h"
 #include "server/netconn.h"
 #include "server/outlet.h"
 #include "server/publisher.h"
 #include "server/stream.h"
 #include "server/table.h"
+#include "server/upstream.h"
 
 enum {
     RETRY_US = 1000,    // until a full mailbox is tried again
@@ -37,6 +40,7 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
     }
     worker->policy = cv_policy_ref(policy);
     worker->last_conn_id = (uint64_t)index << CONN_ID_SHIFT;
+    cv_disk_init(&worker->disk, worker->loop);
     cv_timer_init(&worker->retry, worker->loop, on_retry, worker);
     cv_timer_init(&worker->stop_deadline, worker->loop, on_stop_deadline, worker);
     cv_loop_on_turn(worker->loop, on_turn, worker);
@@ -69,7 +73,9 @@ void cv_worker_free(struct cv_worker *worker)
     free_listeners(worker);
     HASH_ITER (hh, worker->conns, conn, next_conn)
         cv_netconn_free(conn);
+    cv_flv_viewers_free(worker);
     stop_sockets(worker);
+    cv_upstreams_free(worker);
     CV_ASSERT(!worker->outlets);
     struct cv_stream *stream;
     struct cv_stream *next_stream;
@@ -265,10 +271,11 @@ static void answer_stats(struct cv_worker *worker, struct cv_note *note)
 typedef void on_note_fn(struct cv_worker *worker, const struct cv_note *note);
 
 static on_note_fn *const on_note[CV_NOTE_KINDS] = {
-    [CV_NOTE_PUBLISH] = cv_stream_on_publish,
     [CV_NOTE_PUBLISHED] = cv_publisher_on_answer,
     [CV_NOTE_UNPUBLISH] = cv_stream_on_unpublish,
     [CV_NOTE_KICK] = cv_publisher_on_kick,
+    [CV_NOTE_PROBE] = cv_publisher_on_probe,
+    [CV_NOTE_HEARD] = cv_stream_on_heard,
     [CV_NOTE_SUBSCRIBE] = cv_stream_on_subscribe,
     [CV_NOTE_UNSUBSCRIBE] = cv_stream_on_unsubscribe,
     [CV_NOTE_STATE] = cv_outlet_on_state,
@@ -284,6 +291,10 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
         answer_stats(receiver, note);
         return;
     }
+    if (note->kind == CV_NOTE_PUBLISH) {
+        cv_stream_on_publish(receiver, note);
+        return;
+    }
     CV_ASSERT(note->kind < CV_NOTE_KINDS && on_note[note->kind]);
     on_note[note->kind](receiver, note);
     cv_note_free(note);
@@ -292,7 +303,7 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
 static void deliver_batch(struct cv_mail *mail, void *receiver)
 {
     struct cv_batch *batch = (struct cv_batch *)mail;
-    if (batch->publisher.conn_id)
+    if (batch->publisher.serial)
         cv_stream_on_batch(receiver, batch);
     else
         cv_outlet_on_batch(receiver, batch);
@@ -356,7 +367,9 @@ static void flush_conns(struct cv_worker *worker)
         struct cv_netconn *conn = marked;
         DL_DELETE2(marked, conn, dirty_prev, dirty_next);
         conn->dirty = false;
+        worker->flushing = conn;
         cv_netconn_flush(conn);
+        worker->flushing = NULL;
     }
 }
 
@@ -372,11 +385,12 @@ static void on_turn(void *arg)
     struct cv_worker *worker = arg;
     send_overflow(worker);
     resume_conns(worker);
+    cv_flv_ingests_resume(worker);
     send_publishers(worker);
     distribute_streams(worker);
     flush_outlets(worker);
     flush_conns(worker);
     free_doomed(worker);
-    if (worker->stopping && !worker->conns)
+    if (worker->stopping && !worker->conns && !worker->flv_viewers)
         cv_loop_stop(worker->loop);
 }

@@ -6,6 +6,7 @@
 #define CV_SERVER_WORKER_H
 
 #include "base/gather.h"
+#include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
 #include "proto/rtmpt_path.h"
@@ -14,6 +15,8 @@
 #include <stdatomic.h>
 
 struct cv_conn;
+struct cv_flv_ingest;
+struct cv_flv_viewer;
 struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
@@ -21,6 +24,7 @@ struct cv_publisher;
 struct cv_stream;
 struct cv_thread;
 struct cv_tunnel;
+struct cv_upstreams;
 struct cv_web;
 
 enum { CV_READ_BUFFER_BYTES = 64 * 1024 };
@@ -30,8 +34,9 @@ struct cv_shared {
     struct cv_post *post;
     unsigned workers;          // threads 0 to workers - 1; the main thread has that number
     struct cv_tallies tallies; //
-    struct cv_rtmpt_secret tunnel_secret; // signs the ids of tunnel sessions
-    atomic_uint connections;              // on all threads
+    struct cv_rtmpt_secret tunnel_secret;           // signs the ids of tunnel sessions
+    uint8_t identity_secret[CV_IDENTITY_KEY_BYTES]; // by it publishers are known again
+    atomic_uint connections;                        // on all threads
 };
 
 // Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.
@@ -51,18 +56,25 @@ struct cv_worker {
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
     struct cv_web *webs;                                     // hash by the connection's id
+    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
     struct cv_conn *sockets;                                 // list of all TCP connections
     struct cv_netconn *conns;                                // hash by id
-    struct cv_stream *streams; // hash by path: those whose home is here
-    struct cv_outlet *outlets; // hash by path: those with viewers here
+    struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
+    struct cv_stream *streams;         // hash by path: those whose home is here
+    struct cv_outlet *outlets;         // hash by path: those with viewers here
     struct cv_netconn *dirty_conns;
+    const struct cv_netconn *flushing; // the one whose flush is on the stack; NULL: none is
     struct cv_netconn *doomed_conns;
-    struct cv_netconn *paused_conns; // not read, because their publishers' homes are behind
+    struct cv_netconn *paused_conns;      // not read, because their publishers' homes are behind
+    struct cv_flv_ingest *paused_ingests; // the same of requests that publish
+    struct cv_publisher *publishers;      // hash by serial number
     struct cv_publisher *dirty_publishers;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;
     struct cv_note *overflow[CV_LIMIT_THREADS + 1]; // notes that found a mailbox full, in order
     struct cv_note *overflow_last[CV_LIMIT_THREADS + 1];
+    struct cv_disk disk;   // the site's files
+    uint64_t file_bytes;   // of them, in memory
     struct cv_timer retry; // something found a mailbox full
     struct cv_timer stop_deadline;
     bool stopping;

@@ -5,6 +5,7 @@ import subprocess
 import time
 import typing
 
+import flv
 import frames
 from server import wait_until
 
@@ -14,13 +15,13 @@ QUIET = ["-hide_banner", "-nostdin", "-loglevel", "info"]
 class Child:
     """A running program. Its output is in a file, so it can never block on a full pipe."""
 
-    def __init__(self, cmd, log):
+    def __init__(self, cmd, log, env=None):
         self.cmd, self.log_path = [str(part) for part in cmd], pathlib.Path(log)
         with open(self.log_path, "wb") as file:
             file.write((shlex.join(self.cmd) + "\n").encode())
             file.flush()
             self.process = subprocess.Popen(self.cmd, stdin=subprocess.DEVNULL, stdout=file,
-                                            stderr=subprocess.STDOUT, start_new_session=True)
+                                            stderr=subprocess.STDOUT, start_new_session=True, env=env)
         self.started = time.monotonic()
 
     def log(self):
@@ -53,9 +54,10 @@ class Clients:
         self.folder = pathlib.Path(folder)
         self.librtmp_binary = librtmp_publish
         self.children = []
+        self.env = None  # environment of what is started from now on; None: ours
 
     def start(self, name, cmd):
-        child = Child(cmd, self.folder / f"{len(self.children):02}-{name}.log")
+        child = Child(cmd, self.folder / f"{len(self.children):02}-{name}.log", self.env)
         self.children.append(child)
         return child
 
@@ -90,8 +92,8 @@ class Clients:
 
     # -- players: each writes an FLV file
 
-    def ffmpeg_play(self, url, out, live=True):
-        flag = ["-rtmp_live", "live"] if live else []
+    def ffmpeg_play(self, url, out):
+        flag = ["-rtmp_live", "live"] if url.startswith("rtmp") else []
         return self.start("ffmpeg-play", ["ffmpeg", *QUIET, "-y", *flag, "-copyts", "-i", url, "-map", "0",
                                           "-dn", "-c", "copy", "-copytb", "1", "-f", "flv", out])
 
@@ -138,10 +140,12 @@ class Playing:
         self.player, self.out = PLAYERS[name], out
         self.child = getattr(clients, self.player.method)(url, out)
 
-    def finish(self, source, kinds="va", timeout_s=20, **limits):
+    def finish(self, source, kinds="va", timeout_s=20, lost_at_end=0, **limits):
+        lost_at_end = max(lost_at_end, self.player.lost_at_end)
         if self.player.ends:
             self.child.wait(timeout_s, self.player.codes)
         else:
-            wait_until(lambda: frames.reached_end(source, self.out, kinds), timeout_s, "last frame", 0.2)
+            wait_until(lambda: frames.reached_end(source, self.out, kinds, lost_at_end), timeout_s, "last frame", 0.2)
             self.child.kill()
-        frames.check_file(source, self.out, kinds, lost_at_end=self.player.lost_at_end, **limits)
+            flv.write_tags(self.out, flv.read_tags(self.out))  # without half a tag at the end
+        frames.check_file(source, self.out, kinds, lost_at_end=lost_at_end, **limits)

@@ -121,5 +121,11 @@ def clip(clip_folder):
 
 
 @pytest.fixture(scope="session")
+def short_clip(clip_folder):
+    """Three seconds, for tests that are not about the stream."""
+    return media.make_clip(clip_folder, "h264_aac", 3)
+
+
+@pytest.fixture(scope="session")
 def hevc(clip_folder):
     return media.make_hevc(clip_folder) or pytest.skip("FFmpeg without libx265")

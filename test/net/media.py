@@ -25,11 +25,11 @@ def _ffmpeg(args):
     subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *args], check=True, timeout=120)
 
 
-def make_clip(folder, name):
+def make_clip(folder, name, seconds=SECONDS):
     """Path of the clip; made on first use."""
-    path = folder / f"{name}.flv"
+    path = folder / f"{name}-{seconds}.flv"
     if not path.exists():
-        _ffmpeg([*CLIPS[name][1], "-f", "flv", str(path)])
+        _ffmpeg([*CLIPS[name][1], "-t", str(seconds), "-f", "flv", str(path)])
     return path
 
 

@@ -233,8 +233,10 @@ class _ChunkStream:
 class RtmpClient:
     """A connection. Every wait has a time-out in seconds."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None):
+    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None, source=None):
         self.sock = socket.socket()
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout_s)

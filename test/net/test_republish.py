@@ -80,15 +80,14 @@ def test_second_publisher_is_refused(server, raw):
     raw.keep(pub.client)
     collect(viewer, pub.send(5))
     with pytest.raises(Refused) as refused:
-        Publisher(server.port)
+        Publisher(server.port, client=raw(server, source="127.0.0.2"))
     assert refused.value.args[0]["code"] == "NetStream.Publish.BadName"
     got = collect(viewer, pub.send(20))
     check_run([msg for msg in got if msg.type == AUDIO], kind=AUDIO)
 
 
 def test_second_ffmpeg_is_refused_and_says_why(server, clients, clip, raw):
-    pub = Publisher(server.port)
-    raw.keep(pub.client)
+    pub = Publisher(server.port, client=raw(server, source="127.0.0.2"))
     pub.sync()
     second = clients.ffmpeg_publish(server.url(), clip("h264_aac"))
     assert second.wait(10, codes=None) != 0

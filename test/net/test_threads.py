@@ -170,7 +170,7 @@ def test_play_wait_and_refusal_on_all_loops(start_server, raw):
 
 def test_one_name_many_publishers_at_once(wide):
     """Of ten that ask at the same time exactly one gets the name."""
-    clients = [RtmpClient.open(wide.port) for _ in range(10)]
+    clients = [RtmpClient.open(wide.port, source=f"127.0.0.{2 + n}") for n in range(10)]
     streams = [client.create_stream() for client in clients]
     for client, msid in zip(clients, streams):
         client.command("publish", "prize", "live", msid=msid)

@@ -18,6 +18,14 @@ static const char default_yaml[] = "open_publish: true\nlog_level: error\nlatenc
 
 // ---- the server -----------------------------------------------------------------------------
 
+static struct cv_keys *make_keys(void)
+{
+    struct cv_key_row rows[] = {{.id = 1, .app = "live"}, {.id = 2, .app = "live"}};
+    assert_int_equal(cv_key_hash("one", 3, rows[0].hash), CV_OK);
+    assert_int_equal(cv_key_hash("two", 3, rows[1].hash), CV_OK);
+    return cv_keys_new(rows, 2);
+}
+
 static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
 {
     struct cv_config *config = NULL;
@@ -25,7 +33,7 @@ static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
     const char *text = yaml ? yaml : default_yaml;
     if (cv_config_parse("kit", text, strlen(text), NULL, &config, &why) != CV_OK)
         fail_msg("%s", why.text);
-    struct cv_keys *keys = cv_keys_new(NULL, 0);
+    struct cv_keys *keys = make_keys();
     assert_non_null(keys);
     cv_log_set_level(config->log_level);
     struct cv_policy *policy = cv_policy_new(config, keys, &kit->shared.tallies);
@@ -52,6 +60,7 @@ void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml
     *kit = (struct kit){.threads = threads};
     struct cv_tallies *tallies = &kit->shared.tallies;
     kit->shared.workers = workers;
+    kit->shared.tunnel_secret.crypto = &cv_crypto_openssl;
     kit->shared.post = cv_post_new(workers + 1);
     assert_non_null(kit->shared.post);
     tallies->addresses = cv_tally_new(1);
@@ -73,7 +82,7 @@ static bool all_ended(void *arg)
 {
     struct kit *kit = arg;
     for (unsigned i = 0; i < kit->shared.workers; i++) {
-        if (kit->workers[i]->conns)
+        if (kit->workers[i]->conns || kit->workers[i]->flv_viewers)
             return false;
     }
     return true;

@@ -30,6 +30,7 @@ struct kit {
 };
 
 // Workers with this configuration (YAML; NULL: one app "live", open to all). `threads`: on threads.
+// Where it is not open, the app "live" has the keys "one" and "two".
 void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml);
 // STOP to all workers, waits for their end, frees everything.
 void kit_stop(struct kit *kit);

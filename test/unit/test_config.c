@@ -43,6 +43,8 @@ static void nothing_gives_the_defaults(void **state)
         assert_true(app->gop_cache);
         assert_false(app->takeover);
         assert_null(config->state_dir);
+        assert_int_equal(config->trusted_proxy_count, 0);
+        assert_int_equal(config->site.kind, CV_SITE_NONE);
         cv_config_unref(&config);
         assert_null(config);
     }
@@ -54,9 +56,12 @@ static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080\", \"[::1]:1935\
                            "latency_ms: 0\n"
                            "state: \"/srv/a \\\"b\\\" \\\\c: #\\x01\"\n"
                            "open_publish: true\n"
+                           "trusted_proxies: [127.0.0.1, 10.0.0.0/8, \"::1\", \"fd00::/8\"]\n"
+                           "site: http://www.example.org:8081/\n"
                            "limits:\n"
                            "  connections_max: 5\n"
                            "  write_stall_s: 3600\n"
+                           "  tunnel_window_ms: 0\n"
                            "apps:\n"
                            "  - name: live\n"
                            "    play: off\n"
@@ -78,8 +83,13 @@ static void every_setting_is_read(void **state)
     assert_int_equal(config->threads, 4);
     assert_int_equal(config->latency_ms, 0);
     assert_string_equal(config->state_dir, "/srv/a \"b\" \\c: #\x01");
+    assert_int_equal(config->trusted_proxy_count, 4);
+    assert_int_equal(config->site.kind, CV_SITE_UPSTREAM);
+    assert_string_equal(config->site.host, "www.example.org");
+    assert_int_equal(config->site.port, 8081);
     assert_int_equal(config->limits.connections_max, 5);
     assert_int_equal(config->limits.write_stall_s, 3600);
+    assert_int_equal(config->limits.tunnel_window_ms, 0);
     assert_int_equal(config->limits.idle_s, 60);
     assert_int_equal(config->app_count, 3);
     const struct cv_config_app *live = cv_config_app(config, "live", 4);
@@ -94,6 +104,30 @@ static void every_setting_is_read(void **state)
     assert_int_equal(cv_config_publish(config, last), CV_ACCESS_OFF);
     assert_null(cv_config_app(config, "liv", 3));
     assert_null(cv_config_app(config, "live2", 5));
+    cv_config_unref(&config);
+}
+
+static bool trusts(const struct cv_config *config, const char *text)
+{
+    struct cv_ip ip;
+    assert_int_equal(cv_ip_parse(cv_text_of(text), &ip), CV_OK);
+    return cv_config_trusts(config, &ip);
+}
+
+static void trusted_proxies_are_these_and_no_others(void **state)
+{
+    (void)state;
+    struct cv_config *config = parsed(full);
+    static const char *const in[] = {"127.0.0.1", "10.0.0.1", "10.255.0.1", "::1", "fd12::1"};
+    static const char *const out[] = {"127.0.0.2", "11.0.0.1", "::2", "fe80::1", "0.0.0.0"};
+    for (size_t i = 0; i < sizeof in / sizeof in[0]; i++) {
+        assert_true(trusts(config, in[i]));
+        assert_false(trusts(config, out[i]));
+    }
+    cv_config_unref(&config);
+    config = parsed("trusted_proxies: []\n");
+    assert_int_equal(config->trusted_proxy_count, 0);
+    assert_false(trusts(config, "127.0.0.1"));
     cv_config_unref(&config);
 }
 
@@ -146,6 +180,11 @@ static const struct {
     {"listen: [80, 80]\n", 1, "\"80\" twice"},
     {"listen: [\"localhost:80\"]\n", 1, "listen has \"localhost:80\""},
     {"listen: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n", 1, "listen has too many entries"},
+    {"trusted_proxies: 10.0.0.0/8\n", 1, "trusted_proxies must be a list"},
+    {"trusted_proxies:\n- 10.0.0.0/8\n- 10.1.0.0/8\n", 3, "trusted_proxies has \"10.1.0.0/8\""},
+    {"trusted_proxies: [localhost]\n", 1, "trusted_proxies has \"localhost\", but takes addresses"},
+    {"trusted_proxies: [\"\"]\n", 1, "trusted_proxies has \"\""},
+    {"trusted_proxys: [\"::1\"]\n", 1, "did you mean \"trusted_proxies\"?"},
     {"state: \"\"\n", 1, "state must name a folder"},
     {"- a\n", 0, "the file must be a group of"},
     {"text\n", 0, "the file must be a group of"},
@@ -155,6 +194,24 @@ static const struct {
     {"threads: &a 1\nlatency_ms: *a\n", 2, "alias"},
     {"threads: 1\n? [a]\n: 5\n", 2, "a key must be a plain word"},
     {"threads: \"\xc3(\"\n", 1, "UTF-8"},
+    {"threads: 1\nsite: \"\"\n", 2, "site is \"\": must be http://HOST[:PORT], or a folder that"},
+    {"site: www\n", 1,
+     "site is \"www\": must be http://HOST[:PORT], or a folder that begins with /"},
+    {"site: ../www\n", 1, "or a folder that begins with /"},
+    {"site: localhost:3000\n", 1, "did you mean \"http://localhost:3000\"?"},
+    {"site: www.example.org\n", 1, "did you mean \"http://www.example.org\"?"},
+    {"site: https://a\n", 1, "https:// to the site is not supported yet; use http://"},
+    {"site: ftp://a\n", 1, "unknown scheme"},
+    {"site: rtmp://a\n", 1, "must be http://HOST[:PORT], or a folder"},
+    {"site: http://a/b\n", 1, "nothing may stand behind HOST[:PORT]"},
+    {"site: http://a?b\n", 1, "nothing may stand behind HOST[:PORT]"},
+    {"site: http://u:p@a\n", 1, "a user cannot be given"},
+    {"site: http://a:0\n", 1, "port is not a number from 1 to 65535"},
+    {"site: http://:80\n", 1, "no host"},
+    {"site: [http://a]\n", 1, "site must be one plain value"},
+    {"\nsite: http://127.0.0.1\n", 2, "site is this server itself, which listens on port 80"},
+    {"listen: [8081]\nsite: http://localhost:8081\n", 2, "site is this server itself"},
+    {"listen: [\"[::1]:9\"]\nsite: http://[::1]:9\n", 2, "site is this server itself"},
 };
 
 static void mistakes_are_named_with_their_line(void **state)
@@ -228,9 +285,11 @@ static void command_line_stands_over_the_file(void **state)
                                       .has_log_level = true,
                                       .log_level = CV_LOG_ERROR,
                                       .state_dir = "/over",
-                                      .open_publish = true};
+                                      .open_publish = true,
+                                      .site = {.kind = CV_SITE_FOLDER, .folder = "/over"}};
     assert_int_equal(cv_listen_parse("127.0.0.1:99", &over.listen[0]), CV_OK);
-    const char text[] = "listen: [80, 81]\nthreads: 5\nlog_level: debug\nstate: /file\n";
+    const char text[] =
+        "listen: [80, 81]\nthreads: 5\nlog_level: debug\nstate: /file\nsite: /file\n";
     struct cv_config *config = NULL;
     struct cv_config_why why;
     assert_int_equal(cv_config_parse("c", text, strlen(text), &over, &config, &why), CV_OK);
@@ -239,6 +298,7 @@ static void command_line_stands_over_the_file(void **state)
     assert_int_equal(config->threads, 2);
     assert_int_equal(config->log_level, CV_LOG_ERROR);
     assert_string_equal(config->state_dir, "/over");
+    assert_string_equal(config->site.folder, "/over");
     assert_true(config->open_publish);
     cv_config_unref(&config);
 }
@@ -266,6 +326,10 @@ static void assert_same(const struct cv_config *a, const struct cv_config *b)
     assert_int_equal(a->listen_count, b->listen_count);
     assert_int_equal(a->listen_default, b->listen_default);
     assert_string_equal(a->state_dir ? a->state_dir : "", b->state_dir ? b->state_dir : "");
+    assert_int_equal(a->trusted_proxy_count, b->trusted_proxy_count);
+    for (uint32_t i = 0; i < a->trusted_proxy_count; i++)
+        assert_true(cv_ip_range_equal(&a->trusted_proxies[i], &b->trusted_proxies[i]));
+    assert_memory_equal(&a->site, &b->site, sizeof a->site);
     assert_same_fields(&cv_fields_top, a, b);
     assert_same_fields(&cv_fields_limits, &a->limits, &b->limits);
     assert_int_equal(a->app_count, b->app_count);
@@ -278,7 +342,12 @@ static void assert_same(const struct cv_config *a, const struct cv_config *b)
 static void printed_form_loads_to_the_same(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", full, "open_publish: true\n", "listen: [80, 1935]\n"};
+    static const char *const texts[] = {"",
+                                        full,
+                                        "open_publish: true\n",
+                                        "listen: [80, 1935]\n",
+                                        "site: /a b/\\\"\n",
+                                        "site: http://[fe80::1%25eth0]\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct cv_config *config = parsed(texts[i]);
         char *text = printed(config);
@@ -398,6 +467,93 @@ static void listen_texts(void **state)
     }
 }
 
+// ---- the site -------------------------------------------------------------------------------
+
+struct site_row {
+    const char *text;
+    const char *told; // by cv_site_text
+};
+
+static void site_texts(void **state)
+{
+    (void)state;
+    static const struct site_row rows[] = {
+        {"http://127.0.0.1:8081", "http://127.0.0.1:8081"},
+        {"HTTP://Host", "http://Host:80"},
+        {"http://[::1]:8081/", "http://[::1]:8081"},
+        {"/var/www/html", "/var/www/html"},
+        {"/var/www/html//", "/var/www/html"},
+        {"/", "/"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_config_site site;
+        struct cv_why why = {0};
+        char text[CV_SITE_TEXT_BYTES];
+        assert_int_equal(cv_site_parse(rows[i].text, &site, &why), CV_OK);
+        cv_site_text(&site, text, sizeof text);
+        assert_string_equal(text, rows[i].told);
+    }
+}
+
+static void a_site_of_too_many_bytes_is_refused(void **state)
+{
+    (void)state;
+    char text[CV_LIMIT_FOLDER_BYTES + 2];
+    struct cv_config_site site = {.kind = CV_SITE_NONE};
+    struct cv_why why = {0};
+    memset(text, 'a', sizeof text);
+    text[0] = '/';
+    text[CV_LIMIT_FOLDER_BYTES + 1] = '\0';
+    assert_int_equal(cv_site_parse(text, &site, &why), CV_E_CONFIG);
+    assert_int_equal(site.kind, CV_SITE_NONE);
+    text[CV_LIMIT_FOLDER_BYTES] = '\0';
+    assert_int_equal(cv_site_parse(text, &site, NULL), CV_OK);
+}
+
+// Another address of this machine, or another port, is not this server.
+static void a_folder_that_cannot_be_served_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *wrong; // NULL: it is right
+    } rows[] = {
+        {"/", NULL},
+        {"/tmp", NULL},
+        {"http://a.example", NULL},
+        {"/nonexistent/site", "there is no such folder: make it, or name another one"},
+        {"/etc/passwd", "this is no folder: name the folder that it lies in"},
+        {"/etc/passwd/site", "there is no such folder"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_why why = {0};
+        struct cv_config_override over = {.threads = 0};
+        assert_int_equal(cv_site_parse(rows[i].text, &over.site, &why), CV_OK);
+        struct cv_config *config = NULL;
+        struct cv_config_why told = {.line = 9};
+        int err = cv_config_load(NULL, &over, &config, &told);
+        assert_int_equal(err, rows[i].wrong ? CV_E_CONFIG : CV_OK);
+        assert_int_equal(config == NULL, rows[i].wrong != NULL);
+        if (rows[i].wrong && !strstr(told.text, rows[i].wrong))
+            fail_msg("%s: %s", rows[i].text, told.text);
+        cv_config_unref(&config);
+    }
+}
+
+static void a_site_beside_the_server_is_fine(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "listen: [80]\nsite: http://127.0.0.1:8081\n",
+        "listen: [\"192.0.2.1:80\"]\nsite: http://127.0.0.1\n",
+        "listen: [80]\nsite: http://www.example.org\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct cv_config *config = parsed(texts[i]);
+        cv_config_unref(&config);
+    }
+}
+
 static void nearest_words(void **state)
 {
     (void)state;
@@ -504,6 +660,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_gives_the_defaults),
+        cmocka_unit_test(trusted_proxies_are_these_and_no_others),
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(mistakes_are_named_with_their_line),
         cmocka_unit_test(any_cut_of_a_file_is_answered),
@@ -514,6 +671,10 @@ int main(void)
         cmocka_unit_test(parsing_survives_failing_memory),
         cmocka_unit_test(files_that_cannot_be_read_are_named),
         cmocka_unit_test(listen_texts),
+        cmocka_unit_test(site_texts),
+        cmocka_unit_test(a_site_of_too_many_bytes_is_refused),
+        cmocka_unit_test(a_folder_that_cannot_be_served_is_refused),
+        cmocka_unit_test(a_site_beside_the_server_is_fine),
         cmocka_unit_test(nearest_words),
         cmocka_unit_test(the_manual_tells_every_setting),
         cmocka_unit_test(the_manual_tells_every_option),

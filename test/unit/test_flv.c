@@ -123,6 +123,37 @@ static void split_anywhere_same_events(void **state)
     cv_block_unref(&file);
 }
 
+// An owner that must wait takes the rest back after any event, and feeds it later.
+static void what_is_not_read_is_given_back(void **state)
+{
+    (void)state;
+    struct cv_block *file = sample_file();
+    struct record whole = read_in_pieces(file->data, file->len, file->len, 1);
+    struct cv_flv_reader *reader = cv_flv_reader_new(MEDIA_MAX);
+    struct record record = {0};
+    struct cv_rd rest = cv_rd_over(file->data, file->len);
+    struct cv_flv_event event;
+    int more = 1;
+    for (int i = 0; more > 0; i++) {
+        struct guard guard = guard_copy(rest.at, cv_rd_left(&rest));
+        size_t left = cv_rd_left(&rest);
+        assert_int_equal(cv_flv_reader_feed(reader, guard.data, guard.len), CV_OK);
+        more = cv_flv_reader_next(reader, &event);
+        if (more > 0) {
+            note(&record, &event);
+            cv_block_unref(&event.payload);
+        }
+        struct cv_rd unread = cv_flv_reader_unread(reader);
+        cv_rd_bytes(&rest, left - cv_rd_left(&unread));
+        guard_free(&guard);
+    }
+    assert_int_equal(cv_rd_left(&rest), 0);
+    assert_int_equal(cv_flv_reader_end(reader), CV_OK);
+    assert_string_equal(record.text, whole.text);
+    cv_flv_reader_free(reader);
+    cv_block_unref(&file);
+}
+
 // A file may end between tags, and before a back pointer.
 static void bug_05_cut_file_ends_in_order(void **state)
 {
@@ -313,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(split_anywhere_same_events),
+        cmocka_unit_test(what_is_not_read_is_given_back),
         cmocka_unit_test(bug_05_cut_file_ends_in_order),
         cmocka_unit_test(bytes_are_as_the_format_says),
         cmocka_unit_test(small_faults_are_tolerated),

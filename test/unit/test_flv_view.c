@@ -278,6 +278,32 @@ static void tracks_that_are_there(void **state)
     }
 }
 
+// The second track's header, or two seconds of frames without it; wherever a publisher's time
+// starts.
+static void tracks_are_known_in_time(void **state)
+{
+    (void)state;
+    for (uint32_t base_ms = 0; base_ms <= 4000000000; base_ms += 1000000000) {
+        struct cv_stream_log log;
+        cv_stream_log_init(&log, &roomy);
+        assert_false(cv_flv_tracks_known(&log));
+        put_metadata(&log, 0, 1);
+        put_video_header(&log, 0, 1);
+        put_key(&log, base_ms, 1);
+        put_inter(&log, base_ms + CV_FLV_TRACKS_MS - 1, 2);
+        assert_false(cv_flv_tracks_known(&log));
+        put_inter(&log, base_ms + CV_FLV_TRACKS_MS, 3);
+        assert_true(cv_flv_tracks_known(&log));
+        cv_stream_log_done(&log);
+        cv_stream_log_init(&log, &roomy);
+        put_key(&log, base_ms, 1);
+        assert_false(cv_flv_tracks_known(&log));
+        put_audio_header(&log, base_ms, 1);
+        assert_true(cv_flv_tracks_known(&log));
+        cv_stream_log_done(&log);
+    }
+}
+
 // ---- metadata -------------------------------------------------------------------------------
 
 #define ON_METADATA "02 000a 6f6e4d65746144617461 "
@@ -454,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule),
+        cmocka_unit_test(tracks_are_known_in_time),
         cmocka_unit_test(plain_views_change_nothing),
         cmocka_unit_test(other_messages_are_dropped),
         cmocka_unit_test(time_starts_at_zero),

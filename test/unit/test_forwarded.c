@@ -19,6 +19,29 @@ static struct cv_ip ip_of(const char *text)
     return ip;
 }
 
+enum { FIELDS_MAX = 16 };
+
+// The list in one field, and in one field for each of its hops, between fields that are none.
+static void expect_in_fields(const char *list, const struct cv_ip *peer, const struct cv_ip *want)
+{
+    struct cv_http1_field at[2 * FIELDS_MAX] = {{cv_text_of("x-forwarded-for"), cv_text_of(list)}};
+    struct cv_http1_fields fields = {at, 1};
+    int asked = 0;
+    struct cv_ip got = cv_forwarded_client_of(fields, peer, trust_inner, &asked);
+    assert_true(cv_ip_equal(&got, want));
+    struct cv_text rest = cv_text_of(list);
+    fields.count = 0;
+    while (rest.len) {
+        at[fields.count++] =
+            (struct cv_http1_field){cv_text_of("X-Forwarded-For"), cv_text_take(&rest, ',')};
+        at[fields.count++] =
+            (struct cv_http1_field){cv_text_of("X-Forwarded-Fo"), cv_text_of("66.6.6.6")};
+    }
+    got = cv_forwarded_client_of(fields, peer, trust_inner, &asked);
+    if (!cv_ip_equal(&got, want))
+        fail_msg("%s in several fields", list);
+}
+
 static void client_is_the_last_untrusted_hop(void **state)
 {
     (void)state;
@@ -63,6 +86,7 @@ static void client_is_the_last_untrusted_hop(void **state)
         if (!cv_ip_equal(&got, &want))
             fail_msg("%s: not %s", cases[i].list, cases[i].client);
         guard_free(&guard);
+        expect_in_fields(cases[i].list, &peer, &want);
     }
 }
 
@@ -76,6 +100,14 @@ static void long_lists_are_not_walked(void **state)
     struct cv_ip peer = ip_of("10.0.0.1");
     struct cv_ip want = ip_of("10.0.0.2");
     struct cv_ip got = cv_forwarded_client(cv_text_of(list), &peer, trust_inner, &asked);
+    assert_true(cv_ip_equal(&got, &want));
+    assert_int_equal(asked, 32);
+    struct cv_http1_field at[100];
+    for (int i = 0; i < 100; i++)
+        at[i] = (struct cv_http1_field){cv_text_of("X-Forwarded-For"), cv_text_of("10.0.0.2")};
+    at[0].value = cv_text_of("1.2.3.4");
+    asked = 0;
+    got = cv_forwarded_client_of((struct cv_http1_fields){at, 100}, &peer, trust_inner, &asked);
     assert_true(cv_ip_equal(&got, &want));
     assert_int_equal(asked, 32);
 }

@@ -248,6 +248,27 @@ static void bug_15_head_is_lent_until_the_owner_goes_on(void **state)
     cv_http1_free(http);
 }
 
+// A message can go on in another engine: its owner hands the connection to another thread.
+static void a_head_and_what_is_unread_are_the_message_again(void **state)
+{
+    (void)state;
+    static const char text[] = "\r\nPOST /1 HTTP/1.1\r\nHost: h\r\nA: b\r\n  c\r\n"
+                               "Content-Length: 3\r\n\r\none";
+    struct cv_http1 *http = cv_http1_new(CV_HTTP1_REQUESTS);
+    struct cv_http1_event event;
+    char again[200];
+    cv_http1_feed(http, text, strlen(text));
+    assert_int_equal(cv_http1_next(http, &event), 1);
+    struct cv_text head = cv_http1_head_text(http);
+    struct cv_rd rest = cv_http1_unread(http);
+    snprintf(again, sizeof again, "%.*s%.*s", (int)head.len, head.at, (int)cv_rd_left(&rest),
+             (const char *)rest.at);
+    cv_http1_free(http);
+    gives(requests, again,
+          "POST /1 host=h path=/1 1.1 length 3 keep\n  Host=h\n  A=b    c\n  Content-Length=3\n"
+          "body=one\nEND\n");
+}
+
 static void phases_tell_which_time_out_applies(void **state)
 {
     (void)state;
@@ -425,6 +446,7 @@ int main(void)
         cmocka_unit_test(bug_32_pipelined_tunnel_requests),
         cmocka_unit_test(bug_15_second_request_waits_for_the_owner),
         cmocka_unit_test(bug_15_head_is_lent_until_the_owner_goes_on),
+        cmocka_unit_test(a_head_and_what_is_unread_are_the_message_again),
         cmocka_unit_test(phases_tell_which_time_out_applies),
         cmocka_unit_test(bug_30_dribbled_heads_cost_little),
         cmocka_unit_test(keep_alive_connections_allocate_once),

@@ -137,6 +137,10 @@ static void whole_answers(void **state)
                                       "Connection: close\r\n\r\n");
     what = (struct cv_http1_answer){.status = 204, .keep_alive = true};
     assert_string_equal(answer(what), "HTTP/1.1 204 No Content\r\n\r\n");
+    what.says_keep_alive = true;
+    assert_string_equal(answer(what), "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n");
+    what.keep_alive = false;
+    assert_string_equal(answer(what), "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
     what = (struct cv_http1_answer){.status = 204, .body = "x", .len = 1};
     struct cv_wr wr = writer();
     cv_http1_write_answer(&wr, &what);

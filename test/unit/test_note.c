@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "server/note.h"
 
-static const struct cv_publisher_id someone = {.conn_id = 7, .thread = 2, .net_stream = 1};
+static const struct cv_publisher_id someone = {.thread = 2, .serial = 7};
 
 static struct cv_path path_of(const char *text)
 {
@@ -19,16 +19,15 @@ static void a_batch_knows_whose_it_is(void **state)
     (void)state;
     struct cv_path path = path_of("live/a");
     struct cv_batch *batch = cv_batch_new(&path, &someone);
-    assert_int_equal(batch->publisher.conn_id, 7);
+    assert_int_equal(batch->publisher.serial, 7);
     assert_int_equal(batch->publisher.thread, 2);
-    assert_int_equal(batch->publisher.net_stream, 1);
     assert_string_equal(batch->path.text, "live/a");
     assert_int_equal(batch->count, 0);
     cv_batch_free(&batch);
     assert_null(batch);
     cv_batch_free(&batch);
     batch = cv_batch_new(&path, NULL);
-    assert_int_equal(batch->publisher.conn_id, 0);
+    assert_int_equal(batch->publisher.serial, 0);
     cv_batch_free(&batch);
 }
 
@@ -54,7 +53,7 @@ static void a_batch_grows_to_its_cap_and_keeps_order(void **state)
         assert_int_equal(batch->items[i].type, i % 2 ? CV_MSG_AUDIO : CV_MSG_VIDEO);
         assert_ptr_equal(batch->items[i].payload, block);
     }
-    assert_int_equal(batch->publisher.conn_id, 7);
+    assert_int_equal(batch->publisher.serial, 7);
     assert_string_equal(batch->path.text, "live/a");
     cv_batch_free(&batch);
     assert_int_equal(block->refs, 1);

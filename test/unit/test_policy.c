@@ -160,6 +160,54 @@ static void however_a_client_cuts_its_url_the_stream_is_the_same(void **state)
     world_end(&world);
 }
 
+static void a_file_of_the_web_side_is_a_stream(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        const char *app; // NULL: nowhere
+        const char *stream;
+    } rows[] = {
+        {"/live/a.flv", "live", "a"},
+        {"/live//a.flv", "live", "a"},
+        {"/live/a%20b/c.flv", "live", "a b/c"},
+        {"/live/event/x.flv", "live/event", "x"},
+        {"/live/a.flv.flv", "live", "a.flv"},
+        {"/live/mp4:a.flv", "live", "a"},
+        {"/live/a.FLV", NULL, NULL},
+        {"/live/a%2eflv", NULL, NULL},
+        {"/live/a", NULL, NULL},
+        {"/live/.flv", NULL, NULL},
+        {"/live.flv", NULL, NULL},
+        {"/live/../a.flv", NULL, NULL},
+        {"/live/%00.flv", NULL, NULL},
+        {"/nosuch/a.flv", NULL, NULL},
+        {".flv", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    struct world world;
+    world_init(&world, settings);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_path path;
+        struct cv_text stream;
+        const struct cv_config_app *app =
+            cv_policy_route_file(world.policy, cv_text_of(rows[i].path), ".flv", &path, &stream);
+        if (!app != !rows[i].app)
+            fail_msg("%s: %s", rows[i].path, app ? app->name : "nowhere");
+        if (!app)
+            continue;
+        assert_string_equal(app->name, rows[i].app);
+        assert_true(cv_text_is(stream, rows[i].stream));
+    }
+    char longest[CV_LIMIT_NAME_BYTES * 2] = "/live/";
+    memset(longest + 6, 'n', sizeof longest - 11);
+    memcpy(longest + sizeof longest - 5, ".flv", 5);
+    struct cv_path path;
+    struct cv_text stream;
+    assert_null(cv_policy_route_file(world.policy, cv_text_of(longest), ".flv", &path, &stream));
+    world_end(&world);
+}
+
 // ---- the gate ---------------------------------------------------------------------------------
 
 static int may_publish(const struct world *world, const char *tc_url, const char *app,
@@ -261,6 +309,65 @@ static void bug_33_open_publish_opens_but_not_what_is_off(void **state)
     assert_int_equal(may_publish(&world, "", "live", "cam"), CV_OK);
     assert_int_equal(may_publish(&world, "", "live", "cam?key=wrong"), CV_OK);
     assert_int_equal(may_publish(&world, "", "live/event/private", "x"), CV_E_REFUSED);
+    world_end(&world);
+}
+
+// ---- who it is --------------------------------------------------------------------------------
+
+static struct cv_identity identity_of(const struct world *world, const char *app, const char *name,
+                                      const char *peer, uint8_t secret_byte)
+{
+    struct cv_query_places places = {{0}, {0}, cv_text_of(name)};
+    struct cv_identity identity;
+    struct cv_addr addr;
+    uint8_t secret[CV_IDENTITY_KEY_BYTES];
+    memset(secret, secret_byte, sizeof secret);
+    assert_int_equal(cv_addr_parse(peer, 0, &addr, NULL), CV_OK);
+    assert_int_equal(
+        cv_policy_identify(world->policy, app_of(world, app), &places, &addr, secret, &identity),
+        CV_OK);
+    return identity;
+}
+
+static void a_publisher_is_known_again_by_its_key_or_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *app;
+        const char *name[2];
+        const char *peer[2];
+        uint8_t secret[2];
+        bool same;
+    } rows[] = {
+        {"live",
+         {"cam?key=app-key", "cam?a=b&key=app-key"},
+         {"1.2.3.4:5", "6.7.8.9:1"},
+         {1, 1},
+         true},
+        {"live", {"cam?key=app-key", "cam?key=cam-key"}, {"1.2.3.4:5", "1.2.3.4:5"}, {1, 1}, false},
+        {"live", {"cam?key=app-key", "cam?key=app-key"}, {"1.2.3.4:5", "1.2.3.4:5"}, {1, 2}, false},
+        {"open", {"x", "x?key=app-key"}, {"1.2.3.4:5", "1.2.3.4:6"}, {1, 1}, true},
+        {"open", {"x", "x"}, {"1.2.3.4:5", "1.2.3.5:5"}, {1, 1}, false},
+        {"open", {"x?key=a", "x?key=a"}, {"[::1]:5", "[::2]:5"}, {1, 1}, false},
+        {"open", {"x", "x"}, {"[fe80::1]:5", "[fe80::1]:7"}, {1, 1}, true},
+    };
+    struct world world;
+    world_init(&world, settings);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_identity id[2];
+        for (int n = 0; n < 2; n++)
+            id[n] = identity_of(&world, rows[i].app, rows[i].name[n], rows[i].peer[n],
+                                rows[i].secret[n]);
+        if (cv_identity_equal(&id[0], &id[1]) != rows[i].same)
+            fail_msg("row %zu", i);
+    }
+    struct cv_query_places none = {0};
+    struct cv_addr addr = {0};
+    struct cv_identity identity;
+    uint8_t secret[CV_IDENTITY_KEY_BYTES] = {0};
+    assert_int_equal(
+        cv_policy_identify(world.policy, app_of(&world, "live"), &none, &addr, secret, &identity),
+        CV_E_BAD_KEY);
     world_end(&world);
 }
 
@@ -445,10 +552,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_app_in_whole_elements_wins),
+        cmocka_unit_test(a_file_of_the_web_side_is_a_stream),
         cmocka_unit_test(however_a_client_cuts_its_url_the_stream_is_the_same),
         cmocka_unit_test(bug_33_one_gate_for_all_ways_in),
         cmocka_unit_test(bug_33_a_key_that_is_too_long_is_refused),
         cmocka_unit_test(bug_33_open_publish_opens_but_not_what_is_off),
+        cmocka_unit_test(a_publisher_is_known_again_by_its_key_or_address),
         cmocka_unit_test(bug_33_without_keys_nobody_publishes),
         cmocka_unit_test(the_longest_stream_name_is_looked_at_whole),
         cmocka_unit_test(playing_is_open_or_off),

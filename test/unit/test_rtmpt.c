@@ -560,6 +560,23 @@ static void held_idle_is_answered_by_data_and_by_requests(void **state)
     tunnel_free(&t);
 }
 
+// A proxy sends requests of several clients on one connection: they stand behind each other's
+// idles.
+static void held_idle_is_hurried_by_what_waits_behind_it(void **state)
+{
+    (void)state;
+    struct tunnel t = playing();
+    assert_int_equal(tunnel_post(&t, 1, "idle/0", "x"), 0);
+    assert_int_equal(tunnel_wait(&t, 500), 0);
+    cv_rtmpt_hurry(t.session);
+    assert_int_equal(tunnel_answer(&t), 1);
+    tunnel_expect(&t, 0, 1, 1, 0);
+    // That one only.
+    assert_int_equal(tunnel_post(&t, 1, "idle/1", "x"), 0);
+    assert_int_equal(tunnel_wait(&t, 500), 0);
+    tunnel_free(&t);
+}
+
 // Flash and others begin with an idle; holding it would hold up everything.
 static void first_idle_is_answered_at_once(void **state)
 {
@@ -776,7 +793,7 @@ static void chunked_reply_lasts_for_its_window(void **state)
 static void chunked_reply_ends_for_whatever_comes(void **state)
 {
     (void)state;
-    for (int why = 0; why < 4; why++) {
+    for (int why = 0; why < 5; why++) {
         struct tunnel t = flowing();
         tunnel_say(&t, 2);
         if (why == 0)
@@ -787,6 +804,8 @@ static void chunked_reply_ends_for_whatever_comes(void **state)
             cv_rtmpt_finish(t.session);
         if (why == 3)
             assert_int_equal(tunnel_post(&t, 2, "close", ""), 0);
+        if (why == 4)
+            cv_rtmpt_hurry(t.session);
         assert_int_equal(tunnel_answer(&t), why == 3 ? 2 : 1);
         if (why == 3)
             tunnel_expect(&t, 0, 2, 0, 0);
@@ -1071,6 +1090,7 @@ int main(void)
         cmocka_unit_test(replies_are_whole_messages_up_to_their_cap),
         cmocka_unit_test(idle_is_held_for_its_time),
         cmocka_unit_test(held_idle_is_answered_by_data_and_by_requests),
+        cmocka_unit_test(held_idle_is_hurried_by_what_waits_behind_it),
         cmocka_unit_test(first_idle_is_answered_at_once),
         cmocka_unit_test(publisher_gets_a_message_in_each_reply),
         cmocka_unit_test(bug_32_replies_that_nobody_reads_are_a_counter),

@@ -10,7 +10,7 @@
 static struct kit kit;
 
 static const char yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
-                           "apps:\n  - name: live\n    grace_s: 0\n    streams_max: 2\n"
+                           "apps:\n  - name: live\n    grace_s: 0\n    streams_max: 3\n"
                            "    viewers_max: 2\n";
 
 // Turns of the server with the failure still to come; clients only outside.
@@ -47,30 +47,35 @@ static bool is_clean(void *arg)
 // The usual life of a stream, with somebody on each thread. False: nothing failed any more.
 static bool live_with_failure(uint64_t n, const char *name)
 {
-    struct client c[3]; // publisher, two viewers
+    struct client c[4]; // publisher, two viewers, a publisher that follows
     uint64_t left = n;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 4; i++)
         assert_true(client_dial(&c[i], &kit, i % 2));
-    step_all(c, 3, &left);
-    for (unsigned i = 0; i < 3; i++) {
+    step_all(c, 4, &left);
+    for (unsigned i = 0; i < 4; i++) {
         client_connect(&c[i], "live");
         client_create_stream(&c[i]);
         client_command(&c[i], 0, "FCPublish", name);
     }
-    step_all(c, 3, &left);
+    step_all(c, 4, &left);
     client_command(&c[2], 1, "play", name); // before there is a publisher
-    step_all(c, 3, &left);
+    step_all(c, 4, &left);
     client_command(&c[0], 1, "publish", name);
-    step_all(c, 3, &left);
+    step_all(c, 4, &left);
     client_command(&c[1], 1, "play", name);
     client_headers(&c[0], 1);
     for (uint32_t number = 0; number < 40; number++)
         client_video(&c[0], 1, number, number % 20 == 0, 100);
-    step_all(c, 3, &left);
+    step_all(c, 4, &left);
     client_command_boolean(&c[1], 1, "pause", true);
+    client_command(&c[3], 1, "publish", name); // waits: the first one may be its ghost
+    step_all(c, 4, &left);
     client_command(&c[0], 0, "FCUnpublish", name);
     client_command_number(&c[0], 0, "deleteStream", 1);
-    step_all(c, 3, &left);
+    step_all(c, 4, &left);
+    client_command_number(&c[3], 0, "deleteStream", 1);
+    step_all(c, 4, &left);
+    client_close(&c[3]);
     client_close(&c[2]);
     turns(&left);
     client_close(&c[1]);

@@ -12,6 +12,8 @@
 
 static struct kit kit;
 
+static const char with_keys[] = "log_level: error\nlatency_ms: 0\n";
+
 static void open_all(struct client *clients, unsigned count, unsigned workers)
 {
     for (unsigned i = 0; i < count; i++)
@@ -178,6 +180,35 @@ static void who_waits_misses_nothing(void **state)
     }
 }
 
+// Even a publishing that comes, whole, between two turns of the viewer's.
+static void who_waits_gets_what_is_over_at_once(void **state)
+{
+    (void)state;
+    for (unsigned home = 0; home < 2; home++) {
+        struct client c[2];
+        char name[32];
+        kit_start(&kit, 2, false, NULL);
+        kit_name(&kit, home, 0, name);
+        open_all(c, 2, 2);
+        client_command(&c[1], 1, "play", name);
+        settle(c, 2);
+        assert_true(client_publish(&c[0], 1, name));
+        client_headers(&c[0], 1);
+        for (uint32_t n = 1; n < 50; n++)
+            client_video(&c[0], 1, n, n == 1, 0);
+        client_command_number(&c[0], 0, "deleteStream", 1);
+        client_step(&c[0]);
+        assert_true(client_wait(&c[1], "video 1 49"));
+        assert_true(client_wait(&c[1], "status 1 NetStream.Play.UnpublishNotify"));
+        assert_int_equal(client_count(&c[1], "video 1 1"), 1);
+        assert_int_equal(client_count(&c[1], "header 1"), 2);
+        settle(c, 2);
+        assert_int_equal(client_count(&c[1], "status 1 NetStream.Play.UnpublishNotify"), 1);
+        close_all(c, 2);
+        kit_stop(&kit);
+    }
+}
+
 // ---- commands -------------------------------------------------------------------------------
 
 static void a_player_need_not_wait_for_answers(void **state)
@@ -301,11 +332,11 @@ static void a_malformed_message_ends_its_connection_alone(void **state)
 static void check_refused_encoder(unsigned worker)
 {
     struct client c[2];
-    kit_start(&kit, 2, false, NULL);
+    kit_start(&kit, 2, false, with_keys);
     assert_true(client_open(&c[0], &kit, 0));
-    assert_true(client_publish(&c[0], 1, "taken"));
+    assert_true(client_publish(&c[0], 1, "taken?key=one"));
     assert_true(client_open(&c[1], &kit, worker));
-    client_command(&c[1], 1, "publish", "taken");
+    client_command(&c[1], 1, "publish", "taken?key=two");
     for (uint32_t n = 0; n < 600; n++) // more than waits for an answer
         client_audio(&c[1], 1, n);
     c[1].mute = true;
@@ -334,10 +365,10 @@ static void bug_24_lingering_is_no_busy_loop(void **state)
 {
     (void)state;
     struct client c[2];
-    kit_start(&kit, 1, false, NULL);
+    kit_start(&kit, 1, false, with_keys);
     open_all(c, 2, 1);
-    assert_true(client_publish(&c[0], 1, "taken"));
-    client_command(&c[1], 1, "publish", "taken");
+    assert_true(client_publish(&c[0], 1, "taken?key=one"));
+    client_command(&c[1], 1, "publish", "taken?key=two");
     for (uint32_t n = 0; n < 600; n++)
         client_audio(&c[1], 1, n);
     assert_true(client_wait(&c[1], "closed"));
@@ -404,6 +435,160 @@ static void a_publisher_returns_within_its_grace(void **state)
     kit_stop(&kit);
 }
 
+// ---- a publisher and its ghost --------------------------------------------------------------
+
+static void publish_with(struct client *client, const char *name, const char *key)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s?key=%s", name, key);
+    client_command(client, 1, "publish", text);
+    client_step(client);
+}
+
+// c[0] publishes, c[2] plays, c[1] is the one who comes; home, publisher and comer are where the
+// bits say.
+static void begin_ghost(struct client c[3], unsigned where, char name[32])
+{
+    kit_start(&kit, 2, false, with_keys);
+    kit_name(&kit, where & 1, where, name);
+    assert_true(client_open(&c[0], &kit, where >> 1 & 1));
+    assert_true(client_open(&c[1], &kit, where >> 2 & 1));
+    assert_true(client_open(&c[2], &kit, 0));
+    publish_with(&c[0], name, "one");
+    assert_true(client_wait(&c[0], "status 1 NetStream.Publish.Start"));
+    assert_true(client_play(&c[2], 1, name));
+    client_audio(&c[0], 1, 1);
+    client_step(&c[0]);
+    assert_true(client_wait(&c[2], "audio 1 1"));
+}
+
+static void end_ghost(struct client c[3])
+{
+    close_all(c, 3);
+    kit_stop(&kit);
+}
+
+// Its connection stands there and says nothing; who comes with its key waits, and goes on.
+static void check_ghost_replaced(unsigned where)
+{
+    struct client c[3];
+    char name[32];
+    begin_ghost(c, where, name);
+    uint64_t silent_us = cv_clock_now_us();
+    publish_with(&c[1], name, "one");
+    assert_true(client_wait(&c[1], "status 1 NetStream.Publish.Start"));
+    uint64_t waited_us = cv_clock_now_us() - silent_us;
+    assert_true(waited_us >= CV_GHOST_SILENCE_MS * 900);
+    assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.BadName"), 0);
+    client_audio(&c[0], 1, 2); // too late
+    client_step(&c[0]);
+    client_audio(&c[1], 1, 100);
+    client_step(&c[1]);
+    assert_true(client_wait(&c[2], "audio 1 100"));
+    assert_int_equal(client_count(&c[2], "audio 1 2"), 0);
+    assert_int_equal(client_count(&c[2], "status 1 NetStream.Play.UnpublishNotify"), 0);
+    assert_true(client_wait(&c[0], "status 1 NetStream.Publish.BadName"));
+    assert_true(client_wait_closed(&c[0]));
+    end_ghost(c);
+}
+
+static void a_ghost_gives_way_to_its_publisher(void **state)
+{
+    (void)state;
+    for (unsigned where = 0; where < 8; where += 3)
+        check_ghost_replaced(where);
+}
+
+// Who is heard stays; who asked is told after a while, and that the name is busy at once when it
+// has another key or is the second who asks.
+static void a_living_publisher_is_not_thrown_out(void **state)
+{
+    (void)state;
+    struct client c[3];
+    struct client more[2];
+    char name[32];
+    begin_ghost(c, 4, name);
+    open_all(more, 2, 2);
+    publish_with(&more[0], name, "two");
+    assert_true(client_wait(&more[0], "status 1 NetStream.Publish.BadName"));
+    publish_with(&c[1], name, "one");
+    settle(c, 3);
+    uint64_t asked_us = cv_clock_now_us();
+    publish_with(&more[1], name, "one");
+    assert_true(client_wait(&more[1], "status 1 NetStream.Publish.BadName"));
+    assert_true(cv_clock_now_us() - asked_us < CV_GHOST_SILENCE_MS * 1000);
+    uint32_t n = 2;
+    for (; client_index(&c[1], "status 1 NetStream.Publish.BadName") == UINT_MAX; n++) {
+        assert_true(cv_clock_now_us() - asked_us < 3 * CV_GHOST_WAIT_MS * 1000);
+        client_audio(&c[0], 1, n);
+        settle(c, 3);
+    }
+    assert_true(cv_clock_now_us() - asked_us >= CV_GHOST_SILENCE_MS * 900);
+    assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.Start"), 0);
+    client_audio(&c[0], 1, n);
+    client_step(&c[0]);
+    char last[32];
+    snprintf(last, sizeof last, "audio 1 %u", n);
+    assert_true(client_wait(&c[2], last));
+    close_all(more, 2);
+    end_ghost(c);
+}
+
+// What the cut line still held arrives late, and then its end: the one who waits goes on at once.
+static void a_ghost_that_ends_is_followed_at_once(void **state)
+{
+    (void)state;
+    for (unsigned clean = 0; clean < 2; clean++) {
+        struct client c[3];
+        char name[32];
+        begin_ghost(c, 6, name);
+        publish_with(&c[1], name, "one");
+        settle(c, 3);
+        client_audio(&c[0], 1, 2);
+        if (clean)
+            client_command_number(&c[0], 0, "deleteStream", 1);
+        client_step(&c[0]);
+        uint64_t ended_us = cv_clock_now_us();
+        if (!clean)
+            client_close(&c[0]);
+        assert_true(client_wait(&c[1], "status 1 NetStream.Publish.Start"));
+        assert_true(cv_clock_now_us() - ended_us < CV_GHOST_SILENCE_MS * 900);
+        client_audio(&c[1], 1, 3);
+        client_step(&c[1]);
+        assert_true(client_wait(&c[2], "audio 1 3"));
+        assert_int_equal(client_count(&c[2], "status 1 NetStream.Play.UnpublishNotify"), 0);
+        if (!clean)
+            close_all(&c[1], 2);
+        else
+            close_all(c, 3);
+        kit_stop(&kit);
+    }
+}
+
+// The one who waits goes away, and another one may wait; the server stops while somebody waits.
+static void who_waits_for_a_ghost_may_leave(void **state)
+{
+    (void)state;
+    struct client c[3];
+    struct client next;
+    char name[32];
+    begin_ghost(c, 5, name);
+    publish_with(&c[1], name, "one");
+    settle(c, 3);
+    client_command_number(&c[1], 0, "deleteStream", 1);
+    settle(c, 3);
+    assert_true(client_open(&next, &kit, 0));
+    publish_with(&next, name, "one");
+    assert_true(client_wait(&next, "status 1 NetStream.Publish.Start"));
+    client_create_stream(&c[1]);
+    settle(c, 3);
+    publish_with(&c[1], name, "one");
+    settle(c, 3);
+    assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.BadName"), 0);
+    client_close(&next);
+    end_ghost(c);
+}
+
 static void caps_of_app_and_stream(void **state)
 {
     (void)state;
@@ -438,17 +623,21 @@ static void bug_24_answers_find_only_their_own_publisher(void **state)
     struct client c[2];
     char taken[32];
     char other[32];
-    kit_start(&kit, 3, false, NULL);
+    char with_key[48];
+    kit_start(&kit, 3, false, with_keys);
     kit_name(&kit, 0, 1, taken);
     kit_name(&kit, 2, 2, other);
     assert_true(client_open(&c[0], &kit, 0));
     assert_true(client_open(&c[1], &kit, 1));
-    assert_true(client_publish(&c[0], 1, taken));
+    snprintf(with_key, sizeof with_key, "%s?key=one", taken);
+    assert_true(client_publish(&c[0], 1, with_key));
     kit.frozen[2] = true; // the home of `other` is slow
-    client_command(&c[1], 1, "publish", taken);
+    snprintf(with_key, sizeof with_key, "%s?key=two", taken);
+    client_command(&c[1], 1, "publish", with_key);
     client_command_number(&c[1], 0, "deleteStream", 1);
     client_create_stream(&c[1]);
-    client_command(&c[1], 1, "publish", other);
+    snprintf(with_key, sizeof with_key, "%s?key=one", other);
+    client_command(&c[1], 1, "publish", with_key);
     settle(c, 2); // "busy" for the first name arrives while the second one waits
     assert_false(c[1].closed);
     assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.BadName"), 0);
@@ -924,6 +1113,7 @@ int main(void)
         cmocka_unit_test(counters_tell_the_truth),
         cmocka_unit_test(headers_come_before_the_next_frame),
         cmocka_unit_test(who_waits_misses_nothing),
+        cmocka_unit_test(who_waits_gets_what_is_over_at_once),
         cmocka_unit_test(a_player_need_not_wait_for_answers),
         cmocka_unit_test(play_switches_to_another_stream),
         cmocka_unit_test(publish_and_play_on_one_connection),
@@ -932,6 +1122,10 @@ int main(void)
         cmocka_unit_test(a_refused_encoder_reads_our_last_words),
         cmocka_unit_test(bug_24_lingering_is_no_busy_loop),
         cmocka_unit_test(takeover),
+        cmocka_unit_test(a_ghost_gives_way_to_its_publisher),
+        cmocka_unit_test(a_living_publisher_is_not_thrown_out),
+        cmocka_unit_test(a_ghost_that_ends_is_followed_at_once),
+        cmocka_unit_test(who_waits_for_a_ghost_may_leave),
         cmocka_unit_test(a_publisher_returns_within_its_grace),
         cmocka_unit_test(caps_of_app_and_stream),
         cmocka_unit_test(bug_24_answers_find_only_their_own_publisher),
