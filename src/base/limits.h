@@ -66,6 +66,8 @@ enum {
     CV_LIMIT_TUNNEL_PARK_BYTES = 1024 * 1024, // bodies that came too early, of a session
     CV_LIMIT_TUNNEL_RUNS = 64,                // changes of connection among unmade replies
     CV_TUNNEL_REPLY_BYTES = 1024 * 1024,      // one reply; also what is kept for a replay
+    CV_LIMIT_TUNNEL_KEPT = 15,                // replies before the last one: half of the requests
+    CV_TUNNEL_KEPT_BYTES = 1024 * 1024,       // the same in bytes
     CV_TUNNEL_PARK_MS = 5000,                 // a request that is missing comes within this time
     CV_TUNNEL_HOLD_MS = 2000,                 // idle requests; RootEncoder gives up after 5 s
     CV_TUNNEL_SETUP_HOLD_MS = 100,            // before play: clients want to go on with commands
@@ -136,6 +138,26 @@ enum {
 
     // ---- client
     CV_CLIENT_START_S = 20, // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
+
+    // ---- client's end of a tunnel
+    CV_TUNNEL_DEPTH = 8,                  // sends without their replies, where that works
+    CV_LIMIT_TUNNEL_FLIGHT = 16,          // the same, and idles: half of what a server parks
+    CV_TUNNEL_SEND_BYTES = 256 * 1024,    // body of one send: 10 Mb/s, one by one, at 200 ms
+    CV_TUNNEL_FLIGHT_BYTES = 1024 * 1024, // bodies without their replies; kept to be sent again
+    CV_TUNNEL_FLUSH_BYTES = 16 * 1024,    // so much waits no longer: heads are 1 % of it
+    CV_TUNNEL_COALESCE_MIN_MS = 20,       // media waits for more of it, within these
+    CV_TUNNEL_COALESCE_MAX_MS = 50,       //
+    CV_TUNNEL_IDLE_GAP_MS = 100,          // between idles of servers that do not hold them
+    CV_TUNNEL_KEEPALIVE_MS = 1000,        // a publisher is heard at least so often
+    CV_TUNNEL_REPLY_S = 15,               // nothing comes: the connection counts as lost
+    CV_TUNNEL_PROBE_MS = 2000,            // the same while pipelining is tried
+    CV_TUNNEL_RETRY_MS = 250,             // before a connection is tried again
+    CV_LIMIT_TUNNEL_CONNECTS = 3,         // failed ones in a row
+    CV_TUNNEL_GOODBYE_MS = 2000,          // for the last sends and /close
+    CV_LIMIT_TUNNEL_EARLY_BYTES = 1024 * 1024, // replies that came before their turn
+    CV_LIMIT_TUNNEL_ID_BYTES = 63,             // a session's id: FFmpeg's buffer
+    CV_LIMIT_TUNNEL_HEAD_BYTES = 2048,         // head of a request: host, user agent, credentials
+    CV_TUNNEL_ANSWER_BYTES = 512,              // of a body that is no tunnel's: to know a portal
 
     // ---- server: fixed caps
     CV_LIMIT_THREADS = 64,

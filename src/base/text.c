@@ -162,3 +162,18 @@ size_t cv_text_percent_decode(char *out, size_t size, struct cv_text text)
     }
     return len;
 }
+
+size_t cv_text_base64(char *out, size_t size, const void *data, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *bytes = data;
+    size_t whole = (len + 2) / 3 * 4;
+    for (size_t i = 0; i < whole && i < size; i++) {
+        size_t at = i / 4 * 3;
+        size_t n = len - at < 3 ? len - at : 3;
+        uint32_t bits = (uint32_t)bytes[at] << 16 | (n > 1 ? (uint32_t)bytes[at + 1] << 8 : 0) |
+                        (n > 2 ? bytes[at + 2] : 0);
+        out[i] = i % 4 <= n ? digits[bits >> (18 - 6 * (i % 4)) & 0x3f] : '=';
+    }
+    return whole;
+}

@@ -45,4 +45,8 @@ size_t cv_text_escape(char *out, size_t size, struct cv_text text);
 // Returns how long the whole result is (<= text.len): more than `size` means that it was cut.
 size_t cv_text_percent_decode(char *out, size_t size, struct cv_text text);
 
+// Base64 (RFC 4648, section 4), with padding. Writes at most `size` bytes and no NUL; returns how
+// long the whole result is: more than `size` means that it was cut.
+size_t cv_text_base64(char *out, size_t size, const void *data, size_t len);
+
 #endif

@@ -35,6 +35,8 @@ void cv_rtmpt_free(struct cv_rtmpt *t)
         cv_block_unref(&t->requests[i].parked);
     cv_block_unref(&t->lent_block);
     cv_parcel_unref(&t->last.parcel);
+    for (uint32_t i = 0; i < t->older_count; i++)
+        cv_parcel_unref(&t->older[i].parcel);
     cv_parcel_unref(&t->again.parcel);
     cv_mem_free(t);
 }
@@ -120,8 +122,8 @@ static int check_number(struct cv_rtmpt *t, const struct cv_rtmpt_target *target
         return CV_OK;
     uint64_t n = target->n;
     bool again = t->started && n < t->next;
-    if (again && n + 1 != t->next && !(n == 0 && t->late_zero))
-        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number from before the last one");
+    if (again && !cv__rtmpt_served(t, n) && !(n == 0 && t->late_zero))
+        return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number from long before the last one");
     if (!again && n - t->next > CV_LIMIT_TUNNEL_REQUESTS)
         return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number far ahead of the next one");
     return CV_OK;
@@ -217,6 +219,54 @@ void cv_rtmpt_end(struct cv_rtmpt *t, uint64_t ticket, uint64_t now_us)
     request->ended = true;
 }
 
+// ---- what was served --------------------------------------------------------------------------
+
+struct served *cv__rtmpt_served(struct cv_rtmpt *t, uint64_t n)
+{
+    if (t->last.answer != NOT_SERVED && t->last.n == n)
+        return &t->last;
+    for (uint32_t i = 0; i < t->older_count; i++) {
+        if (t->older[i].n == n)
+            return &t->older[i];
+    }
+    return NULL;
+}
+
+struct served *cv__rtmpt_owed(struct cv_rtmpt *t)
+{
+    struct served *oldest = t->last.answer == OWED ? &t->last : NULL;
+    uint64_t count = oldest != NULL;
+    for (uint32_t i = 0; i < t->older_count; i++) {
+        if (t->older[i].answer == OWED) {
+            oldest = &t->older[i];
+            count++;
+        }
+    }
+    return count == t->owed ? oldest : NULL;
+}
+
+// The last one becomes one of the older ones, of which only so many bytes are kept.
+static void remember(struct cv_rtmpt *t)
+{
+    size_t bytes = 0;
+    if (t->last.answer == NOT_SERVED)
+        return;
+    if (t->older_count == CV_LIMIT_TUNNEL_KEPT)
+        cv_parcel_unref(&t->older[--t->older_count].parcel);
+    memmove(t->older + 1, t->older, t->older_count * sizeof t->older[0]);
+    t->older[0] = t->last;
+    t->older_count++;
+    t->last = (struct served){0};
+    for (uint32_t i = 0; i < t->older_count; i++) {
+        struct served *served = &t->older[i];
+        bytes += served->parcel ? served->parcel->bytes : 0;
+        if (bytes <= CV_TUNNEL_KEPT_BYTES)
+            continue;
+        served->kept = false;
+        cv_parcel_unref(&served->parcel);
+    }
+}
+
 // ---- serving --------------------------------------------------------------------------------
 
 static int owe(struct cv_rtmpt *t, uint64_t ticket)
@@ -231,19 +281,16 @@ static int owe(struct cv_rtmpt *t, uint64_t ticket)
     }
     newest->count++;
     t->owed++;
-    t->last.answer = OWED;
     return CV_OK;
 }
 
 // What the client may have missed or repeated of the requests before this one.
 static int check_goes_on(struct cv_rtmpt *t, const struct request *served)
 {
-    if (t->lost)
+    const struct served *lost = t->lost ? cv__rtmpt_served(t, t->lost_n) : NULL;
+    if (t->lost && (!lost || !lost->kept))
         return cv__rtmpt_failed(t, CV_E_SEQUENCE,
-                                "the last reply was cut off, and is not asked for again");
-    if (t->again.used && !t->again.ready)
-        return cv__rtmpt_failed(t, CV_E_SEQUENCE,
-                                "goes on before the reply that it asked for again");
+                                "a reply was cut off, and is not asked for again");
     if (t->given_bytes && (served->kind != CV_RTMPT_SEND || served->len < t->given_bytes))
         return cv__rtmpt_failed(t, CV_E_SEQUENCE, "sent again, and shorter");
     return CV_OK;
@@ -257,8 +304,10 @@ static int serve(struct cv_rtmpt *t, struct request *request)
         err = owe(t, request->ticket);
     if (err != CV_OK)
         return err;
-    cv_parcel_unref(&t->last.parcel);
-    t->last = (struct last){
+    remember(t);
+    t->last = (struct served){
+        .n = t->next,
+        .ticket = request->ticket,
         .kind = request->kind,
         .len = request->len,
         .answer = request->gone ? DROPPED : OWED,
@@ -276,14 +325,35 @@ static int serve(struct cv_rtmpt *t, struct request *request)
 }
 
 // The reply that was asked for again is there, if it was kept.
-int cv__rtmpt_ready_again(struct cv_rtmpt *t)
+int cv__rtmpt_ready_again(struct cv_rtmpt *t, const struct served *served)
 {
-    if (!t->last.kept)
+    if (!served->kept)
         return cv__rtmpt_failed(t, CV_E_SEQUENCE,
                                 "a number comes again, but its reply was not kept");
     t->again.ready = true;
-    t->again.poll = t->last.poll;
-    t->again.parcel = t->last.parcel ? cv_parcel_ref(t->last.parcel) : NULL;
+    t->again.poll = served->poll;
+    t->again.parcel = served->parcel ? cv_parcel_ref(served->parcel) : NULL;
+    return CV_OK;
+}
+
+// With nothing in it: what was never made goes with later ones.
+static void ready_empty(struct cv_rtmpt *t)
+{
+    t->again.empty = true;
+    t->again.ready = true;
+    t->again.poll = POLL_SOON;
+}
+
+// What was asked for again was not made, and never will be: its connection went.
+static int replace_dropped(struct cv_rtmpt *t, const struct served *served, uint64_t ticket)
+{
+    if (served == &t->last) {
+        t->again = (struct again){0};
+        t->last.ticket = ticket;
+        t->last.answer = OWED;
+        return owe(t, ticket);
+    }
+    ready_empty(t);
     return CV_OK;
 }
 
@@ -291,26 +361,24 @@ int cv__rtmpt_ready_again(struct cv_rtmpt *t)
 static int serve_again(struct cv_rtmpt *t, struct request *request)
 {
     bool late = t->late_zero && request->n == 0 && request->kind == CV_RTMPT_IDLE;
-    bool last = request->n + 1 == t->next && t->last.answer != NOT_SERVED;
-    bool same = last && request->kind == t->last.kind && request->len == t->last.len;
+    const struct served *served = cv__rtmpt_served(t, request->n);
+    bool same = served && request->kind == served->kind && request->len == served->len;
     if (!late && !same)
         return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again, and not the same request");
     if (t->again.used)
         return cv__rtmpt_failed(t, CV_E_SEQUENCE, "a number comes again and again");
-    struct again again = {.used = true, .ticket = request->ticket};
+    struct again again = {.used = true, .ticket = request->ticket, .n = request->n};
     bool gone = request->gone;
     remove_request(t, request);
     if (gone)
         return CV_OK;
-    if (same && t->last.answer == DROPPED)
-        return owe(t, again.ticket);
     t->again = again;
+    if (same && served->answer == DROPPED)
+        return replace_dropped(t, served, again.ticket);
     if (same)
-        return t->last.answer == MADE ? cv__rtmpt_ready_again(t) : CV_OK;
+        return served->answer == MADE ? cv__rtmpt_ready_again(t, served) : CV_OK;
     t->late_zero = false;
-    t->again.empty = true;
-    t->again.ready = true;
-    t->again.poll = POLL_SOON;
+    ready_empty(t);
     return CV_OK;
 }
 
@@ -406,8 +474,12 @@ static void drop_requests(struct cv_rtmpt *t, uint64_t ticket)
 
 void cv__rtmpt_drop_runs(struct cv_rtmpt *t, uint64_t ticket)
 {
-    if (t->run_count && t->last.answer == OWED && t->runs[t->run_count - 1].ticket == ticket)
+    if (t->last.answer == OWED && t->last.ticket == ticket)
         t->last.answer = DROPPED;
+    for (uint32_t i = 0; i < t->older_count; i++) {
+        if (t->older[i].answer == OWED && t->older[i].ticket == ticket)
+            t->older[i].answer = DROPPED;
+    }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < t->run_count; i++) {
         if (t->runs[i].ticket == ticket)
@@ -426,16 +498,32 @@ static void drop_again(struct cv_rtmpt *t, uint64_t ticket)
     t->again = (struct again){0};
 }
 
-// A reply that has not left whole is lost with its connection. The last one can be asked for again.
+// Replies that have not left whole can all be asked for again.
+static bool is_saved(struct cv_rtmpt *t)
+{
+    const struct served *first = cv__rtmpt_served(t, t->writing.first_n);
+    if (!first || !first->kept)
+        return false;
+    for (uint64_t n = first->n + 1; n < t->next; n++) {
+        const struct served *served = cv__rtmpt_served(t, n);
+        if (!served || (served->answer == MADE && !served->kept))
+            return false;
+    }
+    return true;
+}
+
+// A reply that has not left whole is lost with its connection.
 static void drop_written(struct cv_rtmpt *t, uint64_t ticket)
 {
     if (!t->writing.on || t->writing.ticket != ticket)
         return;
-    bool saved = t->last.answer == MADE && t->last.kept && !t->writing.old_data;
-    if (t->writing.data && saved)
+    bool any = t->writing.data || t->writing.old_data;
+    if (any && is_saved(t)) {
+        t->lost_n = t->lost && t->lost_n < t->writing.first_n ? t->lost_n : t->writing.first_n;
         t->lost = true;
-    else if (cv__rtmpt_serving(t) && (t->writing.data || t->writing.old_data))
+    } else if (cv__rtmpt_serving(t) && any) {
         cv__rtmpt_failed(t, CV_E_CLOSED, "a reply was cut off, and cannot be asked for again");
+    }
     t->writing = (struct writing){0};
 }
 
@@ -464,10 +552,8 @@ void cv_rtmpt_gone(struct cv_rtmpt *t, uint64_t ticket, uint64_t now_us)
     cv__rtmpt_drop_runs(t, ticket);
     drop_again(t, ticket);
     // The same request had come on another connection already: it gets the reply.
-    if (t->again.used && !t->again.ready && t->last.answer == DROPPED) {
-        uint64_t other = t->again.ticket;
-        drop_again(t, other);
-        owe(t, other);
-    }
+    const struct served *served = cv__rtmpt_served(t, t->again.n);
+    if (t->again.used && !t->again.ready && served && served->answer == DROPPED)
+        replace_dropped(t, served, t->again.ticket);
     watch_gap(t);
 }

@@ -94,7 +94,8 @@ void cv_rtmpt_body(struct cv_rtmpt *tunnel, uint64_t ticket, const void *data, s
                    uint64_t now_us);
 void cv_rtmpt_end(struct cv_rtmpt *tunnel, uint64_t ticket, uint64_t now_us);
 // The connection is gone; its ticket may be used again for another one. An unfinished request may
-// be sent again by the client, as may the last one.
+// be sent again by the client, as may the last CV_LIMIT_TUNNEL_KEPT + 1: they get the replies that
+// they got, in the order in which they come again.
 void cv_rtmpt_gone(struct cv_rtmpt *tunnel, uint64_t ticket, uint64_t now_us);
 
 // 1 and the next event; 0 when there is none; negative when the session has failed for good: then

@@ -67,16 +67,19 @@ enum cv_rtmpt_due cv_rtmpt_due(const struct cv_rtmpt *t, uint64_t now_us, uint64
 
 // ---- replies --------------------------------------------------------------------------------
 
-static void pop_owed(struct cv_rtmpt *t)
+// Returns whose reply it was; NULL: nobody can ask for it again.
+static struct served *pop_owed(struct cv_rtmpt *t)
 {
     CV_ASSERT(t->owed && t->runs[0].count);
+    struct served *served = cv__rtmpt_owed(t);
     t->owed--;
-    if (t->owed == 0 && t->last.answer == OWED)
-        t->last.answer = MADE;
-    if (--t->runs[0].count)
-        return;
-    t->run_count--;
-    memmove(t->runs, t->runs + 1, t->run_count * sizeof t->runs[0]);
+    if (served)
+        served->answer = MADE;
+    if (--t->runs[0].count == 0) {
+        t->run_count--;
+        memmove(t->runs, t->runs + 1, t->run_count * sizeof t->runs[0]);
+    }
+    return served;
 }
 
 // All who wait on this connection at once; the connection is closed behind it.
@@ -108,13 +111,29 @@ static int take(struct cv_rtmpt *t, struct cv_parcel **out)
     return *out ? CV_OK : cv__rtmpt_failed(t, CV_E_NOMEM, "no memory for a reply");
 }
 
-static void keep(struct cv_rtmpt *t, const struct cv_rtmpt_reply *reply)
+static void keep(struct served *served, const struct cv_rtmpt_reply *reply)
 {
     if (reply->bytes > CV_TUNNEL_REPLY_BYTES + 1)
         return;
-    t->last.kept = true;
-    t->last.poll = reply->poll;
-    t->last.parcel = reply->parcel ? cv_parcel_ref(reply->parcel) : NULL;
+    served->kept = true;
+    served->poll = reply->poll;
+    served->parcel = reply->parcel ? cv_parcel_ref(reply->parcel) : NULL;
+}
+
+static bool is_asked_again(const struct cv_rtmpt *t, const struct served *served)
+{
+    return t->again.used && !t->again.ready && served && served->n == t->again.n;
+}
+
+static void note_written(struct cv_rtmpt *t, const struct cv_rtmpt_reply *reply,
+                         const struct served *served)
+{
+    t->writing.old_data = t->writing.on && (t->writing.old_data || t->writing.data);
+    t->writing.data = reply->parcel != NULL;
+    t->writing.ticket = reply->ticket;
+    if (!t->writing.on)
+        t->writing.first_n = served ? served->n : UINT64_MAX;
+    t->writing.on = true;
 }
 
 static int make(struct cv_rtmpt *t, struct cv_rtmpt_reply *out)
@@ -127,16 +146,16 @@ static int make(struct cv_rtmpt *t, struct cv_rtmpt_reply *out)
     out->has_poll = true;
     out->poll = bye || finished ? POLL_END : POLL_SOON;
     out->bytes = 1 + (out->parcel ? out->parcel->bytes : 0);
-    pop_owed(t);
+    struct served *served = pop_owed(t);
     if (finished && t->owed == 0) {
         t->state = CLOSED;
         t->ended_told = true;
     }
-    if (t->last.answer != MADE)
-        return CV_OK;
-    keep(t, out);
-    if (t->again.used)
-        cv__rtmpt_ready_again(t);
+    if (served)
+        keep(served, out);
+    note_written(t, out, served);
+    if (is_asked_again(t, served))
+        cv__rtmpt_ready_again(t, served);
     return CV_OK;
 }
 
@@ -160,10 +179,10 @@ static int make_chunk(struct cv_rtmpt *t, uint64_t now_us, struct cv_rtmpt_reply
     out->has_poll = first;
     out->poll = POLL_SOON;
     out->bytes = (first ? 1 : 0) + (out->parcel ? out->parcel->bytes : 0);
-    if (end)
-        pop_owed(t);
-    if (end && t->again.used)
-        cv__rtmpt_ready_again(t); // fails: a chunked reply is not kept
+    struct served *served = end ? pop_owed(t) : NULL;
+    note_written(t, out, NULL);
+    if (is_asked_again(t, served))
+        cv__rtmpt_ready_again(t, served); // fails: a chunked reply is not kept
     return CV_OK;
 }
 
@@ -173,16 +192,10 @@ static void make_again(struct cv_rtmpt *t, struct cv_rtmpt_reply *out)
     out->poll = t->again.poll;
     out->parcel = t->again.parcel;
     out->bytes = 1 + (out->parcel ? out->parcel->bytes : 0);
-    t->lost = t->lost && t->again.empty;
+    if (!t->again.empty && t->again.n == t->lost_n)
+        t->lost = false;
+    note_written(t, out, t->again.empty ? NULL : cv__rtmpt_served(t, t->again.n));
     t->again = (struct again){0};
-}
-
-static void note_written(struct cv_rtmpt *t, const struct cv_rtmpt_reply *reply)
-{
-    t->writing.old_data = t->writing.on && (t->writing.old_data || t->writing.data);
-    t->writing.data = reply->parcel != NULL;
-    t->writing.ticket = reply->ticket;
-    t->writing.on = true;
 }
 
 void cv_rtmpt_reply(struct cv_rtmpt *t, uint64_t now_us, struct cv_rtmpt_reply *out)
@@ -203,7 +216,8 @@ void cv_rtmpt_reply(struct cv_rtmpt *t, uint64_t now_us, struct cv_rtmpt_reply *
         err = make(t, out);
     if (err != CV_OK)
         refuse(t, ticket, out);
-    note_written(t, out);
+    if (out->status != 200 || err != CV_OK)
+        note_written(t, out, NULL);
 }
 
 void cv_rtmpt_sent(struct cv_rtmpt *t, uint64_t ticket)

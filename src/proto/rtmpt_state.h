@@ -35,8 +35,11 @@ enum poll { POLL_END = 0, POLL_SOON = 1 };
 
 enum answer { NOT_SERVED, OWED, MADE, DROPPED };
 
-// The request that was served last, for the case that it comes again.
-struct last {
+// A request that was served, for the case that it comes again. A client that sends several without
+// waiting, or on two connections, cannot know which of them were served when a connection is lost.
+struct served {
+    uint64_t n;
+    uint64_t ticket; // to which its reply goes, or went
     enum cv_rtmpt_kind kind;
     size_t len;
     enum answer answer;
@@ -49,8 +52,9 @@ struct last {
 struct again {
     bool used;
     bool ready; // poll and parcel are known; until then the reply is still owed to another
-    bool empty; // the idle: no reply of ours is repeated
+    bool empty; // no reply of ours is repeated
     uint8_t poll;
+    uint64_t n;
     uint64_t ticket;
     struct cv_parcel *parcel; // one reference, or NULL
 };
@@ -58,8 +62,9 @@ struct again {
 // Replies that have not left yet, all of them to one connection.
 struct writing {
     bool on;
-    bool data;     // the newest of them carries some
-    bool old_data; // one before it does
+    bool data;        // the newest of them carries some
+    bool old_data;    // one before it does
+    uint64_t first_n; // of the oldest of them; UINT64_MAX: not known any more
     uint64_t ticket;
 };
 
@@ -87,10 +92,13 @@ struct cv_rtmpt {
     struct run runs[CV_LIMIT_TUNNEL_RUNS]; // the first one is answered next
     uint32_t run_count;
     uint64_t owed; // sum of the runs
-    struct last last;
+    struct served last;
+    struct served older[CV_LIMIT_TUNNEL_KEPT]; // those before it, the newest first
+    uint32_t older_count;
     struct again again;
     struct writing writing;
-    bool lost;      // the last reply was cut off: only a request for it again can save the session
+    bool lost; // a reply was cut off: the session lives as long as it can be asked for again
+    uint64_t lost_n;
     bool hurried;   // the idle that was served last is not to be held
     bool streaming; // the reply that is due is a chunked one which has begun
 
@@ -110,7 +118,11 @@ int cv__rtmpt_failed(struct cv_rtmpt *t, int code, const char *text);
 void cv__rtmpt_drop_runs(struct cv_rtmpt *t, uint64_t ticket);
 // The same, and its requests.
 void cv__rtmpt_forget(struct cv_rtmpt *t, uint64_t ticket);
+// The request with this number, if it was served not long ago; NULL: it was not, or is forgotten.
+struct served *cv__rtmpt_served(struct cv_rtmpt *t, uint64_t n);
+// The oldest one whose reply is to be made, if it is remembered: the next reply is for it.
+struct served *cv__rtmpt_owed(struct cv_rtmpt *t);
 // The reply that was asked for again has been made. It can be given if it was kept.
-int cv__rtmpt_ready_again(struct cv_rtmpt *t);
+int cv__rtmpt_ready_again(struct cv_rtmpt *t, const struct served *served);
 
 #endif

@@ -9,19 +9,6 @@ static const char place[] = "websocket";
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-// RFC 4648, section 4, with padding. `out` takes the NUL, too.
-static void base64(const uint8_t *data, size_t len, char *out)
-{
-    for (size_t i = 0; i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        uint32_t bits = (uint32_t)data[i] << 16 | (n > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
-                        (n > 2 ? data[i + 2] : 0);
-        for (size_t k = 0; k < 4; k++)
-            *out++ = k <= n ? base64_digits[bits >> (18 - 6 * k) & 0x3f] : '=';
-    }
-    *out = '\0';
-}
-
 // 16 bytes in base64: 22 digits and two signs; the last digit has four bits to spare.
 static bool is_key(struct cv_text key)
 {
@@ -45,6 +32,13 @@ static bool has_token(struct cv_text list, const char *token,
     return false;
 }
 
+static void put_base64(char *out, size_t chars, const uint8_t *data, size_t len)
+{
+    size_t written = cv_text_base64(out, chars, data, len);
+    CV_ASSERT(written == chars);
+    out[chars] = '\0';
+}
+
 int cv_ws_accept_of(struct cv_text key, const struct cv_crypto *crypto,
                     char out[CV_WS_ACCEPT_CHARS + 1])
 {
@@ -56,7 +50,7 @@ int cv_ws_accept_of(struct cv_text key, const struct cv_crypto *crypto,
     memcpy(text + key.len, guid, sizeof guid - 1);
     int err = crypto->sha1 ? crypto->sha1(text, sizeof text, hash) : CV_E_SYSTEM;
     if (err == CV_OK)
-        base64(hash, sizeof hash, out);
+        put_base64(out, CV_WS_ACCEPT_CHARS, hash, sizeof hash);
     return err;
 }
 
@@ -65,7 +59,7 @@ int cv_ws_make_key(const struct cv_crypto *crypto, char out[CV_WS_KEY_CHARS + 1]
     uint8_t nonce[16];
     int err = crypto->random(nonce, sizeof nonce);
     if (err == CV_OK)
-        base64(nonce, sizeof nonce, out);
+        put_base64(out, CV_WS_KEY_CHARS, nonce, sizeof nonce);
     return err;
 }
 

@@ -15,6 +15,7 @@
 enum {
     TICKETS = 4,
     NUMBERS = 128, // numbers are known by their low 7 bits
+    REPLIES = 64,  // that are remembered
     SAID_BYTES = 18,
     ACK_BYTES = 16,
 };
@@ -45,9 +46,11 @@ struct script {
     uint64_t heard_len;
 
     // what may be said
-    uint32_t next_id;       // of the engine's messages
-    uint32_t expected_id;   // in the replies
-    uint32_t last_first_id; // of the last reply that said something new
+    uint32_t next_id;            // of the engine's messages
+    uint32_t expected_id;        // in the replies
+    uint32_t first_ids[REPLIES]; // of replies that said something new, by number
+    uint32_t end_ids[REPLIES];   // behind the last one in them
+    uint32_t reply_count;
 };
 
 static struct cv_gather gather;
@@ -101,6 +104,7 @@ static void check(const struct script *s)
     uint64_t owed = 0;
     CV_ASSERT(t->request_count <= CV_LIMIT_TUNNEL_REQUESTS);
     CV_ASSERT(t->run_count <= CV_LIMIT_TUNNEL_RUNS);
+    CV_ASSERT(t->older_count <= CV_LIMIT_TUNNEL_KEPT);
     for (uint32_t i = 0; i < t->request_count; i++)
         parked += t->requests[i].parked ? t->requests[i].parked->len : 0;
     for (uint32_t i = 0; i < t->run_count; i++) {
@@ -188,10 +192,26 @@ static void gone(struct script *s, struct connection *c)
 
 // ---- replies --------------------------------------------------------------------------------
 
-// The numbers of the messages in a parcel: they go on, or they are those of the last one again.
+// A repeated reply is repeated whole.
+static void check_ids(struct script *s, uint32_t first_id, uint32_t end_id)
+{
+    if (first_id == s->expected_id) {
+        s->first_ids[s->reply_count % REPLIES] = first_id;
+        s->end_ids[s->reply_count++ % REPLIES] = end_id;
+        s->expected_id = end_id;
+        return;
+    }
+    bool known = false;
+    for (uint32_t i = 0; i < REPLIES && i < s->reply_count; i++)
+        known = known || (s->first_ids[i] == first_id && s->end_ids[i] == end_id);
+    CV_ASSERT(known);
+}
+
+// The numbers of the messages in a parcel: they go on, or they are those of an earlier one again.
 static void check_parcel(struct script *s, const struct cv_parcel *parcel)
 {
     size_t bytes = 0;
+    uint32_t first_id = 0;
     uint32_t id = 0;
     bool any = false;
     for (uint32_t i = 0; i < parcel->count; i++) {
@@ -201,16 +221,15 @@ static void check_parcel(struct script *s, const struct cv_parcel *parcel)
             continue;
         struct cv_rd rd = cv_rd_over(item->payload->data + 2, 4);
         uint32_t this_id = cv_rd_u32(&rd);
-        if (!any && this_id == s->expected_id)
-            s->last_first_id = s->expected_id;
-        CV_ASSERT(any ? this_id == id + 1 : this_id == s->last_first_id);
+        if (!any)
+            first_id = this_id;
+        CV_ASSERT(!any || this_id == id + 1);
         any = true;
         id = this_id;
     }
     CV_ASSERT(bytes == parcel->bytes && parcel->count > 0);
-    if (any && id + 1 > s->expected_id)
-        s->expected_id = id + 1;
-    CV_ASSERT(!any || id + 1 == s->expected_id); // a repeated one is repeated whole
+    if (any)
+        check_ids(s, first_id, id + 1);
     cv_gather_clear(&gather);
     cv_parcel_pull(parcel, bytes / 2, &gather);
     CV_ASSERT(gather.bytes == bytes - bytes / 2 || cv_gather_full(&gather) ||

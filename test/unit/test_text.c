@@ -192,9 +192,46 @@ static void trims_blanks(void **state)
     assert_int_equal(cv_text_trim((struct cv_text){0}).len, 0);
 }
 
+// RFC 4648, section 10.
+static void base64_as_in_the_rfc(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in;
+        const char *out;
+    } rows[] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xff\xfe\xfb", "//77"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[9];
+        size_t len = strlen(rows[i].out);
+        memset(out, '#', sizeof out);
+        assert_int_equal(cv_text_base64(out, 8, rows[i].in, strlen(rows[i].in)), len);
+        assert_memory_equal(out, rows[i].out, len);
+        assert_int_equal(out[len], '#');
+    }
+}
+
+static void bug_25_base64_stops_at_its_size(void **state)
+{
+    (void)state;
+    char out[8] = "#######";
+    assert_int_equal(cv_text_base64(out, 6, "foobar", 6), 8);
+    assert_string_equal(out, "Zm9vYm#");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(base64_as_in_the_rfc),
+        cmocka_unit_test(bug_25_base64_stops_at_its_size),
         cmocka_unit_test(compares_by_bytes),
         cmocka_unit_test(compares_without_case),
         cmocka_unit_test(trims_blanks),

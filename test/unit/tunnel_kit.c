@@ -222,3 +222,34 @@ void tunnel_expect(const struct tunnel *tunnel, size_t n, uint64_t ticket, int p
     assert_int_equal(reply->poll, poll);
     assert_int_equal(reply->body.len, len);
 }
+
+struct tunnel tunnel_playing(void)
+{
+    struct tunnel t = tunnel_new(0, 0);
+    cv_rtmpt_set_mode(t.session, CV_RTMPT_PLAY);
+    return t;
+}
+
+int tunnel_post_n(struct tunnel *t, uint64_t ticket, const char *verb, uint64_t n, const char *body)
+{
+    char path[40];
+    snprintf(path, sizeof path, "%s/%llu", verb, (unsigned long long)n);
+    return tunnel_post(t, ticket, path, body);
+}
+
+// It has failed so, and these connections get a 404, one each, and nobody else anything.
+void tunnel_expect_failed(struct tunnel *t, int code, size_t answers)
+{
+    assert_int_equal(cv_rtmpt_why(t->session)->code, code);
+    struct cv_rtmpt_event event;
+    assert_int_equal(cv_rtmpt_next(t->session, &event), code);
+    assert_int_equal(tunnel_answer(t), answers);
+    for (size_t i = 0; i < answers; i++) {
+        assert_int_equal(tunnel_reply(t, i)->status, 404);
+        assert_int_equal(tunnel_reply(t, i)->body.len, 0);
+        assert_int_equal(tunnel_reply(t, i)->poll, -1);
+    }
+    assert_true(cv_rtmpt_over(t->session));
+    assert_int_equal(tunnel_post(t, 99, "send/1", "late"), code);
+    assert_int_equal(cv_rtmpt_deadline_us(t->session), UINT64_MAX);
+}

@@ -6,7 +6,7 @@
 
 #include "proto/rtmpt.h"
 
-enum { KIT_REPLIES = 64 };
+enum { KIT_REPLIES = 64, KIT_SAID = 18 }; // bytes that tunnel_say says
 
 struct kit_reply {
     uint64_t ticket;
@@ -41,6 +41,8 @@ extern const struct cv_crypto kit_crypto;
 struct tunnel tunnel_new(uint32_t hold_ms, uint32_t window_ms);
 // The same, and the handshake is for the client to do.
 struct tunnel tunnel_fresh(uint32_t hold_ms, uint32_t window_ms);
+// With a client that plays.
+struct tunnel tunnel_playing(void);
 void tunnel_free(struct tunnel *tunnel);
 
 // One request in parts. Results are those of cv_rtmpt_request and, later, tunnel->result.
@@ -50,6 +52,9 @@ void tunnel_end(struct tunnel *tunnel, uint64_t ticket);
 void tunnel_gone(struct tunnel *tunnel, uint64_t ticket);
 // A whole request with a text as its body. `path`: "send/7" stands for "/send/ID/7".
 int tunnel_post(struct tunnel *tunnel, uint64_t ticket, const char *path, const char *body);
+// The same with the number apart.
+int tunnel_post_n(struct tunnel *tunnel, uint64_t ticket, const char *verb, uint64_t n,
+                  const char *body);
 // Makes all replies that are due. Returns how many.
 size_t tunnel_answer(struct tunnel *tunnel);
 // The clock goes on, the session is told, what is due is answered.
@@ -62,5 +67,7 @@ void tunnel_say(struct tunnel *tunnel, uint32_t number);
 void tunnel_expect_heard(const struct tunnel *tunnel, const char *text);
 // The n-th newest reply is whole, for this connection, with so many bytes behind its poll byte.
 void tunnel_expect(const struct tunnel *tunnel, size_t n, uint64_t ticket, int poll, size_t len);
+// It has failed so, and these connections get a 404, one each, and nobody else anything.
+void tunnel_expect_failed(struct tunnel *t, int code, size_t answers);
 
 #endif

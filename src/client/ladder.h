@@ -1,0 +1,157 @@
+// The ladder: which ways to a server are tried, when, and which one is taken.
+//
+// A pure state machine. Time, and what attempts report, go in; starts, stops and the one `connect`
+// come out. It opens nothing and reads no clock, so a network of any malice is a table of reports
+// in a test. The owner (client/way.h) carries out its actions, which are pulled by next after each
+// call.
+//
+// One attempt reaches a server of ours by the cheapest way that the network allows: POST /open/1
+// with "Upgrade: rtmp" (the offer). 101: plain RTMP on that connection. 200: RTMPT on it. Anything
+// else says at once what is in the way. RTMP on the same port is tried once beside it, for servers
+// that are not ours: when the offer fails or is answered without our header, or when the network
+// stays silent. Exactly one attempt at a time is told to send AMF connect.
+#ifndef CV_CLIENT_LADDER_H
+#define CV_CLIENT_LADDER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// How the bytes travel.
+enum cv_way {
+    CV_WAY_NONE,
+    CV_WAY_OFFER,  // HTTP at first: becomes RTMP (101) or RTMPT (200)
+    CV_WAY_RTMP,   // from the first byte
+    CV_WAY_TUNNEL, // RTMPT, without an offer that somebody may choke on
+    CV_WAY_SOCKET, // RTMP over WebSocket
+    CV_WAYS,
+};
+
+enum cv_ladder_order {
+    CV_LADDER_OFFER_FIRST,
+    CV_LADDER_RTMP_FIRST, // the classic one: HTTP behind RTMP
+    CV_LADDER_ONLY,       // config.only and nothing else
+};
+
+struct cv_ladder_config {
+    enum cv_ladder_order order;
+    enum cv_way only;
+    bool proxy;             // an HTTP proxy is set: HTTP ways go through it, RTMP goes beside it
+    enum cv_way remembered; // what won in this network before; NONE: nothing is known
+};
+
+// What an attempt has met. The last ones end it: nothing more is reported for it.
+enum cv_met {
+    CV_MET_CONNECTED, // TCP is up: rtt_us
+    CV_MET_UPGRADED,  // 101
+    CV_MET_OPENED,    // a tunnel session: `ours` when the server showed our header
+    CV_MET_HANDSHAKE, // S0 S1 S2 are complete: it could send connect
+    CV_MET_ACCEPTED,  // connect has been answered: the server is reached
+    // ends
+    CV_MET_REFUSED,     // nobody listens, or a firewall says so
+    CV_MET_UNREACHABLE, // no route, or forbidden
+    CV_MET_RESET,       // cut by RST, nothing received
+    CV_MET_CLOSED,      // ended by FIN, nothing received
+    CV_MET_HTTP,        // an HTTP answer that leads nowhere: status, portal
+    CV_MET_NOT_RTMP,    // the port speaks something else
+    CV_MET_LOST,        // cut after the handshake
+};
+
+struct cv_met_report {
+    enum cv_met met;
+    uint32_t rtt_us;
+    bool ours;
+    uint32_t status;
+    bool elsewhere; // HTTP: it sends us to another host, or shows a page (a captive portal)
+};
+
+enum cv_ladder_act {
+    CV_LADDER_START,   // begin an attempt by `way`
+    CV_LADDER_STOP,    // end the attempt at once
+    CV_LADDER_CONNECT, // this one sends AMF connect
+    CV_LADDER_THROUGH, // this one is it; all others have been stopped
+    CV_LADDER_FAILED,  // nothing is left: `why`
+};
+
+struct cv_ladder_action {
+    enum cv_ladder_act act;
+    uint32_t attempt; // numbers from 0, in the order of their starts
+    enum cv_way way;
+};
+
+// What was in the way, the least telling first: of several, the most telling is kept.
+enum cv_obstacle {
+    CV_OBSTACLE_NONE,
+    CV_OBSTACLE_UNREACHABLE, // no way there
+    CV_OBSTACLE_SILENT,      // no answer to SYN: the port is blocked
+    CV_OBSTACLE_REFUSED,     // port closed: the server is down, or a firewall resets
+    CV_OBSTACLE_MUTE,        // connections stand and nothing comes
+    CV_OBSTACLE_CUT,         // connections are cut as soon as they carry RTMP, in any dress
+    CV_OBSTACLE_NOT_OURS,    // a web server answers, without RTMP behind it
+    CV_OBSTACLE_FOREIGN,     // the port belongs to another protocol
+    CV_OBSTACLE_PROXY_AUTH,  // a proxy wants a name and a password
+    CV_OBSTACLE_PORTAL,      // the network wants a login first
+    CV_OBSTACLES,
+};
+
+enum {
+    CV_LADDER_ATTEMPTS_MAX = 8,
+    CV_LADDER_SILENCE_MIN_MS = 100, // before RTMP is tried beside the offer: 1.5 round trips,
+    CV_LADDER_SILENCE_MAX_MS = 300, // within these
+    CV_LADDER_GRACE_MS = 150,       // RTMP may be so much later than a tunnel and still win
+    CV_LADDER_AFTER_101_MS = 300,   // S0 must follow: 3 round trips, at least this
+    CV_LADDER_REMEMBERED_MS = 250,  // the other ways start so much behind a remembered one
+    CV_LADDER_CONNECT_MS = 5000,    // for the answer to connect
+    CV_LADDER_TRY_MS = 4000,        // for everything before it
+};
+
+struct cv_ladder_attempt {
+    enum cv_way way;
+    bool live;
+    bool connected;
+    bool raw;       // what it carries, or will carry, is plain RTMP
+    bool answered;  // HTTP: 101 or a session
+    bool handshake; // could send connect
+    uint32_t rtt_us;
+    uint64_t since_us; // of its start, or of what it last reported
+};
+
+// Members are for cv_ladder_* alone.
+struct cv_ladder {
+    struct cv_ladder_config config;
+    struct cv_ladder_attempt attempts[CV_LADDER_ATTEMPTS_MAX];
+    uint32_t count;
+    bool tried[CV_WAYS];
+    uint64_t second_us; // when a remembered way gets company; UINT64_MAX: never
+    uint64_t grace_us;  // a tunnel waits for RTMP until then; UINT64_MAX: none does
+    int asked;          // the attempt that was told to send connect; -1: none
+    bool over;          // THROUGH or FAILED is out
+    enum cv_obstacle obstacle;
+    struct cv_ladder_action actions[4 * CV_LADDER_ATTEMPTS_MAX];
+    uint32_t action_count;
+    uint32_t action_next;
+};
+
+void cv_ladder_init(struct cv_ladder *ladder, const struct cv_ladder_config *config,
+                    uint64_t now_us);
+// An attempt has met something. Reports of attempts that were stopped are ignored.
+void cv_ladder_report(struct cv_ladder *ladder, uint32_t attempt,
+                      const struct cv_met_report *report, uint64_t now_us);
+// Time has passed.
+void cv_ladder_tick(struct cv_ladder *ladder, uint64_t now_us);
+// When tick must be called; UINT64_MAX: never.
+uint64_t cv_ladder_deadline_us(const struct cv_ladder *ladder);
+// 1 and the next action; 0: none.
+// Actions that are not pulled before the next report or tick are kept.
+int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out);
+
+// Behind FAILED: what was in the way, and the sentence for the user. Static.
+enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder);
+const char *cv_obstacle_text(enum cv_obstacle obstacle);
+// What such a network's administrator should be asked for. Static; NULL: nothing.
+const char *cv_obstacle_advice(enum cv_obstacle obstacle);
+// "RTMP", "RTMPT", ...
+const char *cv_way_name(enum cv_way way);
+
+#endif
