@@ -417,13 +417,6 @@ static void begin(struct files *files)
         cut(files, CV_E_NOMEM, cv_err_text(CV_E_NOMEM));
 }
 
-static void on_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg; // of no use
-    (void)data;
-    (void)len;
-}
-
 static void on_end(void *arg)
 {
     struct files *files = arg;
@@ -442,7 +435,6 @@ static void on_gone(void *arg)
 }
 
 static const struct cv_responder responder = {
-    .body = on_body,
     .end = on_end,
     .writable = on_writable,
     .gone = on_gone,

@@ -245,19 +245,13 @@ static void on_end(void *arg)
         fail(ingest, err, true);
 }
 
-static void on_writable(void *arg)
-{
-    (void)arg;
-}
-
 static void on_gone(void *arg)
 {
     const struct cv_flv_ingest *ingest = arg;
     ingest_free(arg, ingest->ended);
 }
 
-static const struct cv_responder responder = {
-    .body = on_body, .end = on_end, .writable = on_writable, .gone = on_gone};
+static const struct cv_responder responder = {.body = on_body, .end = on_end, .gone = on_gone};
 
 // ---- the publisher's side ---------------------------------------------------------------------
 

@@ -184,20 +184,7 @@ static void on_gone(void *arg)
     cv_mem_free(request);
 }
 
-static void on_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-}
-
-static void on_writable(void *arg)
-{
-    (void)arg;
-}
-
-static const struct cv_responder responder = {
-    .body = on_body, .end = on_end, .writable = on_writable, .gone = on_gone};
+static const struct cv_responder responder = {.end = on_end, .gone = on_gone};
 
 // ---- requests -------------------------------------------------------------------------------
 

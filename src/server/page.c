@@ -68,28 +68,13 @@ static void answer(struct cv_web *web)
     cv_web_answer(web, reads ? &whole : &refused);
 }
 
-static void on_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-}
-
 static void on_end(void *arg)
 {
     answer(arg);
 }
 
-static void on_nothing(void *arg)
-{
-    (void)arg;
-}
-
 static const struct cv_responder page_responder = {
-    .body = on_body,
     .end = on_end,
-    .writable = on_nothing,
-    .gone = on_nothing,
 };
 
 // A body is of no use: a small one is read away, and nobody is asked to send one.

@@ -23,7 +23,7 @@ static uint64_t now_us(const struct cv_web *web)
 
 static void web_free(struct cv_web *web)
 {
-    if (web->responder)
+    if (web->responder && web->responder->gone)
         web->responder->gone(web->responder_arg);
     cv_timer_stop(&web->timer);
     cv_http1_free(web->http);
@@ -259,7 +259,8 @@ static void on_body(struct cv_web *web, struct cv_text body)
         cv_tunnel_body(web->tunnel, web->conn->id, data, body.len);
     } else if (web->reading == CV_WEB_RESPONDED) {
         cv_web_restart_clock(web);
-        web->responder->body(web->responder_arg, data, body.len);
+        if (web->responder->body)
+            web->responder->body(web->responder_arg, data, body.len);
     }
 }
 
@@ -285,7 +286,7 @@ static int refuse(struct cv_web *web)
         return CV_OK;
     if (web->owed || !cv_web_is_free(web) || web->wrote)
         return why->code;
-    if (web->responder)
+    if (web->responder && web->responder->gone)
         web->responder->gone(web->responder_arg);
     web->responder = NULL;
     static const char text[] = "The request cannot be understood.\n";
@@ -524,7 +525,8 @@ static void on_writable(void *arg)
     if (web->blocked && !web->out) {
         web->blocked = false;
         web->working = true;
-        web->responder->writable(web->responder_arg);
+        if (web->responder->writable)
+            web->responder->writable(web->responder_arg);
         web->working = false;
         if (ended_in_work(web))
             return;

@@ -23,7 +23,7 @@ struct cv_web;
 int cv_web_open(struct cv_conn *conn, const uint8_t *data, size_t len);
 
 // Who answers one request: one static table per kind of answer. All are called on the connection's
-// thread, and may call any function below.
+// thread, and may call any function below. Any but `end` may be NULL: nothing is done.
 struct cv_responder {
     // The next bytes of the request's body, lent for the call.
     void (*body)(void *arg, const uint8_t *data, size_t len);

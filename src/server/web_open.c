@@ -158,11 +158,6 @@ static void on_end(void *arg)
     }
 }
 
-static void on_nothing(void *arg)
-{
-    (void)arg;
-}
-
 static void on_gone(void *arg)
 {
     opening_free(arg);
@@ -171,16 +166,8 @@ static void on_gone(void *arg)
 static const struct cv_responder offered = {
     .body = on_body,
     .end = on_end,
-    .writable = on_nothing,
     .gone = on_gone,
 };
-
-static void on_idle_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-}
 
 static void on_plain_end(void *arg)
 {
@@ -189,10 +176,7 @@ static void on_plain_end(void *arg)
 
 // Floods of these cost nothing.
 static const struct cv_responder plain = {
-    .body = on_idle_body,
     .end = on_plain_end,
-    .writable = on_nothing,
-    .gone = on_nothing,
 };
 
 static struct opening *opening_new(struct cv_web *web)

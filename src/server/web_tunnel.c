@@ -235,13 +235,6 @@ void cv_web_tunnel_answer(struct cv_web *web, const void *body, size_t len)
     cv_web_answer(web, &whole);
 }
 
-static void on_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-}
-
 // /fcs/ident asks for another address of the server: 404 is what everybody wants.
 static void on_end(void *arg)
 {
@@ -255,16 +248,8 @@ static void on_end(void *arg)
         cv_web_answer(web, &none);
 }
 
-static void on_nothing(void *arg)
-{
-    (void)arg;
-}
-
 static const struct cv_responder no_session = {
-    .body = on_body,
     .end = on_end,
-    .writable = on_nothing,
-    .gone = on_nothing,
 };
 
 // ---- whose request it is ----------------------------------------------------------------------

@@ -183,21 +183,13 @@ static void write_out(void *arg)
     }
 }
 
-// There is none: requests with a body are refused.
-static void on_body(void *arg, const uint8_t *data, size_t len)
-{
-    (void)arg;
-    (void)data;
-    (void)len;
-}
-
 static void on_gone(void *arg)
 {
     give_up(arg);
 }
 
+// No body: requests that have one are refused.
 static const struct cv_responder responder = {
-    .body = on_body,
     .end = write_out,
     .writable = write_out,
     .gone = on_gone,
