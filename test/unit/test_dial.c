@@ -117,6 +117,26 @@ struct place_row {
     int kind;
 };
 
+static bool has_ipv6(void)
+{
+    struct cv_addr addr = {.family = CV_ADDR_IPV6, .ip = {[15] = 1}};
+    int fd;
+    if (cv_socket_listen(&addr, &fd, 1, NULL) != CV_OK)
+        return false;
+    cv_socket_close(&fd);
+    return true;
+}
+
+// False for those that this machine cannot have.
+static bool can_open(const struct place_row *rows)
+{
+    for (unsigned i = 0; i < PLACES_MAX && rows[i].ip; i++) {
+        if (strcmp(rows[i].ip, "::1") == 0 && !has_ipv6())
+            return false;
+    }
+    return true;
+}
+
 // Finds a port that is free on all of the addresses.
 static void open_places(struct scene *scene, const struct place_row *rows)
 {
@@ -249,13 +269,14 @@ static void races_have_their_winner(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct scene scene;
+        if (!can_open(rows[i].places))
+            continue;
         open_scene(&scene, rows[i].places);
         struct cv_dial_config config = config_of(&scene);
         config.ipv4_first = rows[i].ipv4_first;
         run(&scene, &config);
         assert_won(&scene, rows[i].winner);
         assert_true(scene.took_us >= rows[i].staggers * stagger_us);
-        assert_true(scene.took_us < 900000); // no time-out of TCP, and no SYN sent again
         assert_true(scene.result.rtt_us > 0 && scene.result.rtt_us < stagger_us);
         assert_int_equal(scene.result.lookup_us, 0);
         close_scene(&scene);
@@ -283,6 +304,96 @@ static void slow_address_may_win_after_the_next_has_started(void **state)
     cv_loop_run(scene.loop);
     assert_int_equal(scene.calls, 1);
     assert_won(&scene, 0);
+    close_scene(&scene);
+}
+
+static void families_take_turns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *expected; // family and letter of each address
+        bool ipv4_first;
+    } rows[] = {
+        {"6a6b4a4b", "6a4a6b4b", false}, {"6a6b4a4b", "4a6a4b6b", true},
+        {"4a4b6a6b", "4a6a4b6b", false}, {"4a6a6b6c", "4a6a6b6c", false},
+        {"6a6b6c4a", "6a4a6b6c", false}, {"6a6b", "6a6b", true},
+        {"4a4b6a", "4a6a4b", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static const struct place_row none[PLACES_MAX] = {{NULL, 0}};
+        struct scene scene;
+        open_scene(&scene, none);
+        for (const char *at = rows[i].given; *at; at += 2) {
+            bool ipv4 = at[0] == '4';
+            // Neither can be connected to: all fail at once, in their turn.
+            struct cv_addr addr = {.family = ipv4 ? CV_ADDR_IPV4 : CV_ADDR_IPV6,
+                                   .ip = {ipv4 ? 224 : 0xff, ipv4 ? 0 : 0x0e}};
+            addr.ip[ipv4 ? 3 : 15] = (uint8_t)at[1];
+            addr.port = 1; // does not matter
+            scene.addrs[scene.count++] = addr;
+        }
+        struct cv_dial_config config = config_of(&scene);
+        config.port = 9;
+        config.ipv4_first = rows[i].ipv4_first;
+        run(&scene, &config);
+        assert_int_equal(scene.result.code, CV_E_UNREACHABLE);
+        assert_int_equal(scene.result.addr_count, scene.count);
+        for (unsigned n = 0; n < scene.count; n++) {
+            const struct cv_addr *addr = &scene.result_addrs[n];
+            assert_int_equal(addr->family, rows[i].expected[2 * n] - '0');
+            assert_int_equal(addr->ip[addr->family == CV_ADDR_IPV4 ? 3 : 15],
+                             rows[i].expected[2 * n + 1]);
+            assert_int_equal(addr->port, 9);
+        }
+        scene.count = 0;
+        close_scene(&scene);
+    }
+}
+
+// The descriptor that is opened next.
+static int next_fd(void)
+{
+    int fd = dup(0);
+    assert_true(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+// Refused on loopback comes inside connect(2), in a network later: as here, where the connection
+// under way is pulled from beneath.
+static void failure_starts_the_next_at_once(void **state)
+{
+    (void)state;
+    static const struct place_row rows[PLACES_MAX] = {
+        {"127.0.0.2", HOLE}, {"127.0.0.3", HOLE}, {"127.0.0.1", GOOD}};
+    struct scene scene;
+    open_scene(&scene, rows);
+    struct cv_dial_config config = config_of(&scene);
+    start(&scene, &config);
+    int second = next_fd();
+    while (count_fds() < scene.fds + 2)
+        cv_loop_run_once(scene.loop);
+    assert_int_equal(shutdown(second, SHUT_RDWR), 0);
+    for (int turn = 0; turn < 5; turn++) // much faster than the stagger
+        cv_loop_run_once(scene.loop);
+    assert_int_equal(scene.calls, 1);
+    assert_won(&scene, 2);
+    close_scene(&scene);
+}
+
+static void late_failure_is_told(void **state)
+{
+    (void)state;
+    static const struct place_row rows[PLACES_MAX] = {{"127.0.0.2", HOLE}};
+    struct scene scene;
+    open_scene(&scene, rows);
+    struct cv_dial_config config = config_of(&scene);
+    int first = next_fd();
+    start(&scene, &config);
+    assert_int_equal(shutdown(first, SHUT_RDWR), 0);
+    cv_loop_run(scene.loop);
+    assert_int_equal(scene.calls, 1);
+    assert_int_equal(scene.result.code, CV_E_RESET);
     close_scene(&scene);
 }
 
@@ -462,7 +573,7 @@ static void on_done_again(void *arg, const struct cv_dial_result *result)
 static void next_dial_begins_with_the_winner(void **state)
 {
     (void)state;
-    static const struct place_row rows[PLACES_MAX] = {{"::1", HOLE}, {"127.0.0.1", GOOD}};
+    static const struct place_row rows[PLACES_MAX] = {{"127.0.0.2", HOLE}, {"127.0.0.1", GOOD}};
     struct scene scene;
     open_scene(&scene, rows);
     struct cv_dial_config config = config_of(&scene);
@@ -470,11 +581,10 @@ static void next_dial_begins_with_the_winner(void **state)
     run(&scene, &config);
     assert_won(&scene, 1);
     cv_socket_close(&scene.result.fd);
-    scene.start_us = cv_loop_now_us(scene.loop);
-    cv_loop_run(scene.loop);
+    for (int turn = 0; turn < 5; turn++) // much faster than the stagger
+        cv_loop_run_once(scene.loop);
     assert_int_equal(scene.calls, 2);
     assert_won(&scene, 1);
-    assert_true(scene.took_us < stagger_us);
     close_scene(&scene);
 }
 
@@ -609,6 +719,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(races_have_their_winner),
         cmocka_unit_test(slow_address_may_win_after_the_next_has_started),
+        cmocka_unit_test(families_take_turns),
+        cmocka_unit_test(failure_starts_the_next_at_once),
+        cmocka_unit_test(late_failure_is_told),
         cmocka_unit_test(name_is_looked_up),
         cmocka_unit_test(most_telling_failure_is_told),
         cmocka_unit_test(unknown_name_is_told),
