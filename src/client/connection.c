@@ -121,6 +121,7 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
     struct cv_ladder_config config = {
         .order = connection->config.order,
         .proxy = connection->proxy.host[0] != '\0',
+        .credentials = connection->proxy.user[0] != '\0',
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
     };
     if (connection->config.via != CV_VIA_AUTO) {

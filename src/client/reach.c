@@ -111,7 +111,7 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
         .proxy = config->proxy,
         .addrs = reach->addrs,
         .addr_count = reach->addr_count,
-        .ipv4_first = config->ipv4_first,
+        .ipv4_first = config->ipv4_first || action->ipv4_first,
         .rtmp = config->rtmp,
         .eager = config->eager,
         .on_met = on_met,
