@@ -409,6 +409,28 @@ static void handshake_in_open_is_not_sent_twice(void **state)
     talk_free(&talk);
 }
 
+// What follows it on the same connection cannot come before it.
+static void the_first_number_goes_up(void **state)
+{
+    (void)state;
+    struct cv_rtmpt_client_config config = plain;
+    config.offer = true;
+    struct talk talk = opening(&config);
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Culvert: 1\r\nContent-Length: 5\r\n\r\nID\nS0");
+    assert_int_equal(cv_rtmpt_client_want(talk.client, CV_RTMPT_DOWN), CV_RTMPT_WANT_CONNECT);
+    cv_rtmpt_client_connected(talk.client, CV_RTMPT_DOWN, talk.now_us);
+    talk.now_us += UINT64_C(1000) * CV_TUNNEL_KEEPALIVE_MS;
+    cv_rtmpt_client_tick(talk.client, talk.now_us);
+    listen(&talk);
+    write_all(&talk, CV_RTMPT_DOWN);
+    assert_int_equal(gather.bytes, 0);
+    struct bytes out = {0};
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_memory_equal(out.data, "POST /idle/ID/0 ", 16);
+    bytes_free(&out);
+    talk_free(&talk);
+}
+
 // A first flight that was not taken must not go to a server that may not know what it is.
 static void what_was_not_taken_is_dropped(void **state)
 {
@@ -822,6 +844,7 @@ int main(void)
         cmocka_unit_test(pages_are_cut),
         cmocka_unit_test(what_follows_101_is_given_back),
         cmocka_unit_test(handshake_in_open_is_not_sent_twice),
+        cmocka_unit_test(the_first_number_goes_up),
         cmocka_unit_test(what_was_not_taken_is_dropped),
         cmocka_unit_test(the_first_flight_has_room),
         cmocka_unit_test(who_asks_for_credentials_is_told),
