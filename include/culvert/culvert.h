@@ -100,9 +100,9 @@ struct culvert_config {
 struct culvert;
 
 // A handle, the caller's, for culvert_free. Nothing is sent yet: say culvert_publish, culvert_play
-// or culvert_call next, so that all of it travels in the first flight. NULL: no memory or no
-// descriptor left, or `config` or its size is. Other mistakes, such as a malformed URL, show in
-// what comes next, and in an event.
+// or culvert_open next, so that all of it travels in the first flight. NULL: no memory or no
+// descriptor left, or `config` is NULL or its size too small. Other mistakes, such as a malformed
+// URL, show in what comes next, and in an event.
 CULVERT_API struct culvert *culvert_connect(const struct culvert_config *config);
 
 // Connects, and publishes the stream `name`, a key perhaps behind it ("cam1?key=..."); NULL: the
@@ -113,6 +113,8 @@ CULVERT_API int culvert_publish(struct culvert *culvert, const char *name);
 // Connects, and plays the stream `name`; NULL: the name in the URL. (Section 7.2.2.1.) Errors as
 // culvert_publish.
 CULVERT_API int culvert_play(struct culvert *culvert, const char *name);
+// Connects to the app alone, for culvert_call. Errors as culvert_publish.
+CULVERT_API int culvert_open(struct culvert *culvert);
 
 // Says goodbye: what was sent is delivered, for which it has two seconds, then CULVERT_EVENT_ENDED
 // comes, with CULVERT_OK. Go on with culvert_wait or culvert_process until then. 0, or
@@ -153,11 +155,10 @@ struct culvert_amf_writer; // culvert/amf.h
 struct culvert_amf;
 
 // Calls a function of the server (NetConnection.call; RTMP 1.0, section 7.2.1.2) with the values in
-// `args`, which stays the caller's; NULL: none. Without culvert_publish or culvert_play before it,
-// it connects for calls alone. *call (may be NULL) is the number that CULVERT_EVENT_RESULT comes
-// with; there is none when a cut lies between. CULVERT_E_AGAIN: not before CULVERT_EVENT_THROUGH,
-// and not while it is cut. CULVERT_E_USAGE, CULVERT_E_TOO_LONG, CULVERT_E_NOMEM, CULVERT_E_ENDED,
-// or the error that `args` has.
+// `args`, which stays the caller's; NULL: none. *call (may be NULL) is the number that
+// CULVERT_EVENT_RESULT comes with; there is none when a cut lies between. CULVERT_E_AGAIN: before
+// CULVERT_EVENT_STARTED, while it is cut, or when too many are not answered yet. CULVERT_E_USAGE,
+// CULVERT_E_TOO_LONG, CULVERT_E_NOMEM, CULVERT_E_ENDED, or the error that `args` has.
 CULVERT_API int culvert_call(struct culvert *culvert, const char *name,
                              const struct culvert_amf_writer *args, uint32_t *call);
 
@@ -166,7 +167,8 @@ CULVERT_API int culvert_call(struct culvert *culvert, const char *name,
 enum culvert_event_type {
     CULVERT_EVENT_TRYING = 1,  // a way is tried: way
     CULVERT_EVENT_THROUGH = 2, // the server is reached: way, since_us (of the start), attempts
-    CULVERT_EVENT_STARTED = 3, // publish: it is published; play: media will come. Once
+    CULVERT_EVENT_STARTED = 3, // publish: it is published; play: media will come; open:
+                               // functions can be called. Once
     CULVERT_EVENT_MESSAGE = 4, // play: kind, ts_ms, data, len
     CULVERT_EVENT_STATUS = 5,  // the server said something: code, description
     CULVERT_EVENT_RESULT = 6,  // of culvert_call: call, ok, args

@@ -104,13 +104,13 @@ static void connection_start(struct culvert *culvert)
     culvert->connection = cv_connection_new(culvert->room, &config);
 }
 
-static int take_name(struct culvert *culvert, const char *name)
+static int take_name(struct culvert *culvert, const char *name, bool needed)
 {
     if (name && strlen(name) > CV_LIMIT_NAME_BYTES)
         return cv_why_set(&culvert->why, CV_E_TOO_LONG, "client", "the stream's name is too long");
     if (name)
         memcpy(culvert->target.name, name, strlen(name) + 1);
-    if (!culvert->target.name[0])
+    if (needed && !culvert->target.name[0])
         return cv_why_set(&culvert->why, CV_E_USAGE, "client", "the URL names no stream");
     culvert->why = (struct cv_why){0};
     return CV_OK;
@@ -128,7 +128,7 @@ static int begin(struct culvert *culvert, enum cv_rtmp_client_mode mode, const c
         return CULVERT_E_USAGE;
     if (culvert->ended)
         return end_error(culvert);
-    int err = take_name(culvert, name);
+    int err = take_name(culvert, name, mode != CV_RTMP_CLIENT_CALL);
     if (err)
         return cv__api_error(err);
     culvert->begun = culvert->touched = true;
@@ -147,6 +147,11 @@ int culvert_publish(struct culvert *culvert, const char *name)
 int culvert_play(struct culvert *culvert, const char *name)
 {
     return begin(culvert, CV_RTMP_CLIENT_PLAY, name);
+}
+
+int culvert_open(struct culvert *culvert)
+{
+    return begin(culvert, CV_RTMP_CLIENT_CALL, NULL);
 }
 
 // What culvert_send_flv has left goes first, then what was to follow it.
