@@ -66,6 +66,17 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+struct cv_text cv_text_take_word(struct cv_text *rest)
+{
+    while (rest->len && is_blank(rest->at[0]))
+        *rest = cv_text_skip(*rest, 1);
+    struct cv_text word = {rest->at, 0};
+    while (word.len < rest->len && !is_blank(rest->at[word.len]))
+        word.len++;
+    *rest = cv_text_skip(*rest, word.len);
+    return word;
+}
+
 struct cv_text cv_text_trim(struct cv_text text)
 {
     while (text.len && is_blank(text.at[0]))

@@ -28,6 +28,8 @@ size_t cv_text_find(struct cv_text text, char c);
 struct cv_text cv_text_skip(struct cv_text text, size_t len);
 // Takes what comes before the first `c` off *rest, and the `c` with it; without a `c`, everything.
 struct cv_text cv_text_take(struct cv_text *rest, char c);
+// Takes the first word off *rest: what stands between spaces and tabs. Empty: there is none left.
+struct cv_text cv_text_take_word(struct cv_text *rest);
 // Without the spaces and tabs around it.
 struct cv_text cv_text_trim(struct cv_text text);
 
