@@ -119,6 +119,10 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
         return NULL;
     attempt->room = room;
     attempt->config = *config;
+    CV_ASSERT(config->addr_count <= CV_LIMIT_ADDRESSES);
+    if (config->addr_count)
+        memcpy(attempt->addrs, config->addrs, config->addr_count * sizeof *config->addrs);
+    attempt->config.addrs = attempt->addrs;
     attempt->config.rtmp.eager = config->eager && config->way == CV_WAY_OFFER;
     attempt->carrier = carriers[config->way];
     attempt->depth = 1;

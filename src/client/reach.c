@@ -16,7 +16,7 @@ struct place {
 struct cv_reach {
     struct cv_attempt_room *room;
     struct cv_reach_config config;
-    char *texts[3]; // rtmp's app, name and tc_url
+    char *texts[5]; // of config.rtmp
     struct cv_ladder ladder;
     struct cv_resolve *resolve;
     struct cv_addr addrs[CV_LIMIT_ADDRESSES];
@@ -249,8 +249,9 @@ static void on_timer(void *arg)
 
 static bool copy_texts(struct cv_reach *reach)
 {
-    struct cv_text *texts[] = {&reach->config.rtmp.app, &reach->config.rtmp.name,
-                               &reach->config.rtmp.tc_url};
+    struct cv_rtmp_client_config *rtmp = &reach->config.rtmp;
+    struct cv_text *texts[] = {&rtmp->app, &rtmp->name, &rtmp->tc_url, &rtmp->resume_token,
+                               &rtmp->position};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         reach->texts[i] = cv_mem_text(texts[i]->at, texts[i]->len);
         if (!reach->texts[i])
