@@ -219,8 +219,9 @@ CULVERT_API int culvert_wait(struct culvert *culvert, const struct culvert_event
 //
 // A descriptor to poll, not to read: the handle's, and the same for its life. CULVERT_E_USAGE.
 CULVERT_API int culvert_fd(const struct culvert *culvert);
-// Milliseconds until culvert_process is due; 0: now; -1: only when the descriptor is readable. To
-// be asked before each sleep: every call with this handle may change it.
+// Milliseconds until culvert_process is due; 0: now, and after the end, which it tells; -1: only
+// when the descriptor is readable. To be asked before each sleep: every call with this handle may
+// change it.
 CULVERT_API int culvert_timeout_ms(const struct culvert *culvert);
 // Does what can be done without waiting. 1: events wait; 0: none; CULVERT_E_ENDED; CULVERT_E_USAGE.
 CULVERT_API int culvert_process(struct culvert *culvert);

@@ -306,10 +306,8 @@ int culvert_timeout_ms(const struct culvert *culvert)
 {
     if (!culvert)
         return CULVERT_E_USAGE;
-    if (cv__api_has_event(culvert))
+    if (culvert->ended || cv__api_has_event(culvert))
         return 0;
-    if (culvert->ended)
-        return -1;
     return culvert->touched ? 0 : cv_loop_timeout_ms(culvert->loop);
 }
 
