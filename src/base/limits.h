@@ -137,8 +137,11 @@ enum {
     CV_GHOST_WAIT_MS = 2000, // for that silence: what a cut line still held comes late, in a burst
 
     // ---- client
-    CV_CLIENT_START_S = 20,   // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
-    CV_DIAL_STAGGER_MS = 100, // before the next address is tried beside (RFC 8305, section 5)
+    CV_LIMIT_CLIENT_CALLS = 64, // calls without their answers
+    CV_LIMIT_EPOCH_BYTES = 64, // name of a stream's numbering; what a server of ours sends is short
+    CV_RESUME_TOKEN_CHARS = 32, // 128 random bits in hex
+    CV_CLIENT_START_S = 20,     // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
+    CV_DIAL_STAGGER_MS = 100,   // before the next address is tried beside (RFC 8305, section 5)
     CV_CONNECTION_KEEP_BYTES = 32 * 1024 * 1024, // published, not known to have arrived
     CV_CONNECTION_KEEP_S = 60,                   // the same in stream time
     CV_CONNECTION_RETURN_S = 60,                 // after a cut it tries so long to come back

@@ -27,7 +27,7 @@ static size_t flight_max(const struct cv_rtmpt_client *t)
 size_t cv_rtmpt_client_room(const struct cv_rtmpt_client *t)
 {
     size_t used = pending_len(t);
-    size_t max = CV_TUNNEL_SEND_BYTES;
+    size_t max = t->stage == OPENING ? CV_LIMIT_TUNNEL_OPEN_BYTES : CV_TUNNEL_SEND_BYTES;
     if (t->stage != RUNNING && (t->stage != OPENING || t->offered))
         return 0;
     size_t flight = flight_max(t);
@@ -35,6 +35,12 @@ size_t cv_rtmpt_client_room(const struct cv_rtmpt_client *t)
     if (left < max)
         max = left;
     return max > used ? max - used : 0;
+}
+
+void cv_rtmpt_client_drop_first(struct cv_rtmpt_client *t)
+{
+    CV_ASSERT(t->stage == RUNNING && t->next_n == 0 && !t->offered);
+    cv__tunnel_drop_pending(t);
 }
 
 static int make_room(struct cv_rtmpt_client *t, size_t len)

@@ -64,6 +64,7 @@ struct answer {
     bool html;
     bool elsewhere;
     struct cv_text location;
+    struct cv_text realm;
     char first[CV_TUNNEL_ANSWER_BYTES];
     size_t len;
 };
