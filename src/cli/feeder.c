@@ -171,7 +171,8 @@ static void on_block(void *arg, int code, const void *data, size_t len)
 {
     struct cv_feeder *feeder = arg;
     if (code != CV_OK) {
-        fail(feeder, code, strerror(errno));
+        cv_why_set(&feeder->why, code, "flv", "%.80s: %.70s", feeder->config.name, strerror(errno));
+        end(feeder, code);
         return;
     }
     if (len == 0) {

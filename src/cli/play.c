@@ -105,15 +105,14 @@ static void on_sink_end(void *arg, int code, const struct cv_why *why)
     if (skipped)
         cv_teller_say(teller, "the reader was too slow: %llu messages were skipped",
                       (unsigned long long)skipped);
-    cv_sink_free(&play->sink);
     if (code == CV_OK) {
         cv_stream_run_end(&play->run, play->exit_code);
         return;
     }
-    int end = code == CV_E_CLOSED ? CV_EXIT_READER : CV_EXIT_FILE;
-    play->exit_code = code == CV_E_CLOSED
-                          ? cv_teller_fail(teller, end, "the reader of the output has gone")
-                          : cv_teller_fail(teller, end, "%s", why->text);
+    play->exit_code = code == CV_E_CLOSED ? cv_teller_fail(teller, CV_EXIT_READER,
+                                                           "the reader of the output has gone")
+                                          : cv_teller_fail(teller, CV_EXIT_FILE, "%s", why->text);
+    cv_sink_free(&play->sink); // with `why` in it
     say_goodbye(play);
 }
 

@@ -27,6 +27,7 @@ struct publish {
     struct cv_timer drain;
     uint64_t waiting_bytes; // when it was looked at last, while draining
     uint64_t moved_us;      // when that changed
+    bool sent;              // something was
     bool closing;           // cv_connection_close was called
     int exit_code;          // of a failure of our own; else CV_EXIT_OK
 };
@@ -82,7 +83,10 @@ static void on_fed(void *arg, int code, const struct cv_why *why)
     if (code != CV_OK)
         publish->exit_code = cv_teller_fail(&publish->run.teller, CV_EXIT_FILE, "%s", why->text);
     publish->moved_us = cv_loop_now_us(publish->run.loop);
-    on_drain(publish);
+    if (publish->sent)
+        on_drain(publish);
+    else
+        say_goodbye(publish);
 }
 
 static void on_stop(void *arg)
@@ -98,6 +102,7 @@ static void on_stop(void *arg)
 static int send_message(void *arg, const struct cv_msg *msg)
 {
     struct publish *publish = arg;
+    publish->sent = true;
     return cv_connection_send(publish->run.connection, msg);
 }
 

@@ -78,8 +78,8 @@ static void tell_through(struct cv_teller *teller, const struct cv_connection_ev
     teller->through_us = since_start_us(teller);
     char rtt[32] = "";
     if (event->stats.rtt_us)
-        snprintf(rtt, sizeof rtt, ", RTT %" PRIu32 " ms",
-                 (event->stats.rtt_us + US_PER_MS / 2) / US_PER_MS);
+        snprintf(rtt, sizeof rtt, ", RTT %.*f ms", event->stats.rtt_us < 10 * US_PER_MS,
+                 (double)event->stats.rtt_us / US_PER_MS);
     cv_teller_say(teller, "through: %s, %" PRIu64 " ms after the start, %" PRIu32 " attempt%s%s",
                   name, teller->through_us / US_PER_MS, event->attempts,
                   event->attempts == 1 ? "" : "s", rtt);
@@ -178,7 +178,8 @@ void cv_teller_progress(struct cv_teller *teller, uint64_t time_ms,
     fprintf(teller->file, "\r%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 "  %.2f Mb/s  %s", s / 3600,
             s / 60 % 60, s % 60, mbps, stats->now.name ? stats->now.name : "no way at present");
     if (stats->now.rtt_us)
-        fprintf(teller->file, "  RTT %" PRIu32 " ms", stats->now.rtt_us / US_PER_MS);
+        fprintf(teller->file, "  RTT %.*f ms", stats->now.rtt_us < 10 * US_PER_MS,
+                (double)stats->now.rtt_us / US_PER_MS);
     if (stats->waiting_bytes)
         fprintf(teller->file, "  waiting %" PRIu64 " KB", stats->waiting_bytes / 1024);
     fflush(teller->file);
@@ -199,15 +200,25 @@ static void reason(char *out, size_t size, const struct cv_connection_event *eve
         snprintf(out, size, "%s", event->why ? cv_err_text(event->why->code) : "no reason known");
 }
 
+// The ladder's sentences are whole ones; here one stands behind a colon.
+static void inner_sentence(char *out, size_t size, const char *sentence)
+{
+    snprintf(out, size, "%s", sentence);
+    if (out[0] >= 'A' && out[0] <= 'Z' && !(out[1] >= 'A' && out[1] <= 'Z'))
+        out[0] = (char)(out[0] - 'A' + 'a');
+}
+
 static int end_without_way(struct cv_teller *teller, const struct cv_connection_event *event)
 {
     const char *advice = cv_obstacle_advice(event->obstacle);
     bool located = event->location && event->location[0];
     char where[160] = "";
+    char obstacle[160];
+    inner_sentence(obstacle, sizeof obstacle, cv_obstacle_text(event->obstacle));
     if (located)
         cv_text_escape(where, sizeof where, cv_text_of(event->location));
-    cv_teller_fail(teller, CV_EXIT_NO_WAY, "no way to %s: %s%s%s", teller->host,
-                   cv_obstacle_text(event->obstacle), located ? ": " : "", where);
+    cv_teller_fail(teller, CV_EXIT_NO_WAY, "no way to %s: %s%s%s", teller->host, obstacle,
+                   located ? " " : "", where);
     if (advice)
         print_line(teller, advice);
     return CV_EXIT_NO_WAY;
