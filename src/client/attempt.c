@@ -92,8 +92,9 @@ int cv__attempt_renew(struct cv_attempt *attempt)
 static int begin(struct cv_attempt *attempt)
 {
     int err = cv__attempt_renew(attempt);
-    if (err == CV_OK && attempt->config.rtmp.eager)
-        cv_attempt_connect(attempt);
+    attempt->asked = attempt->config.rtmp.eager;
+    if (err == CV_OK && attempt->asked)
+        err = cv_rtmp_client_connect(attempt->rtmp);
     return err == CV_OK ? attempt->carrier->begin(attempt) : err;
 }
 

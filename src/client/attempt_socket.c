@@ -67,8 +67,7 @@ static bool make_frame(struct cv_attempt *attempt)
 
 static void flush(struct cv_attempt *attempt)
 {
-    while (!attempt->over && !is_blocked(attempt) &&
-           (write_frames(attempt) || make_frame(attempt)))
+    while (!attempt->over && !is_blocked(attempt) && (write_frames(attempt) || make_frame(attempt)))
         ;
 }
 
@@ -116,7 +115,7 @@ static int send_opening(struct cv_attempt *attempt)
     if (err != CV_OK)
         return err;
     cv_gather_clear(gather);
-    cv_gather_borrow(gather, head, cv_wr_len(&wr));
+    cv_gather_borrow(gather, head, wr.len);
     int sent = cv_leg_write(attempt->legs[CV_RTMPT_UP], gather);
     if (sent < 0 && sent != CV_E_AGAIN)
         return sent;

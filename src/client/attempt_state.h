@@ -56,8 +56,8 @@ struct cv_attempt {
     enum cv_rtmp_client_end end;
     bool started;
     bool finishing;
-    bool over;  // its end was told, or nobody wants to know
-    bool freed; // cv_attempt_free was called
+    bool over;      // its end was told, or nobody wants to know
+    bool freed;     // cv_attempt_free was called
     unsigned depth; // calls of ours that are under way: freed behind the outermost
     uint64_t up_us; // when it was dialled
     uint64_t heard_us;

@@ -206,8 +206,7 @@ static void fail_to_reach(struct cv_connection *connection, const struct cv_reac
         cv__connection_end(connection, CV_END_UNKNOWN_HOST, result->obstacle, "");
         return;
     }
-    cv_why_set(&connection->why, CV_E_UNREACHABLE, place, "%s",
-               cv_obstacle_text(result->obstacle));
+    cv_why_set(&connection->why, CV_E_UNREACHABLE, place, "%s", cv_obstacle_text(result->obstacle));
     cv__connection_end(connection, CV_END_NO_WAY, result->obstacle, result->location);
 }
 
@@ -329,8 +328,7 @@ static void count_life(struct cv_way_in_use *way)
 }
 
 // While it comes back, a refusal may be about its own ghost.
-static bool may_come_back(const struct cv_connection *connection,
-                          const struct cv_way_in_use *way)
+static bool may_come_back(const struct cv_connection *connection, const struct cv_way_in_use *way)
 {
     if (!cv_attempt_said_end(way->attempt))
         return connection->started || connection->config.patient;
@@ -498,8 +496,8 @@ int cv_connection_call(struct cv_connection *connection, const char *name, struc
 {
     if (!connection->active || connection->ended)
         return CV_E_AGAIN;
-    int err = cv_rtmp_client_call(cv_attempt_client(connection->active->attempt), name, args,
-                                  out_call);
+    int err =
+        cv_rtmp_client_call(cv_attempt_client(connection->active->attempt), name, args, out_call);
     if (err == CV_OK)
         cv_connection_flush(connection);
     return err;

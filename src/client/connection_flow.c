@@ -58,8 +58,8 @@ int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client
     if (!publishes(connection))
         return CV_OK;
     connection->resumes = event->resumes;
-    bool same = event->resumes && connection->token[0] &&
-                cv_text_is(event->token, connection->token);
+    bool same =
+        event->resumes && connection->token[0] && cv_text_is(event->token, connection->token);
     keep_text(connection->token, sizeof connection->token, event->token);
     if (same)
         return cv_outbox_resume(&connection->outbox, event->taken);
@@ -180,18 +180,15 @@ static void on_message(struct cv_way_in_use *way, const struct cv_msg *msg)
 
 static void on_status(struct cv_connection *connection, const struct cv_rtmp_client_event *event)
 {
-    struct cv_connection_event own = {.type = CV_CONNECTION_STATUS,
-                                      .code = event->code,
-                                      .description = event->description};
+    struct cv_connection_event own = {
+        .type = CV_CONNECTION_STATUS, .code = event->code, .description = event->description};
     cv__connection_tell(connection, &own);
 }
 
 static void on_result(struct cv_connection *connection, const struct cv_rtmp_client_event *event)
 {
-    struct cv_connection_event own = {.type = CV_CONNECTION_RESULT,
-                                      .call = event->call,
-                                      .ok = event->ok,
-                                      .args = event->args};
+    struct cv_connection_event own = {
+        .type = CV_CONNECTION_RESULT, .call = event->call, .ok = event->ok, .args = event->args};
     cv__connection_tell(connection, &own);
 }
 

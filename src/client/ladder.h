@@ -39,6 +39,7 @@ struct cv_ladder_config {
     enum cv_way only;
     bool proxy;             // an HTTP proxy is set: HTTP ways go through it, RTMP goes beside it
     enum cv_way remembered; // what won in this network before; NONE: nothing is known
+    bool eager;             // offers carry connect in their first flight
 };
 
 // What an attempt has met. The last ones end it: nothing more is reported for it.
@@ -62,6 +63,7 @@ struct cv_met_report {
     enum cv_met met;
     uint32_t rtt_us;
     bool ours;
+    bool taken;
     uint32_t status;
     bool elsewhere; // HTTP: it sends us to another host, or shows a page (a captive portal)
 };

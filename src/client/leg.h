@@ -21,9 +21,9 @@ struct cv_leg_room {
 
 // A static table. All may close the leg; only `down` has ended it already.
 struct cv_leg_owner {
-    void (*up)(void *arg);                                      // connected
-    void (*bytes)(void *arg, const uint8_t *data, size_t len);  // lent for the call
-    void (*room)(void *arg);                                    // takes more, after CV_E_AGAIN
+    void (*up)(void *arg);                                     // connected
+    void (*bytes)(void *arg, const uint8_t *data, size_t len); // lent for the call
+    void (*room)(void *arg);                                   // takes more, after CV_E_AGAIN
     // Once: it could not be connected, or has ended. CV_E_CLOSED: orderly. Only cv_leg_close is of
     // use afterwards. Never called inside a function of this file.
     void (*down)(void *arg, int code);

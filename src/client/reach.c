@@ -267,9 +267,8 @@ static bool begin(struct cv_reach *reach)
         cv_timer_start(&reach->timer, 0);
         return true;
     }
-    reach->resolve =
-        cv_resolve_start(cv_attempt_room_loop(reach->room), reach->config.target->host,
-                         reach->config.target->port, on_resolved, reach);
+    reach->resolve = cv_resolve_start(cv_attempt_room_loop(reach->room), reach->config.target->host,
+                                      reach->config.target->port, on_resolved, reach);
     return reach->resolve != NULL;
 }
 
