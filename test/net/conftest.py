@@ -158,3 +158,22 @@ def serving(net, tmp_path_factory):
     made = netns.Serving(net, tmp_path_factory.mktemp("serving"), {"apps": [server_module.app()]})
     yield made
     made.stop()
+
+
+_measured = []
+
+
+@pytest.fixture
+def measured():
+    """measured(what, network, seconds, connections): told at the end of the run, with the floor."""
+    return lambda *row: _measured.append(row)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _measured:
+        return
+    terminalreporter.section("first media message, from the start of the process")
+    for what, name, seconds, connections in _measured:
+        floor = firewalls.floor_ms(name)
+        terminalreporter.line(f"{what:8} {name:34} {seconds * 1000:5.0f} ms   floor {floor:4.0f} ms   "
+                              f"connections: {connections}")

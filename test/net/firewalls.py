@@ -12,7 +12,7 @@ import tempfile
 import typing
 
 from middlebox import HttpProxy, Inspector, Portal
-from netns import GATEWAY, GATEWAY_HOSTS, NAME, NAME_BEHIND, NAME_BOTH, Service
+from netns import GATEWAY, GATEWAY_HOSTS, NAME, NAME_BEHIND, NAME_BOTH, R_MS, Service
 
 USER, PASSWORD = "anna", "p@ss:100%"
 USER_IN_URL = "anna:p%40ss%3A100%25"
@@ -118,7 +118,8 @@ for line in sys.stdin:
         self._write("squid.conf", self._config())
         try:
             self.service = Service(net.gateway, ["squid", "-N", "-n", f"netns{os.getpid()}", "-d", "1", "-f",
-                                                 self.folder / "squid.conf"], self.folder / "log", SQUID_PORTS["https"])
+                                                 self.folder / "squid.conf"], self.folder / "log",
+                                   ("127.0.0.1", SQUID_PORTS["https"]))
         except BaseException:
             shutil.rmtree(self.folder)
             raise
@@ -205,3 +206,17 @@ class Firewall:
     def forget(self):
         """The rules anew: counters at zero, and what the gateway knew of connections is gone from its sets."""
         self.net.rules(self.own_rules or self.kind.rules)
+
+
+# From the first SYN to the first media message with a server of ours, when everything travels in one flight and all
+# that stands in the way is guessed right (in round trips); 2 unless it says something else.
+FLOOR_ROUND_TRIPS = {
+    "RTMP-only server": 5,  # connect, handshake, connect, createStream, play
+    "RTMPT-only server": 5,
+    "RTMP-only server, remembered": 5,
+}
+PAUSES_MS = {"IPv6 broken": 250}  # until the other family is tried (RFC 8305)
+
+
+def floor_ms(name):
+    return FLOOR_ROUND_TRIPS.get(name, 2) * R_MS + PAUSES_MS.get(name, 0)

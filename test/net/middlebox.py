@@ -41,8 +41,8 @@ async def pump(reader, writer):
 class Middlebox:
     """Listens on `port` in the namespace of `end` until stop()."""
 
-    def __init__(self, end, port, to=None):
-        self.end, self.port, self.to = end, port, to
+    def __init__(self, end, port, to=None, address="0.0.0.0"):
+        self.end, self.port, self.to, self.address = end, port, to, address
         self.seen = []  # first lines of requests, or b"?" for what is no HTTP
         self.loop, self.failure, self.done = None, None, None
         ready = threading.Event()
@@ -63,7 +63,7 @@ class Middlebox:
 
     async def _listen(self, ready):
         self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._accept, "0.0.0.0", self.port, limit=HEAD_MAX)
+        server = await asyncio.start_server(self._accept, self.address, self.port, limit=HEAD_MAX)
         ready.set()
         await self.done.wait()
         server.close()
@@ -167,9 +167,9 @@ class HttpProxy(Middlebox):
     """One request at a time, and no upgrades; resets what is no HTTP. `buffers`: nothing of a message goes on before
     all of it has come. `closes`: one request for each connection. `hides`: fields that servers' replies lose."""
 
-    def __init__(self, end, port, to=None, buffers=False, closes=False, hides=()):
+    def __init__(self, end, port, buffers=False, closes=False, hides=(), **where):
         self.buffers, self.closes, self.hides = buffers, closes, HOP_BY_HOP | set(hides)
-        super().__init__(end, port, to)
+        super().__init__(end, port, **where)
 
     async def serve(self, reader, writer):
         up_reader, up_writer = None, None

@@ -26,13 +26,17 @@ import rtt  # noqa: E402
 
 R_MS = 40
 SERVER, GATEWAY, CLIENT = "198.18.0.1", "198.18.1.1", "198.18.1.2"
-OUTSIDE = "198.18.0.100"  # the gateway's other address: whom the server sees behind a proxy
+OTHER_RTMP, OTHER_RTMPT = "198.18.0.2", "198.18.0.3"  # servers of other people, at the server's end
+SIDE_DOOR = ("127.0.0.1", 80)  # of the server: who comes by it is no client behind the gateway
 NAME, NAME_BOTH, NAME_BEHIND = "culvert.test", "both.test", "behind.test"
+NAME_RTMP, NAME_RTMPT = "rtmp-only.test", "rtmpt-only.test"
 # both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone.
 CLIENT_HOSTS = f"""127.0.0.1 localhost
 ::1 localhost
 {SERVER} {NAME} {NAME_BOTH}
 fd00:18::1 {NAME_BOTH}
+{OTHER_RTMP} {NAME_RTMP}
+{OTHER_RTMPT} {NAME_RTMPT}
 """
 GATEWAY_HOSTS = CLIENT_HOSTS + f"{SERVER} {NAME_BEHIND}\n"
 TOOLS = ("nft", "ip", "nsenter", "unshare", "setpriv", "sysctl")
@@ -208,7 +212,8 @@ table inet gate {{
 class Serving(Server):
     """`culvert serve` at the server's end, on the ports 80 and 1935 unless told otherwise."""
 
-    def __init__(self, net, folder, config, listen=("0.0.0.0:80", "[::]:80", "0.0.0.0:1935")):
+    def __init__(self, net, folder, config,
+                 listen=(f"{SERVER}:80", f"{SERVER}:1935", "[fd00:18::1]:80", "127.0.0.1:80")):
         self.net = net
         super().__init__(folder, ["--open-publish", "--threads", "1", "--log-level", "debug"], config, listen=listen,
                          within=net.server.within())
@@ -220,7 +225,7 @@ class Serving(Server):
 
 
 class Service:
-    """A program at an end, with a log file; dead after stop()."""
+    """A program at an end, with a log file; ready when it accepts at this (address, port); dead after stop()."""
 
     def __init__(self, end, command, log, accepts, env=None):
         self.log_path = pathlib.Path(log)
@@ -234,12 +239,12 @@ class Service:
             self.stop()
             raise
 
-    def _accepts(self, end, port):
+    def _accepts(self, end, address):
         assert self.process.poll() is None, f"ended: {self.log()[-2000:]}"
 
         def connects():
             with socket.socket() as sock:
-                return sock.connect_ex(("127.0.0.1", port)) == 0
+                return sock.connect_ex(address) == 0
         return end.run(connects)
 
     def log(self):
