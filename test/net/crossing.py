@@ -51,7 +51,7 @@ class Command:
             raise AssertionError(f"still running after {timeout_s} s: {self.log()[-3000:]}") from err
         finally:
             self.stop()
-        assert not SANITIZER.search(self.log().encode()), self.log()[-8000:]
+        assert not SANITIZER.search(self.log().encode()), self.log()[:4000]
         assert got == code, f"exit code {got}, not {code}: {self.log()[-3000:]}"
         return self.out.decode(errors="replace")
 
@@ -116,10 +116,10 @@ class Feeder:
 
 
 class Watcher:
-    """A viewer beside the server that waits for a stream."""
+    """A viewer beside the server, or at another end, that waits for a stream."""
 
-    def __init__(self, net, name, address="127.0.0.1"):
-        self.viewer = net.server.run(lambda: RtmpClient.open(80, host=address))
+    def __init__(self, net, name, address="127.0.0.1", at=None, port=80):
+        self.viewer = (at or net.server).run(lambda: RtmpClient.open(port, host=address))
         self.viewer.play(name)
         self.viewer.create_stream()
         self.messages = []

@@ -165,7 +165,7 @@ async def body_pieces(reader, head, is_reply, has_none=False):
 
 class HttpProxy(Middlebox):
     """One request at a time, and no upgrades; resets what is no HTTP. `buffers`: nothing of a message goes on before
-    all of it has come. `closes`: one request for each connection. `hides`: fields that servers' replies lose."""
+    all of it has come. `closes`: one request for each connection. `hides`: fields that get lost, either way."""
 
     def __init__(self, end, port, buffers=False, closes=False, hides=(), **where):
         self.buffers, self.closes, self.hides = buffers, closes, HOP_BY_HOP | set(hides)
@@ -183,7 +183,7 @@ class HttpProxy(Middlebox):
                 head = Head(begin + await reader.readuntil(b"\r\n\r\n"))
                 if not up_writer:
                     up_reader, up_writer = await self.upstream(writer)
-                await self._pass_on(head.line, head, HOP_BY_HOP, body_pieces(reader, head, False), up_writer)
+                await self._pass_on(head.line, head, self.hides, body_pieces(reader, head, False), up_writer)
                 if await self._reply(head, up_reader, writer):
                     break
             writer.write_eof()

@@ -225,16 +225,17 @@ class Serving(Server):
 
 
 class Service:
-    """A program at an end, with a log file; ready when it accepts at this (address, port); dead after stop()."""
+    """A program at an end, with a log file; dead after stop(). `accepts`: (address, port) where it is ready when it
+    does; None: at once."""
 
-    def __init__(self, end, command, log, accepts, env=None):
+    def __init__(self, end, command, log, accepts=None, env=None):
         self.log_path = pathlib.Path(log)
         with open(self.log_path, "wb") as file:
             self.process = subprocess.Popen([*end.within(), *map(str, command)], stdin=subprocess.DEVNULL, stdout=file,
                                             stderr=subprocess.STDOUT, start_new_session=True,
                                             env={**(env or os.environ), "PATH": PATH})
         try:
-            wait_until(lambda: self._accepts(end, accepts), 20, f"{command[0]} accepts", 0.05)
+            wait_until(lambda: not accepts or self._accepts(end, accepts), 20, f"{command[0]} accepts", 0.05)
         except AssertionError:
             self.stop()
             raise
