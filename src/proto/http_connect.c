@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "proto/basic_auth.h"
 #include "proto/http1_write.h"
 
 #include <stdio.h>
@@ -39,7 +38,7 @@ void cv_http_connect_write(struct cv_wr *wr, const struct cv_http_connect_config
     if (config->user_agent.len)
         cv_http1_write_field(wr, cv_text_of("User-Agent"), config->user_agent);
     if (config->user.len)
-        cv_basic_auth_write(wr, "Proxy-Authorization", config->user, config->password);
+        cv_http1_write_basic(wr, "Proxy-Authorization", config->user, config->password);
     cv_http1_write_head_end(wr);
 }
 
