@@ -1,5 +1,6 @@
 #include "proto/rtmpt_client_state.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "proto/http1_write.h"
 
