@@ -209,6 +209,9 @@ static void on_met(void *arg, const struct cv_met_report *report)
 
 static void begin_ladder(struct cv_reach *reach)
 {
+    struct cv_reach_config *config = &reach->config;
+    if (config->on_ladder)
+        config->on_ladder(config->arg, &config->ladder, &config->ipv4_first);
     cv_ladder_init(&reach->ladder, &reach->config.ladder, now_us(reach));
     run_actions(reach);
 }
