@@ -215,7 +215,7 @@ FLOOR_ROUND_TRIPS = {
     "RTMPT-only server": 5,
     "RTMP-only server, remembered": 5,
 }
-PAUSES_MS = {"IPv6 broken": 250}  # until the other family is tried (RFC 8305)
+PAUSES_MS = {"IPv6 broken": 100}  # until the other family is tried (CV_DIAL_STAGGER_MS)
 
 
 def floor_ms(name):
