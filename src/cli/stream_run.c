@@ -82,7 +82,8 @@ void cv_stream_run_done(struct cv_stream_run *run)
     cv_connection_free(&run->connection);
     cv_timer_stop(&run->tick);
     cv_signals_free(run->signals);
-    // The room outlives its attempts, which may wait for the loop to let go of them.
-    cv_loop_free(run->loop);
+    if (run->loop)
+        cv_loop_run_once(run->loop); // lets go of what the connection has closed, in the room
     cv_attempt_room_free(run->room);
+    cv_loop_free(run->loop);
 }
