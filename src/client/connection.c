@@ -2,7 +2,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "io/openssl.h"
+
+#include <string.h>
 
 static const char place[] = "connection";
 
@@ -34,6 +35,7 @@ static void free_now(struct cv_connection *connection)
     for (int i = 0; i < 2; i++)
         cv_attempt_free(&connection->ways[i].attempt);
     cv_outbox_done(&connection->outbox);
+    cv_mem_free(connection->memory_path);
     cv_mem_free(connection);
 }
 
@@ -121,6 +123,7 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
     struct cv_ladder_config config = {
         .order = connection->config.order,
         .proxy = connection->proxy.host[0] != '\0',
+        .credentials = connection->proxy.user[0] != '\0',
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
     };
     if (connection->config.via != CV_VIA_AUTO) {
@@ -129,9 +132,22 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
         config.eager = false;
         return config;
     }
-    if (connection->short_lives >= SHORT_LIVES_MAX)
-        config.remembered = CV_WAY_TUNNEL;
     return config;
+}
+
+static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first)
+{
+    struct cv_connection *connection = arg;
+    if (connection->config.via != CV_VIA_AUTO)
+        return;
+    if (!connection->started)
+        cv__connection_recall(connection);
+    bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
+    if (possible)
+        ladder->remembered = connection->known.way;
+    if (connection->short_lives >= SHORT_LIVES_MAX)
+        ladder->remembered = CV_WAY_TUNNEL;
+    *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
 }
 
 static bool start_reach(struct cv_connection *connection)
@@ -141,6 +157,7 @@ static bool start_reach(struct cv_connection *connection)
         .target = &connection->target,
         .proxy = connection->proxy.host[0] ? &connection->proxy : NULL,
         .ladder = ladder_config(connection),
+        .on_ladder = on_ladder,
         .on_trying = on_trying,
         .on_done = on_reached,
         .arg = connection,
@@ -288,6 +305,8 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
     tell_started(connection, way);
     if (!connection->ended)
         cv__flow_push(connection);
+    if (!connection->ended && connection->active == way)
+        cv__connection_learn(connection, way);
     if (!connection->ended && connection->closing)
         try_finish(connection);
 }
@@ -439,7 +458,9 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
                    config->keep_bytes ? config->keep_bytes : CV_CONNECTION_KEEP_BYTES,
                    config->keep_all);
     connection->start_us = now_us(connection);
-    if (start_reach(connection))
+    const char *path = config->memory_path ? config->memory_path : "";
+    connection->memory_path = cv_mem_text(path, strlen(path));
+    if (connection->memory_path && start_reach(connection))
         return connection;
     cv_connection_free(&connection);
     return NULL;

@@ -16,7 +16,7 @@ struct place {
 struct cv_reach {
     struct cv_attempt_room *room;
     struct cv_reach_config config;
-    char *texts[3]; // rtmp's app, name and tc_url
+    char *texts[5]; // of config.rtmp
     struct cv_ladder ladder;
     struct cv_resolve *resolve;
     struct cv_addr addrs[CV_LIMIT_ADDRESSES];
@@ -111,7 +111,7 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
         .proxy = config->proxy,
         .addrs = reach->addrs,
         .addr_count = reach->addr_count,
-        .ipv4_first = config->ipv4_first,
+        .ipv4_first = config->ipv4_first || action->ipv4_first,
         .rtmp = config->rtmp,
         .eager = config->eager,
         .on_met = on_met,
@@ -209,6 +209,9 @@ static void on_met(void *arg, const struct cv_met_report *report)
 
 static void begin_ladder(struct cv_reach *reach)
 {
+    struct cv_reach_config *config = &reach->config;
+    if (config->on_ladder)
+        config->on_ladder(config->arg, &config->ladder, &config->ipv4_first);
     cv_ladder_init(&reach->ladder, &reach->config.ladder, now_us(reach));
     run_actions(reach);
 }
@@ -249,8 +252,9 @@ static void on_timer(void *arg)
 
 static bool copy_texts(struct cv_reach *reach)
 {
-    struct cv_text *texts[] = {&reach->config.rtmp.app, &reach->config.rtmp.name,
-                               &reach->config.rtmp.tc_url};
+    struct cv_rtmp_client_config *rtmp = &reach->config.rtmp;
+    struct cv_text *texts[] = {&rtmp->app, &rtmp->name, &rtmp->tc_url, &rtmp->resume_token,
+                               &rtmp->position};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         reach->texts[i] = cv_mem_text(texts[i]->at, texts[i]->len);
         if (!reach->texts[i])

@@ -114,6 +114,26 @@ int cv_reply_status(struct cv_rtmp *rtmp, uint32_t stream_id, enum cv_status sta
     return send_info(rtmp, "onStatus", stream_id, status, description);
 }
 
+int cv_reply_publish_start(struct cv_rtmp *rtmp, uint32_t stream_id, const char *token,
+                           uint64_t taken)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(rtmp, "onStatus", 0);
+    cv_amf0_null(&wr);
+    begin_info(&wr, CV_STATUS_PUBLISH_START, "Publishing.");
+    cv_amf0_put_string(&wr, "resume", token);
+    cv_amf0_put_number(&wr, "taken", (double)taken);
+    cv_amf0_end(&wr);
+    return cv_rtmp_command_end(rtmp, &wr, stream_id, CV_CSID_STATUS);
+}
+
+int cv_reply_taken(struct cv_rtmp *rtmp, uint32_t stream_id, uint64_t taken)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(rtmp, "onTaken", 0);
+    cv_amf0_null(&wr);
+    cv_amf0_number(&wr, (double)taken);
+    return cv_rtmp_command_end(rtmp, &wr, stream_id, CV_CSID_STATUS);
+}
+
 int cv_reply_fc(struct cv_rtmp *rtmp, const char *name, enum cv_status status,
                 const char *description)
 {

@@ -24,6 +24,11 @@ int cv_reply_result_number(struct cv_rtmp *rtmp, double transaction, double valu
 // onStatus on a message stream: type 20, transaction 0, null, object; FFmpeg needs exactly that.
 int cv_reply_status(struct cv_rtmp *rtmp, uint32_t stream_id, enum cv_status status,
                     const char *description);
+// NetStream.Publish.Start of a server that can resume: resume, the token, and taken besides.
+int cv_reply_publish_start(struct cv_rtmp *rtmp, uint32_t stream_id, const char *token,
+                           uint64_t taken);
+// onTaken null, number: how many messages of this publishing the stream has.
+int cv_reply_taken(struct cv_rtmp *rtmp, uint32_t stream_id, uint64_t taken);
 // onFCPublish, onFCUnpublish, onFCSubscribe: old encoders wait for them.
 int cv_reply_fc(struct cv_rtmp *rtmp, const char *name, enum cv_status status,
                 const char *description);

@@ -10,6 +10,7 @@
 #include "io/addr.h"
 #include "io/mailbox.h"
 #include "server/policy.h"
+#include "server/resume.h"
 
 // Who publishes: a number of its thread's, which is never used again.
 struct cv_publisher_id {
@@ -18,10 +19,10 @@ struct cv_publisher_id {
 };
 
 enum cv_note_kind {
-    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, identity, settings
-    CV_NOTE_PUBLISHED,   // to the publisher: code
+    CV_NOTE_PUBLISH,     // to home: may I publish this? path, publisher, identity, settings, resume
+    CV_NOTE_PUBLISHED,   // to the publisher: code, resume
     CV_NOTE_UNPUBLISH,   // to home: I have stopped; clean: on purpose
-    CV_NOTE_KICK,        // to the publisher: somebody else has taken over; flag: you are a ghost
+    CV_NOTE_KICK,        // to the publisher: kick
     CV_NOTE_PROBE,       // to the publisher: when was your client heard last?
     CV_NOTE_HEARD,       // to home: then
     CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path
@@ -32,6 +33,13 @@ enum cv_note_kind {
     CV_NOTE_STATS,       // to all: send your counters to the main thread
     CV_NOTE_MOVED,       // to a thread: this connection is yours
     CV_NOTE_KINDS,
+};
+
+// Why a publisher has to go.
+enum cv_kick {
+    CV_KICK_TAKEOVER, // somebody else has the stream
+    CV_KICK_GHOST,    // its client has it, on another connection
+    CV_KICK_YIELD,    // its client wants it: first what is here goes home, then UNPUBLISH
 };
 
 // Counters of one worker; the reader sums them up.
@@ -67,10 +75,12 @@ struct cv_note {
     enum cv_note_kind kind;
     unsigned from;
     int code;
-    bool flag;          // UNPUBLISH: clean. STATE: live. KICK: a ghost
+    bool flag;          // UNPUBLISH: clean. STATE: live
+    enum cv_kick kick;  // KICK
     uint64_t outlet_id; // SUBSCRIBE: whose; STATE: for whom
     struct cv_publisher_id publisher;
     struct cv_identity identity; // PUBLISH: who asks
+    struct cv_resume resume;     // PUBLISH: what is presented; PUBLISHED: what is given
     uint64_t heard_us;           // HEARD: monotonic, the same clock on all threads
     struct cv_stream_settings settings;
     struct cv_moved *moved;                   // owned

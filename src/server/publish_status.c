@@ -4,13 +4,24 @@
 #include "proto/reply.h"
 #include "server/netconn.h"
 
+static int say_started(const struct cv_net_stream *stream)
+{
+    const struct cv_resume *resume = &stream->publisher->resume;
+    struct cv_rtmp *rtmp = stream->conn->rtmp;
+    if (!resume->has_token)
+        return cv_reply_status(rtmp, stream->id, CV_STATUS_PUBLISH_START, "Publishing.");
+    char token[CV_RESUME_TOKEN_CHARS + 1];
+    cv_resume_print(resume, token);
+    return cv_reply_publish_start(rtmp, stream->id, token, resume->taken);
+}
+
 static void on_live(void *arg)
 {
     const struct cv_net_stream *stream = arg;
     struct cv_netconn *conn = stream->conn;
     int err = cv_rtmp_send_user(conn->rtmp, CV_USER_STREAM_BEGIN, stream->id);
     if (err == CV_OK)
-        err = cv_reply_status(conn->rtmp, stream->id, CV_STATUS_PUBLISH_START, "Publishing.");
+        err = say_started(stream);
     if (err != CV_OK)
         cv_netconn_doom(conn, err, "publish");
     cv_netconn_mark(conn);
@@ -33,6 +44,12 @@ static void on_replaced(void *arg)
     end(arg, "Another publisher has taken over.");
 }
 
+static void on_taken(void *arg)
+{
+    const struct cv_net_stream *stream = arg;
+    cv_netconn_rearm(stream->conn);
+}
+
 static uint64_t heard_us(const void *arg)
 {
     const struct cv_net_stream *stream = arg;
@@ -49,6 +66,7 @@ const struct cv_publisher_owner cv_session_publishes = {
     .live = on_live,
     .refused = on_refused,
     .replaced = on_replaced,
+    .taken = on_taken,
     .heard_us = heard_us,
     .log_fields = log_fields,
 };

@@ -105,6 +105,7 @@ int cv_publisher_new(struct cv_worker *worker, const struct cv_publish_request *
     publisher->path = *request->path;
     publisher->policy = request->policy;
     publisher->app = request->app;
+    publisher->resume = request->resume;
     err = enter(publisher);
     if (err != CV_OK) {
         cv_note_free(publisher->unpublish);
@@ -124,6 +125,7 @@ int cv_publisher_ask(struct cv_publisher *publisher)
                            .path = publisher->path,
                            .publisher = publisher->id,
                            .identity = publisher->identity,
+                           .resume = publisher->resume,
                            .settings = cv_policy_stream_settings(publisher->app)};
     int err = cv_worker_send_note(publisher->worker, home_of(publisher), &note);
     if (err == CV_OK)
@@ -131,12 +133,30 @@ int cv_publisher_ask(struct cv_publisher *publisher)
     return err;
 }
 
+// False: the mailbox is full. What has been mailed is as good as taken: nothing overtakes it.
+static bool send_batch(struct cv_publisher *publisher)
+{
+    if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
+        return true;
+    uint32_t count = publisher->batch->count;
+    if (cv_worker_send_batch(publisher->worker, home_of(publisher), publisher->batch) != CV_OK)
+        return false;
+    publisher->batch = NULL;
+    publisher->resume.taken += count;
+    return true;
+}
+
+static void post_unpublish(struct cv_publisher *publisher, bool clean)
+{
+    publisher->unpublish->flag = clean;
+    cv_worker_post_note(publisher->worker, home_of(publisher), publisher->unpublish);
+    publisher->unpublish = NULL;
+}
+
 static void say_goodbye(struct cv_publisher *publisher, bool clean)
 {
-    struct cv_worker *worker = publisher->worker;
-    publisher->unpublish->flag = clean;
     if (publisher->state == CV_PUBLISHER_ASKING || publisher->state == CV_PUBLISHER_LIVE)
-        cv_worker_post_note(worker, home_of(publisher), publisher->unpublish);
+        post_unpublish(publisher, clean);
     else
         cv_note_free(publisher->unpublish);
     if (publisher->state != CV_PUBLISHER_ADMITTED)
@@ -148,7 +168,7 @@ void cv_publisher_free(struct cv_publisher *publisher, bool clean)
     if (!publisher)
         return;
     struct cv_worker *worker = publisher->worker;
-    cv_publisher_send(publisher);
+    send_batch(publisher);
     if (publisher->batch)
         worker->stats.lost += publisher->batch->count;
     cv_batch_free(&publisher->batch);
@@ -191,13 +211,11 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
 
 bool cv_publisher_send(struct cv_publisher *publisher)
 {
-    struct cv_worker *worker = publisher->worker;
-    if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
-        return true;
-    int err = cv_worker_send_batch(worker, home_of(publisher), publisher->batch);
-    if (err == CV_OK)
-        publisher->batch = NULL;
-    return err == CV_OK;
+    uint64_t before = publisher->resume.taken;
+    bool sent = send_batch(publisher);
+    if (publisher->resume.has_token && publisher->resume.taken != before)
+        publisher->owner->taken(publisher->owner_arg);
+    return sent;
 }
 
 bool cv_publisher_make_room(struct cv_publisher *publisher)
@@ -207,6 +225,20 @@ bool cv_publisher_make_room(struct cv_publisher *publisher)
         return true;
     cv_publisher_send(publisher);
     return !publisher->batch;
+}
+
+uint64_t cv_publisher_tell_us(const struct cv_publisher *publisher)
+{
+    bool asks = publisher->state == CV_PUBLISHER_LIVE && publisher->resume.has_token;
+    if (!asks || publisher->told == publisher->resume.taken)
+        return UINT64_MAX;
+    return publisher->told_us + CV_RESUME_TELL_MS * UINT64_C(1000);
+}
+
+void cv_publisher_set_told(struct cv_publisher *publisher, uint64_t taken)
+{
+    publisher->told = taken;
+    publisher->told_us = cv_loop_now_us(publisher->worker->loop);
 }
 
 // ---- from home ------------------------------------------------------------------------------
@@ -226,6 +258,15 @@ static void set_over(struct cv_publisher *publisher)
     cv_batch_free(&publisher->batch);
 }
 
+static void log_start(const struct cv_publisher *publisher)
+{
+    struct cv_line line;
+    begin_line(publisher, &line, CV_LOG_INFO, "publish.start");
+    if (publisher->resume.taken)
+        cv_line_uint(&line, "resumed_behind", publisher->resume.taken);
+    cv_line_end(&line);
+}
+
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_publisher *publisher = find(worker, note);
@@ -238,7 +279,9 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
         return;
     }
     publisher->state = CV_PUBLISHER_LIVE;
-    log_publisher(publisher, CV_LOG_INFO, "publish.start", CV_OK);
+    publisher->resume = note->resume;
+    cv_publisher_set_told(publisher, publisher->resume.taken);
+    log_start(publisher);
     if (publisher->batch)
         mark(publisher);
     publisher->owner->live(publisher->owner_arg);
@@ -256,14 +299,25 @@ void cv_publisher_on_probe(struct cv_worker *worker, const struct cv_note *note)
     cv_worker_send_note(worker, home_of(publisher), &heard);
 }
 
-static void log_taken_over(const struct cv_publisher *publisher, bool ghost)
+static void log_taken_over(const struct cv_publisher *publisher, enum cv_kick kick)
 {
+    static const char *const why[] = {
+        [CV_KICK_TAKEOVER] = "the app lets publishers take over",
+        [CV_KICK_GHOST] = "it has fallen silent, and the same publisher is back",
+        [CV_KICK_YIELD] = "its client goes on, on another connection",
+    };
     struct cv_line line;
     begin_line(publisher, &line, CV_LOG_WARN, "publish.taken_over");
-    cv_line_text(&line, "why",
-                 ghost ? "it has fallen silent, and the same publisher is back"
-                       : "the app lets publishers take over");
+    cv_line_text(&line, "why", why[kick]);
     cv_line_end(&line);
+}
+
+// What has been delivered counts, and the goodbye behind it says that nothing more will come. What
+// a full mailbox does not take has not been taken: the client sends it again.
+static void yield(struct cv_publisher *publisher)
+{
+    send_batch(publisher);
+    post_unpublish(publisher, false);
 }
 
 void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
@@ -271,7 +325,9 @@ void cv_publisher_on_kick(struct cv_worker *worker, const struct cv_note *note)
     struct cv_publisher *publisher = find(worker, note);
     if (!publisher || publisher->state == CV_PUBLISHER_OVER)
         return;
+    if (note->kick == CV_KICK_YIELD)
+        yield(publisher);
     set_over(publisher);
-    log_taken_over(publisher, note->flag);
+    log_taken_over(publisher, note->kick);
     publisher->owner->replaced(publisher->owner_arg);
 }

@@ -20,11 +20,13 @@ enum cv_publisher_state {
 
 // Who tells the client: a static table per transport. The first three may free the publisher.
 struct cv_publisher_owner {
-    void (*live)(void *arg);
+    void (*live)(void *arg); // publisher->resume is set
     // The stream cannot be had: CV_E_BUSY, or what the server lacks.
     void (*refused)(void *arg, int code);
     // Somebody else has taken over.
     void (*replaced)(void *arg);
+    // The deadline for telling what has been taken may have changed. NULL: never asks to resume.
+    void (*taken)(void *arg);
     // When the client was heard last: is it still there? Now, while nobody listens to it.
     uint64_t (*heard_us)(const void *arg);
     // conn=, peer=: what every line about it starts with.
@@ -39,6 +41,7 @@ struct cv_publish_request {
     struct cv_text stream;           // the path's part behind the app
     struct cv_query_places query;    // where a key may be
     const struct cv_addr *peer;
+    struct cv_resume resume; // not wanted: all zero
 };
 
 struct cv_publisher {
@@ -52,6 +55,9 @@ struct cv_publisher {
     struct cv_path path;
     struct cv_policy *policy; // one reference; app points into it
     const struct cv_config_app *app;
+    struct cv_resume resume;   // taken: mailed home, and nothing can stop it on its way
+    uint64_t told;             // of that the client knows
+    uint64_t told_us;          //
     struct cv_batch *batch;    // media of this turn; NULL: none
     struct cv_note *unpublish; // made in advance: no want of memory may keep a name taken
     bool dirty;
@@ -79,6 +85,11 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
 bool cv_publisher_send(struct cv_publisher *publisher);
 // Sends early when much is waiting. False while nothing more should be read from the connection.
 bool cv_publisher_make_room(struct cv_publisher *publisher);
+
+// When its client is to be told again what has been taken; UINT64_MAX: it knows, or never asked.
+uint64_t cv_publisher_tell_us(const struct cv_publisher *publisher);
+// That is what it knows now.
+void cv_publisher_set_told(struct cv_publisher *publisher, uint64_t taken);
 
 // From the stream's home.
 void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note);

@@ -214,6 +214,14 @@ static int find_target(const struct command *command, struct target *out)
     return out->app ? CV_OK : CV_E_NOT_FOUND;
 }
 
+// Behind name and "live": {resume: token, or ""}.
+static struct cv_resume wanted_resume(const struct command *command)
+{
+    const struct cv_amf *resume = cv_amf_get(argument(command, 2), "resume");
+    bool wanted = resume && resume->type == CV_AMF_STRING;
+    return wanted ? cv_resume_wanted(cv_amf_text(resume)) : (struct cv_resume){0};
+}
+
 static int start_publishing(struct command *command, struct target *target)
 {
     const struct cv_session *session = command->session;
@@ -229,6 +237,7 @@ static int start_publishing(struct command *command, struct target *target)
                   .app = cv_text_of(session->app),
                   .name = target->name},
         .peer = &session->conn->peer,
+        .resume = wanted_resume(command),
     };
     struct cv_net_stream *stream = command->stream;
     err = cv_publisher_new(session->conn->worker, &request, &cv_session_publishes, stream,
@@ -515,27 +524,51 @@ bool cv_session_flows(const struct cv_session *session)
     return flows;
 }
 
+static uint64_t stream_deadline_us(const struct cv_net_stream *stream)
+{
+    if (stream->viewer)
+        return cv_viewer_deadline_us(stream->viewer);
+    return stream->publisher ? cv_publisher_tell_us(stream->publisher) : UINT64_MAX;
+}
+
 uint64_t cv_session_deadline_us(const struct cv_session *session)
 {
     uint64_t first_us = UINT64_MAX;
     for (uint32_t i = 0; i < session->stream_count; i++) {
-        const struct cv_viewer *viewer = session->streams[i].viewer;
-        uint64_t deadline_us = viewer ? cv_viewer_deadline_us(viewer) : UINT64_MAX;
+        uint64_t deadline_us = stream_deadline_us(&session->streams[i]);
         if (deadline_us < first_us)
             first_us = deadline_us;
     }
     return first_us;
 }
 
+static void end_wait(const struct cv_net_stream *stream)
+{
+    cv_reply_status(stream->conn->rtmp, stream->id, CV_STATUS_PLAY_NOT_FOUND,
+                    "Nobody publishes this stream.");
+}
+
+// Without room or memory for it: again in a while.
+static void tell_taken(const struct cv_net_stream *stream)
+{
+    struct cv_publisher *publisher = stream->publisher;
+    uint64_t taken = publisher->resume.taken;
+    int err = cv_reply_taken(stream->conn->rtmp, stream->id, taken);
+    cv_publisher_set_told(publisher, err == CV_OK ? taken : publisher->told);
+}
+
 void cv_session_on_deadline(struct cv_session *session, uint64_t now_us)
 {
     for (uint32_t slot = 0; slot < CV_LIMIT_NET_STREAMS; slot++) {
         struct cv_net_stream *stream = &session->streams[slot];
-        if (!stream->viewer || cv_viewer_deadline_us(stream->viewer) > now_us)
+        if (stream_deadline_us(stream) > now_us)
             continue;
-        cv_reply_status(session->conn->rtmp, id_of_slot(slot), CV_STATUS_PLAY_NOT_FOUND,
-                        "Nobody publishes this stream.");
-        end_stream(stream, true);
+        if (stream->viewer) {
+            end_wait(stream);
+            end_stream(stream, true);
+        } else {
+            tell_taken(stream);
+        }
     }
 }
 

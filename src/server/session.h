@@ -53,9 +53,10 @@ bool cv_session_is_publishing(const struct cv_session *session);
 bool cv_session_is_playing(const struct cv_session *session);
 // It plays, all its players are being sent media, and it does nothing else.
 bool cv_session_flows(const struct cv_session *session);
-// The earliest end of a viewer's wait for a publisher; UINT64_MAX: none waits.
+// The earliest end of a viewer's wait for a publisher, or when a publisher is to be told what has
+// been taken; UINT64_MAX: neither.
 uint64_t cv_session_deadline_us(const struct cv_session *session);
-// That time has come: StreamNotFound for those who waited.
+// That time has come: StreamNotFound for those who waited, onTaken for those who publish.
 void cv_session_on_deadline(struct cv_session *session, uint64_t now_us);
 // The server stops.
 void cv_session_say_over(struct cv_session *session);

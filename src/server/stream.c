@@ -165,24 +165,38 @@ static void answer(struct cv_worker *worker, struct cv_note *question, int code)
     cv_worker_post_note(worker, question->publisher.thread, question);
 }
 
-static void kick_publisher(struct cv_stream *stream, bool ghost)
+static int kick_publisher(struct cv_stream *stream, enum cv_kick kick)
 {
     struct cv_note note = {
-        .kind = CV_NOTE_KICK, .path = stream->path, .publisher = stream->publisher, .flag = ghost};
-    cv_worker_send_note(stream->worker, stream->publisher.thread, &note);
+        .kind = CV_NOTE_KICK, .path = stream->path, .publisher = stream->publisher, .kick = kick};
+    return cv_worker_send_note(stream->worker, stream->publisher.thread, &note);
 }
 
+// The publishing that it wants to go on with is this one.
+static bool may_resume(const struct cv_stream *stream, const struct cv_note *note)
+{
+    return cv_resume_equal(&stream->resume, &note->resume);
+}
+
+// Who goes on where a cut was is no beginning: for viewers and the log nothing has happened.
 static void start(struct cv_stream *stream, struct cv_note *note)
 {
+    bool resumes = may_resume(stream, note);
     cv_timer_stop(&stream->grace);
+    stream->yielding = false;
     stream->settings = note->settings;
     stream->log.limits = note->settings.log;
     stream->publisher = note->publisher;
     stream->identity = note->identity;
-    cv_stream_log_restart(&stream->log);
     stream->state = CV_STREAM_LIVE;
+    if (!resumes) {
+        stream->resume = note->resume.wanted ? cv_resume_new() : (struct cv_resume){0};
+        cv_stream_log_restart(&stream->log);
+    }
+    note->resume = stream->resume;
     answer(stream->worker, note, CV_OK);
-    tell_threads(stream);
+    if (!resumes)
+        tell_threads(stream);
 }
 
 // ---- a publisher and its ghost --------------------------------------------------------------
@@ -196,6 +210,7 @@ static struct cv_note *take_returning(struct cv_stream *stream)
     struct cv_note *note = stream->returning;
     stream->returning = NULL;
     cv_timer_stop(&stream->ghost);
+    stream->yielding = false;
     return note;
 }
 
@@ -229,12 +244,13 @@ static void wait_for_ghost(struct cv_stream *stream, struct cv_note *note)
 void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_stream *stream = stream_find(worker, &note->path);
-    if (!stream || !stream->returning || !same_publisher(&stream->publisher, &note->publisher))
+    if (!stream || !stream->returning || stream->yielding ||
+        !same_publisher(&stream->publisher, &note->publisher))
         return;
     uint64_t now_us = cv_loop_now_us(worker->loop);
     uint64_t ghost_us = note->heard_us + CV_GHOST_SILENCE_MS * UINT64_C(1000);
     if (now_us >= ghost_us) {
-        kick_publisher(stream, true);
+        kick_publisher(stream, CV_KICK_GHOST);
         start(stream, take_returning(stream));
         return;
     }
@@ -244,6 +260,22 @@ void cv_stream_on_heard(struct cv_worker *worker, const struct cv_note *note)
     }
     bool in_time = ghost_us < stream->returning_end_us;
     cv_timer_start_at(&stream->ghost, in_time ? ghost_us : stream->returning_end_us);
+}
+
+// ---- a publisher that goes on with its own publishing ---------------------------------------
+
+// Its old connection may still be there, even alive: it is thrown out, but what it has delivered is
+// counted first, so that the client knows with what to go on. The UNPUBLISH behind its last media
+// starts the one who waits. Who tried before (and waits perhaps) has been given up by the client.
+static void wait_for_yield(struct cv_stream *stream, struct cv_note *note)
+{
+    refuse_returning(stream, CV_E_BUSY);
+    if (kick_publisher(stream, CV_KICK_YIELD) != CV_OK) {
+        answer(stream->worker, note, CV_E_NOMEM);
+        return;
+    }
+    stream->returning = note;
+    stream->yielding = true;
 }
 
 // ---- who publishes --------------------------------------------------------------------------
@@ -259,9 +291,13 @@ void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
         start(stream, note);
         return;
     }
+    if (may_resume(stream, note)) {
+        wait_for_yield(stream, note);
+        return;
+    }
     if (note->settings.takeover) {
         refuse_returning(stream, CV_E_BUSY);
-        kick_publisher(stream, false);
+        kick_publisher(stream, CV_KICK_TAKEOVER);
         start(stream, note);
         return;
     }
@@ -275,6 +311,7 @@ void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
 // The end: later viewers start from nothing, those who are here read what is left of the log.
 static void end_stream(struct cv_stream *stream)
 {
+    stream->resume = (struct cv_resume){0};
     if (!cv_stream_distribute(stream)) {
         stream->state = CV_STREAM_GRACE; // for a moment: the end must not overtake media
         cv_timer_start(&stream->grace, END_RETRY_US);
@@ -302,6 +339,8 @@ void cv_stream_on_unpublish(struct cv_worker *worker, const struct cv_note *note
     }
     if (!same_publisher(&stream->publisher, &note->publisher))
         return;
+    if (note->flag) // ended on purpose: nobody goes on with that
+        stream->resume = (struct cv_resume){0};
     if (stream->returning) {
         start(stream, take_returning(stream));
         return;
@@ -327,6 +366,7 @@ void cv_stream_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
         if (cv_stream_log_append(&stream->log, &msg) != CV_OK)
             worker->stats.lost++;
     }
+    stream->resume.taken += batch->count; // what is lost for all is not sent again either
     stream_mark(stream);
 }
 

@@ -32,11 +32,13 @@ struct cv_stream {
     enum cv_stream_state state;
     struct cv_publisher_id publisher; // serial 0: nobody
     struct cv_identity identity;      // its
+    struct cv_resume resume;          // its; no token: it cannot resume, or has ended for good
     struct cv_stream_settings settings;
     struct cv_stream_log log;
     struct cv_timer grace;
     struct cv_note
         *returning; // owned; asks for the stream while its own ghost may hold it; or NULL
+    bool yielding;  // `publisher` has been told to go: its UNPUBLISH comes, and starts `returning`
     uint64_t returning_end_us; // that is how long it may wait
     struct cv_timer ghost;     // time to ask whether it is one
     struct cv_outlet *local;   // the viewers of this thread, who read the log itself; or NULL

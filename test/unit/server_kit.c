@@ -217,6 +217,36 @@ static void see(struct client *client, const char *format, ...)
     va_end(args);
 }
 
+static void see_resume(struct client *client, const struct cv_amf *info)
+{
+    struct cv_text token = cv_amf_text(cv_amf_get(info, "resume"));
+    if (token.len == 0)
+        return;
+    snprintf(client->token, sizeof client->token, "%.*s", (int)token.len, token.at);
+    see(client, "resume %u", cv_amf_u32(cv_amf_get(info, "taken"), UINT32_MAX));
+}
+
+static void see_position(struct client *client, const struct cv_amf *args)
+{
+    struct cv_text text = cv_amf_text(args);
+    uint32_t number = cv_amf_u32(args ? args->next : NULL, UINT32_MAX);
+    client->position[0] = '\0';
+    if (text.len == 0) {
+        see(client, "position");
+        return;
+    }
+    snprintf(client->position, sizeof client->position, "%.*s:%u", (int)text.len, text.at, number);
+    see(client, "position %u", number);
+}
+
+// Each message behind a position has the next one.
+static void count_position(struct client *client)
+{
+    char *number = strchr(client->position, ':');
+    if (number)
+        snprintf(number + 1, 12, "%lu", strtoul(number + 1, NULL, 10) + 1);
+}
+
 static void see_command(struct client *client, const struct cv_rtmp_event *event)
 {
     char name[32];
@@ -230,8 +260,14 @@ static void see_command(struct client *client, const struct cv_rtmp_event *event
         see(client, "result %u %u", transaction, cv_amf_u32(event->args, 0));
     else if (cv_text_is(event->name, "_result") || cv_text_is(event->name, "_error"))
         see(client, "%s %u %.*s", name + 1, transaction, (int)code.len, code.at);
+    else if (cv_text_is(event->name, "onTaken"))
+        see(client, "taken %u", cv_amf_u32(event->args, UINT32_MAX));
+    else if (cv_text_is(event->name, "onPosition"))
+        see_position(client, event->args);
     else
         see(client, "%s %.*s", name, (int)code.len, code.at);
+    if (cv_text_is(event->name, "onStatus"))
+        see_resume(client, event->args);
 }
 
 static void see_media(struct client *client, const struct cv_msg *msg)
@@ -255,8 +291,10 @@ static void see_event(struct client *client, const struct cv_rtmp_event *event)
         return;
     case CV_RTMP_MEDIA:
         see_media(client, &event->msg);
+        count_position(client);
         return;
     case CV_RTMP_DATA:
+        count_position(client);
         see(client, "data %u", event->msg.stream_id);
         return;
     case CV_RTMP_USER_CONTROL:
@@ -361,6 +399,32 @@ void client_command_boolean(struct client *client, uint32_t stream, const char *
     cv_amf0_boolean(&wr, on);
     cv_amf0_number(&wr, 0);
     end_command(client, &wr, stream);
+}
+
+void client_publish_resume(struct client *client, const char *name, const char *token)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, "publish", client->transaction++);
+    cv_amf0_null(&wr);
+    cv_amf0_string(&wr, name);
+    cv_amf0_string(&wr, "live");
+    cv_amf0_object(&wr);
+    cv_amf0_put_string(&wr, "resume", token);
+    cv_amf0_end(&wr);
+    end_command(client, &wr, 1);
+}
+
+void client_play_resume(struct client *client, const char *name, const char *position)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(client->rtmp, "play", client->transaction++);
+    cv_amf0_null(&wr);
+    cv_amf0_string(&wr, name);
+    cv_amf0_number(&wr, -2000);
+    cv_amf0_number(&wr, -1);
+    cv_amf0_boolean(&wr, true);
+    cv_amf0_object(&wr);
+    cv_amf0_put_string(&wr, "position", position);
+    cv_amf0_end(&wr);
+    end_command(client, &wr, 1);
 }
 
 static void send_media(struct client *client, uint8_t type, uint32_t stream, uint32_t ts_ms,

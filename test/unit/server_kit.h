@@ -66,6 +66,8 @@ struct client {
     bool closed;         // the server has closed its side
     bool mute;           // nothing is read
     struct cv_block *stash;
+    char token[72];    // of the last Publish.Start that had one
+    char position[96]; // "epoch:seq": the next message wanted; empty: none is known
 };
 
 // TCP, handshake, connect, createStream (the stream is 1), on this worker. False: it did not work.
@@ -96,6 +98,8 @@ bool client_step(struct client *client);
 // Waits until an event with this text comes, after the last one that was waited for:
 //   "status 1 NetStream.Play.Start"  "result 2 1"  "error 3 NetConnection.Call.Failed"
 //   "video 1 17" "audio 1 17" (stream, number)  "header 1"  "data 1"  "begin 1" "eof 1"  "closed"
+//   "resume 17" (taken, behind a Publish.Start with a token)  "taken 17"
+//   "position 17" or, when it is taken back, "position"
 bool client_wait(struct client *client, const char *text);
 // The same for "closed": everything before it is taken in.
 bool client_wait_closed(struct client *client);
@@ -103,6 +107,10 @@ bool client_wait_closed(struct client *client);
 unsigned client_count(const struct client *client, const char *text);
 // Where it was seen first; UINT_MAX: never.
 unsigned client_index(const struct client *client, const char *text);
+
+// As a client that can resume: a token, or "". Only queued.
+void client_publish_resume(struct client *client, const char *name, const char *token);
+void client_play_resume(struct client *client, const char *name, const char *position);
 
 bool client_publish(struct client *client, uint32_t stream, const char *name);
 bool client_play(struct client *client, uint32_t stream, const char *name);
