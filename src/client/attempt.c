@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "proto/basic_auth.h"
 #include "proto/http1_write.h"
 
 #include <stdio.h>
@@ -106,6 +107,7 @@ static void free_now(struct cv_attempt *attempt)
     cv_rtmpt_client_free(attempt->tunnel);
     cv_ws_free(attempt->ws);
     cv_http1_free(attempt->http);
+    cv_http_connect_free(attempt->connect);
     cv_rtmp_client_free(attempt->rtmp);
     cv_mem_free(attempt);
 }
@@ -199,8 +201,8 @@ void cv__attempt_put_credentials(const struct cv_attempt *attempt, struct cv_wr 
 {
     const struct cv_proxy *proxy = attempt->config.proxy;
     if (proxy && proxy->user[0])
-        cv_http1_write_basic(wr, "Proxy-Authorization", cv_text_of(proxy->user),
-                             cv_text_of(proxy->password));
+        cv_basic_auth_write(wr, "Proxy-Authorization", cv_text_of(proxy->user),
+                            cv_text_of(proxy->password));
 }
 
 // ---- telling the owner ------------------------------------------------------------------------
@@ -266,6 +268,13 @@ void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewher
                  location.at);
     struct cv_met_report report = {.met = CV_MET_HTTP, .status = status, .elsewhere = elsewhere};
     cv__attempt_met(attempt, &report);
+}
+
+void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head)
+{
+    struct cv_text location = cv_http1_header(head, "Location");
+    bool redirects = location.at && head->status >= 300 && head->status < 400;
+    cv__attempt_page(attempt, head->status, redirects, location);
 }
 
 // ---- RTMP -----------------------------------------------------------------------------------

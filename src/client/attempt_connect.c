@@ -4,10 +4,6 @@
 
 #include "base/check.h"
 #include "base/limits.h"
-#include "proto/http1_write.h"
-
-#include <stdio.h>
-#include <string.h>
 
 static void flush(struct cv_attempt *attempt)
 {
@@ -29,56 +25,39 @@ static void finish(struct cv_attempt *attempt)
 
 static int send_opening(struct cv_attempt *attempt)
 {
-    const struct cv_target *target = attempt->config.target;
-    bool bare_ipv6 = strchr(target->host, ':') != NULL;
-    char place[CV_LIMIT_HOST_BYTES + 9];
+    const struct cv_attempt_config *config = &attempt->config;
+    struct cv_http_connect_config connect = {
+        .host = cv_text_of(config->target->host),
+        .port = config->target->port,
+        .user = cv_text_of(config->proxy->user),
+        .password = cv_text_of(config->proxy->password),
+    };
     uint8_t head[CV_LIMIT_TUNNEL_HEAD_BYTES];
     struct cv_wr wr = cv_wr_fixed(head, sizeof head);
-    snprintf(place, sizeof place, bare_ipv6 ? "[%s]:%u" : "%s:%u", target->host, target->port);
-    cv_http1_write_request(&wr, cv_text_of("CONNECT"), cv_text_of(place));
-    cv_http1_write_header(&wr, "Host", place);
-    cv__attempt_put_credentials(attempt, &wr);
-    cv_http1_write_head_end(&wr);
+    cv_http_connect_write(&wr, &connect);
     return cv__attempt_send_head(attempt, &wr);
 }
 
-static void on_head(struct cv_attempt *attempt, const struct cv_http1_head *head)
-{
-    struct cv_text location = cv_http1_header(head, "Location");
-    bool redirects = location.at && head->status >= 300 && head->status < 400;
-    if (head->status / 100 == 2)
-        attempt->opened = true;
-    else
-        cv__attempt_page(attempt, head->status, redirects, location);
-}
-
 // `rest` came behind the head: a server of RTMP says nothing before us, but who knows.
-static void go_on(struct cv_attempt *attempt, const struct cv_rd *rest)
+static void go_on(struct cv_attempt *attempt, struct cv_text rest)
 {
+    attempt->opened = true;
     cv__attempt_go_plain(attempt);
     attempt->carrier->flush(attempt);
-    if (!attempt->over && cv_rd_left(rest))
-        cv__attempt_take(attempt, rest->at, cv_rd_left(rest));
+    if (!attempt->over && rest.len)
+        cv__attempt_take(attempt, rest.at, rest.len);
 }
 
 static void take_answer(struct cv_attempt *attempt, const uint8_t *data, size_t len)
 {
-    struct cv_http1_event event;
-    int more = 0;
-    cv_http1_feed(attempt->http, data, len);
-    while (!attempt->over && (more = cv_http1_next(attempt->http, &event)) > 0) {
-        if (event.type == CV_HTTP1_HEAD)
-            on_head(attempt, event.head);
-    }
-    if (attempt->over)
-        return;
-    struct cv_rd rest = {0};
-    if (more < 0) {
-        cv__attempt_fall(attempt, more, cv_http1_why(attempt->http)->text);
-    } else if (attempt->opened && cv_http1_phase(attempt->http) == CV_HTTP1_PAUSED) {
-        rest = cv_http1_unread(attempt->http);
-        go_on(attempt, &rest);
-    }
+    struct cv_http_connect_answer answer;
+    int got = cv_http_connect_feed(attempt->connect, data, len, &answer);
+    if (got < 0)
+        cv__attempt_fall(attempt, got, cv_http_connect_why(attempt->connect)->text);
+    else if (got > 0 && answer.head->status / 100 == 2)
+        go_on(attempt, answer.rest);
+    else if (got > 0)
+        cv__attempt_answer(attempt, answer.head);
 }
 
 // ---- what the leg tells -----------------------------------------------------------------------
@@ -122,10 +101,9 @@ static const struct cv_leg_owner leg_owner = {on_up, on_bytes, on_room, on_down}
 static int begin(struct cv_attempt *attempt)
 {
     CV_ASSERT(attempt->config.proxy);
-    attempt->http = cv_http1_new(CV_HTTP1_RESPONSES);
-    if (!attempt->http)
+    attempt->connect = cv_http_connect_new();
+    if (!attempt->connect)
         return CV_E_NOMEM;
-    cv_http1_expect(attempt->http, CV_METHOD_CONNECT, false);
     return cv__attempt_open_leg(attempt, CV_RTMPT_UP, true, &leg_owner, attempt);
 }
 

@@ -126,10 +126,8 @@ static bool is_our_key(const struct cv_attempt *attempt, const struct cv_http1_h
 
 static void on_head(struct cv_attempt *attempt, const struct cv_http1_head *head)
 {
-    struct cv_text location = cv_http1_header(head, "Location");
-    bool redirects = location.at && head->status >= 300 && head->status < 400;
     if (head->status != 101 || !is_our_key(attempt, head)) {
-        cv__attempt_page(attempt, head->status, redirects, location);
+        cv__attempt_answer(attempt, head);
         return;
     }
     struct cv_ws_config config = {.client = true, .crypto = attempt->config.rtmp.crypto};

@@ -10,6 +10,7 @@
 #include "client/leg.h"
 #include "io/loop.h"
 #include "proto/http1.h"
+#include "proto/http_connect.h"
 #include "proto/rtmpt_client.h"
 #include "proto/ws.h"
 
@@ -40,9 +41,10 @@ struct cv_attempt {
     struct cv_leg *legs[CV_RTMPT_SLOTS]; // plain and socket: the first one only
     struct cv_attempt_slot slots[CV_RTMPT_SLOTS];
     struct cv_rtmpt_client *tunnel;
-    struct cv_http1 *http; // socket, connect: the answer to its opening
-    struct cv_ws *ws;      // socket: then
-    struct cv_timer timer; // tunnel: its deadline. Finishing: the end of our patience
+    struct cv_http1 *http;           // socket: the answer to its opening
+    struct cv_http_connect *connect; // behind a proxy: the answer to CONNECT
+    struct cv_ws *ws;                // socket: then
+    struct cv_timer timer;           // tunnel: its deadline. Finishing: the end of our patience
     char ws_key[28];
     char first[16]; // the first bytes of the server, while they may be another protocol's
     uint8_t first_len;
@@ -90,6 +92,8 @@ void cv__attempt_fall(struct cv_attempt *attempt, int code, const char *what);
 // An HTTP answer that leads nowhere.
 void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewhere,
                       struct cv_text location);
+// The same for an opening of ours that was answered otherwise.
+void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head);
 // Opens a leg to the server, or to the proxy when `proxied`. The slot must be empty.
 int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied,
                          const struct cv_leg_owner *owner, void *arg);

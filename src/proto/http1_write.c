@@ -132,26 +132,6 @@ void cv_http1_write_header(struct cv_wr *wr, const char *name, const char *value
 }
 
 // The text is made in one buffer: user, password, and in another one the result.
-void cv_http1_write_basic(struct cv_wr *wr, const char *name, struct cv_text user,
-                          struct cv_text password)
-{
-    char plain[CV_HTTP1_BASIC_BYTES + 1];
-    char value[sizeof plain * 3 / 2];
-    struct cv_wr join = cv_wr_fixed(plain, sizeof plain);
-    struct cv_wr field = cv_wr_fixed(value, sizeof value);
-    cv_wr_bytes(&join, user.at, user.len);
-    cv_wr_u8(&join, ':');
-    cv_wr_bytes(&join, password.at, password.len);
-    cv_wr_bytes(&field, "Basic ", 6);
-    size_t room = sizeof value - field.len;
-    size_t len = cv_text_base64(value + field.len, room, plain, join.len);
-    CV_ASSERT(len <= room);
-    if (join.err != CV_OK)
-        wr->err = CV_E_USAGE;
-    else
-        cv_http1_write_field(wr, cv_text_of(name), (struct cv_text){value, field.len + len});
-}
-
 void cv_http1_write_length(struct cv_wr *wr, uint64_t len)
 {
     write_literal(wr, "Content-Length: ");

@@ -1,7 +1,7 @@
 #include "proto/rtmpt_client_state.h"
 
-#include "base/check.h"
 #include "base/mem.h"
+#include "proto/basic_auth.h"
 #include "proto/http1_write.h"
 
 static const char method[] = "POST";
@@ -26,7 +26,7 @@ static void put_fields(struct cv_wr *wr, const struct cv_rtmpt_client_config *co
     if (config->user_agent.len)
         cv_http1_write_field(wr, cv_text_of("User-Agent"), config->user_agent);
     if (config->proxy && config->proxy_user.len)
-        cv_http1_write_basic(wr, "Proxy-Authorization", config->proxy_user, config->proxy_password);
+        cv_basic_auth_write(wr, "Proxy-Authorization", config->proxy_user, config->proxy_password);
 }
 
 static void put_prefix(struct cv_wr *wr, const struct cv_rtmpt_client_config *config)

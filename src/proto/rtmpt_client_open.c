@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "proto/handshake.h"
 
 // ---- what kind of answer ----------------------------------------------------------------------
 
@@ -205,6 +206,7 @@ static int opened_with_more(struct cv_rtmpt_client *t, struct cv_text body,
     if (did != EVENT)
         return did;
     out->taken = true;
+    t->eager = t->errands[0].body->len > CV_HANDSHAKE_BYTES;
     cv__tunnel_drop_pending(t);
     t->errands[0].polled = true;
     t->rest = cv_rd_over(body.at, body.len);

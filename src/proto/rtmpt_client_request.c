@@ -262,14 +262,16 @@ static void plan_probe(struct cv_rtmpt_client *t)
 
 enum cv_rtmpt_slot cv__tunnel_idle_home(const struct cv_rtmpt_client *t)
 {
-    return t->two && t->was_two && t->mode != CV_RTMPT_CLIENT_PUBLISH ? CV_RTMPT_DOWN : CV_RTMPT_UP;
+    bool down = t->two && t->was_two && t->begun && t->mode != CV_RTMPT_CLIENT_PUBLISH;
+    return down ? CV_RTMPT_DOWN : CV_RTMPT_UP;
 }
 
 // Nothing is asked before the first number was answered: a server may begin with the one that comes
-// first.
+// first. But where the first flight has asked already, the first number may be an idle: there may
+// be nothing else to say.
 static uint64_t idle_due_us(const struct cv_rtmpt_client *t)
 {
-    bool begun = t->begun && t->mode != CV_RTMPT_CLIENT_PUBLISH;
+    bool begun = (t->begun || t->eager) && t->mode != CV_RTMPT_CLIENT_PUBLISH;
     return begun ? t->idle_us + t->gap_us : t->request_us + UINT64_C(1000) * CV_TUNNEL_KEEPALIVE_MS;
 }
 
