@@ -14,7 +14,7 @@ static const char heading[] =
 // Names in the file, which stay when the ladder's words for people change.
 static const char *const ways[CV_WAYS] = {
     [CV_WAY_NONE] = "none",     [CV_WAY_OFFER] = "offer",   [CV_WAY_RTMP] = "rtmp",
-    [CV_WAY_TUNNEL] = "tunnel", [CV_WAY_SOCKET] = "socket",
+    [CV_WAY_TUNNEL] = "tunnel", [CV_WAY_SOCKET] = "socket", [CV_WAY_CONNECT] = "connect",
 };
 
 // All texts point into the file's.
