@@ -137,13 +137,25 @@ enum {
     CV_GHOST_WAIT_MS = 2000, // for that silence: what a cut line still held comes late, in a burst
 
     // ---- client
-    CV_CLIENT_START_S = 20,   // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
-    CV_DIAL_STAGGER_MS = 100, // before the next address is tried beside (RFC 8305, section 5)
+    CV_LIMIT_CLIENT_CALLS = 64, // calls without their answers
+    CV_LIMIT_EPOCH_BYTES = 64, // name of a stream's numbering; what a server of ours sends is short
+    CV_RESUME_TOKEN_CHARS = 32, // 128 random bits in hex
+    CV_CLIENT_START_S = 20,     // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
+    CV_DIAL_STAGGER_MS = 100,   // before the next address is tried beside (RFC 8305, section 5)
     CV_CONNECTION_KEEP_BYTES = 32 * 1024 * 1024, // published, not known to have arrived
     CV_CONNECTION_KEEP_S = 60,                   // the same in stream time
     CV_CONNECTION_RETURN_S = 60,                 // after a cut it tries so long to come back
     CV_CONNECTION_SILENCE_MS = 750, // media is due and nothing comes: ask for a sign of life
     CV_CONNECTION_PULSE_MS = 1000,  // for that sign; then another way is opened beside
+
+    // ---- command line: publish and play
+    CV_PACE_AHEAD_FILE_MS = 200,  // of the clock: hides that timers are late
+    CV_PACE_AHEAD_PIPE_MS = 1000, // an encoder's clock may be so much faster, its start so uneven
+    CV_PACE_BACK_MS = 1000,       // a track that goes back by more has begun again
+    CV_PACE_GAP_MS = 10000,       // a longer hole is closed: nobody waits for it
+    CV_PACE_STEP_MS = 40,        // from the last frame to the first one behind a seam, unless known
+    CV_READER_BYTES = 64 * 1024, // one read of a file or pipe
+    CV_PLAY_BEHIND_MS = 30000,   // a reader of our output may be so far behind, then it skips
 
     // ---- client's end of a tunnel
     CV_TUNNEL_DEPTH = 8,                  // sends without their replies, where that works

@@ -20,6 +20,7 @@ bool cv_text_is(struct cv_text text, const char *literal);
 bool cv_text_equal(struct cv_text a, struct cv_text b);
 // ASCII letters match in either case; other bytes must be the same.
 bool cv_text_is_nocase(struct cv_text text, const char *literal);
+bool cv_text_equal_nocase(struct cv_text a, struct cv_text b);
 bool cv_text_starts(struct cv_text text, const char *prefix);
 
 // Where the first `c` is, counted from 0; text.len when there is none.
@@ -28,6 +29,8 @@ size_t cv_text_find(struct cv_text text, char c);
 struct cv_text cv_text_skip(struct cv_text text, size_t len);
 // Takes what comes before the first `c` off *rest, and the `c` with it; without a `c`, everything.
 struct cv_text cv_text_take(struct cv_text *rest, char c);
+// Takes the first word off *rest: what stands between spaces and tabs. Empty: there is none left.
+struct cv_text cv_text_take_word(struct cv_text *rest);
 // Without the spaces and tabs around it.
 struct cv_text cv_text_trim(struct cv_text text);
 

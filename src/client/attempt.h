@@ -20,6 +20,21 @@ struct cv_attempt_room;
 // NULL: no memory. The loop must outlive it, and it must outlive its attempts.
 struct cv_attempt_room *cv_attempt_room_new(struct cv_loop *loop);
 void cv_attempt_room_free(struct cv_attempt_room *room);
+struct cv_loop *cv_attempt_room_loop(const struct cv_attempt_room *room);
+
+// Something that is done at the end of the loop's turn. Embedded in its owner; its members are for
+// cv_turn_* alone.
+struct cv_turn {
+    void (*fn)(void *arg);
+    void *arg;
+    struct cv_turn *prev;
+    struct cv_turn *next;
+    bool wanted;
+};
+void cv_turn_init(struct cv_turn *turn, void (*fn)(void *arg), void *arg);
+// Once, at the end of the present turn, however often it is wanted.
+void cv_turn_want(struct cv_attempt_room *room, struct cv_turn *turn);
+void cv_turn_cancel(struct cv_attempt_room *room, struct cv_turn *turn);
 
 struct cv_attempt_config {
     enum cv_way way;
@@ -49,6 +64,11 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
                                   const struct cv_attempt_config *config);
 // Ends at once: what waits to be sent is lost. *attempt is cleared; NULL inside is allowed.
 void cv_attempt_free(struct cv_attempt **attempt);
+// Somebody else's from now on. Allowed in on_met.
+void cv_attempt_set_owner(struct cv_attempt *attempt,
+                          void (*on_event)(void *arg, const struct cv_rtmp_client_event *event),
+                          void (*on_end)(void *arg, const struct cv_why *why),
+                          void (*on_room)(void *arg), void *arg);
 // Sends connect, behind the handshake if that is not complete; when it has been sent already,
 // nothing happens.
 void cv_attempt_connect(struct cv_attempt *attempt);
@@ -77,6 +97,9 @@ struct cv_attempt_stats {
     uint64_t connections;   // TCP connections that were made
 };
 struct cv_attempt_stats cv_attempt_stats(const struct cv_attempt *attempt);
+// The server has ended it by words, and which: for on_end. Of no meaning while it has not.
+bool cv_attempt_said_end(const struct cv_attempt *attempt);
+enum cv_rtmp_client_end cv_attempt_end(const struct cv_attempt *attempt);
 // The last HTTP answer that was no tunnel's, for people: Location of a portal; empty when none.
 const char *cv_attempt_location(const struct cv_attempt *attempt);
 

@@ -67,6 +67,7 @@ struct cv_connection_config {
     size_t keep_bytes;            // publish: what is kept for a cut; 0: CV_CONNECTION_KEEP_BYTES
     bool keep_all;                // publish: send refuses what does not fit (CV_E_AGAIN);
                                   // else the oldest is dropped, up to a key frame
+    bool patient;                 // a first way that is not found counts as a cut, too: it tries on
     uint32_t return_s; // tries so long to come back after a cut; 0: CV_CONNECTION_RETURN_S
     void (*on_event)(void *arg, const struct cv_connection_event *event);
     void *arg;

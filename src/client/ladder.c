@@ -14,13 +14,21 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 // ---- actions --------------------------------------------------------------------------------
 
 static void act(struct cv_ladder *ladder, enum cv_ladder_act what, uint32_t attempt)
 {
     CV_ASSERT(ladder->action_count < sizeof ladder->actions / sizeof ladder->actions[0]);
-    ladder->actions[ladder->action_count++] = (struct cv_ladder_action){
-        .act = what, .attempt = attempt, .way = ladder->attempts[attempt].way};
+    ladder->actions[ladder->action_count++] =
+        (struct cv_ladder_action){.act = what,
+                                  .attempt = attempt,
+                                  .way = ladder->attempts[attempt].way,
+                                  .ipv4_first = ladder->ipv4_first};
 }
 
 int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out)
@@ -36,11 +44,26 @@ int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out)
 // ---- attempts -------------------------------------------------------------------------------
 
 // Each way is tried once.
+static bool may_start(const struct cv_ladder *ladder, enum cv_way way)
+{
+    const struct cv_ladder_config *config = &ladder->config;
+    if (way == CV_WAY_NONE || ladder->tried[way] || ladder->over)
+        return false;
+    if (config->order == CV_LADDER_ONLY && config->only != way)
+        return false;
+    return way != CV_WAY_CONNECT || config->proxy;
+}
+
+// Not while somebody waits for the answer to connect: an offer may carry a second one, and most
+// often nothing more is needed.
 static void start(struct cv_ladder *ladder, enum cv_way way, uint64_t now_us)
 {
-    bool only = ladder->config.order == CV_LADDER_ONLY && ladder->config.only != way;
-    if (way == CV_WAY_NONE || ladder->tried[way] || only || ladder->over)
+    if (!may_start(ladder, way))
         return;
+    if (ladder->asked >= 0) {
+        ladder->wanted[way] = true;
+        return;
+    }
     CV_ASSERT(ladder->count < CV_LADDER_ATTEMPTS_MAX);
     ladder->tried[way] = true;
     ladder->attempts[ladder->count] = (struct cv_ladder_attempt){
@@ -70,8 +93,32 @@ static void fail(struct cv_ladder *ladder)
     act(ladder, CV_LADDER_FAILED, ladder->count - 1);
 }
 
+static bool is_unanswered_eager(const struct cv_ladder *ladder, uint32_t i)
+{
+    const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+    return ladder->config.eager && attempt->way == CV_WAY_OFFER && attempt->live &&
+           !attempt->answered;
+}
+
+// What it carries might be taken beside the connect of another one. It has not been judged, so it
+// may come once more, if that other one fails.
+static void stop_eager(struct cv_ladder *ladder)
+{
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        if (!is_unanswered_eager(ladder, i))
+            continue;
+        stop(ladder, i);
+        if (ladder->again)
+            continue;
+        ladder->again = true;
+        ladder->tried[CV_WAY_OFFER] = false;
+        ladder->wanted[CV_WAY_OFFER] = true;
+    }
+}
+
 static void ask(struct cv_ladder *ladder, uint32_t i, uint64_t now_us)
 {
+    stop_eager(ladder);
     ladder->asked = (int)i;
     ladder->grace_us = UINT64_MAX;
     ladder->attempts[i].since_us = now_us;
@@ -88,102 +135,41 @@ static void accept(struct cv_ladder *ladder, uint32_t i)
     act(ladder, CV_LADDER_THROUGH, i);
 }
 
-// ---- what an end means ------------------------------------------------------------------------
-
-struct lesson {
-    enum cv_obstacle obstacle;
-    enum cv_way next[2]; // to be tried now, unless they were
-    bool final;          // no other way can help
-};
-
-// By way and met, from CV_MET_REFUSED on. A refused port refuses every way; what cuts or answers
-// HTTP tells that HTTP may pass; what cuts HTTP with an offer may pass it without.
-enum { ENDS = CV_MET_LOST - CV_MET_REFUSED + 1 };
-static const struct lesson lessons[CV_WAYS][ENDS] = {
-    [CV_WAY_OFFER] =
-        {
-            {CV_OBSTACLE_REFUSED, {0}, false},
-            {CV_OBSTACLE_UNREACHABLE, {0}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_TUNNEL, CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_TUNNEL, CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_NOT_OURS, {CV_WAY_RTMP, CV_WAY_TUNNEL}, false},
-            {CV_OBSTACLE_FOREIGN, {CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_TUNNEL, CV_WAY_RTMP}, false},
-        },
-    [CV_WAY_RTMP] =
-        {
-            {CV_OBSTACLE_REFUSED, {0}, false},
-            {CV_OBSTACLE_UNREACHABLE, {0}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_OFFER}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_OFFER}, false},
-            {CV_OBSTACLE_NOT_OURS, {CV_WAY_OFFER}, false},
-            {CV_OBSTACLE_FOREIGN, {CV_WAY_OFFER}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_TUNNEL}, false},
-        },
-    [CV_WAY_TUNNEL] =
-        {
-            {CV_OBSTACLE_REFUSED, {0}, false},
-            {CV_OBSTACLE_UNREACHABLE, {0}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_SOCKET, CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_SOCKET, CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_NOT_OURS, {CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_FOREIGN, {CV_WAY_RTMP}, false},
-            {CV_OBSTACLE_CUT, {CV_WAY_SOCKET, CV_WAY_RTMP}, false},
-        },
-    [CV_WAY_SOCKET] =
-        {
-            {CV_OBSTACLE_REFUSED, {0}, false},
-            {CV_OBSTACLE_UNREACHABLE, {0}, false},
-            {CV_OBSTACLE_CUT, {0}, false},
-            {CV_OBSTACLE_CUT, {0}, false},
-            {CV_OBSTACLE_NOT_OURS, {0}, false},
-            {CV_OBSTACLE_FOREIGN, {0}, false},
-            {CV_OBSTACLE_CUT, {0}, false},
-        },
-};
-
-static const struct lesson portal = {CV_OBSTACLE_PORTAL, {0}, true};
-static const struct lesson proxy_auth = {CV_OBSTACLE_PROXY_AUTH, {0}, true};
-static const struct lesson no_site = {CV_OBSTACLE_NOT_OURS, {CV_WAY_RTMP}, false};
-
-static const struct lesson *lesson_of(enum cv_way way, const struct cv_met_report *report)
+static bool is_through_proxy(const struct cv_ladder *ladder, enum cv_way way)
 {
-    CV_ASSERT(report->met >= CV_MET_REFUSED && report->met <= CV_MET_LOST);
-    if (report->met == CV_MET_HTTP) {
-        if (report->elsewhere || report->status == 511)
-            return &portal;
-        if (report->status == 407)
-            return &proxy_auth;
-        if (way == CV_WAY_OFFER && (report->status == 404 || report->status == 405))
-            return &no_site; // without an offer it would say the same
-    }
-    return &lessons[way][report->met - CV_MET_REFUSED];
+    return ladder->config.proxy && way != CV_WAY_RTMP;
 }
 
-static void learn(struct cv_ladder *ladder, const struct lesson *lesson, uint64_t now_us)
+// How long an attempt may say nothing before another way is tried beside it.
+static uint64_t silence_us(const struct cv_ladder *ladder, const struct cv_ladder_attempt *attempt)
 {
-    blame(ladder, lesson->obstacle);
-    if (lesson->final) {
-        fail(ladder);
-        return;
-    }
-    for (size_t i = 0; i < sizeof lesson->next / sizeof lesson->next[0]; i++)
-        start(ladder, lesson->next[i], now_us);
-    // The proxy does not listen; the server itself may.
-    if (ladder->config.proxy && lesson->obstacle <= CV_OBSTACLE_REFUSED)
-        start(ladder, CV_WAY_RTMP, now_us);
+    if (!attempt->connected)
+        return us(CV_LADDER_SYN_MS);
+    if (is_through_proxy(ladder, attempt->way))
+        return us(CV_LADDER_SILENCE_MAX_MS); // how far the server is behind it is not known
+    uint64_t rtt_us = attempt->rtt_us;
+    uint64_t silence = min_u64(rtt_us * 3 / 2, us(CV_LADDER_SILENCE_MAX_MS));
+    return max_u64(max_u64(silence, us(CV_LADDER_SILENCE_MIN_MS)), rtt_us * 5 / 4);
 }
 
 // ---- the choice -----------------------------------------------------------------------------
 
-static bool rtmp_may_come(const struct cv_ladder *ladder)
+// How long a tunnel should wait for plain RTMP: not for one that is silent for too long already.
+// `now_us`: there is nothing to wait for.
+static uint64_t rtmp_may_come_us(const struct cv_ladder *ladder, uint64_t now_us)
 {
+    uint64_t until_us = now_us;
     for (uint32_t i = 0; i < ladder->count; i++) {
         const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-        if (attempt->live && attempt->way == CV_WAY_RTMP && !attempt->handshake)
-            return true;
+        bool plain = attempt->way == CV_WAY_RTMP || attempt->way == CV_WAY_CONNECT;
+        if (!attempt->live || !plain || attempt->handshake)
+            continue;
+        uint64_t grace_us = now_us + us(CV_LADDER_GRACE_MS);
+        if (attempt->connected)
+            grace_us = min_u64(grace_us, attempt->since_us + silence_us(ladder, attempt));
+        until_us = max_u64(until_us, grace_us);
     }
-    return false;
+    return until_us;
 }
 
 // The best attempt that could send connect: plain RTMP before a tunnel. -1: none.
@@ -204,13 +190,12 @@ static void decide(struct cv_ladder *ladder, uint64_t now_us)
     if (ladder->over || ladder->asked >= 0)
         return;
     int i = best(ladder);
-    if (i >= 0 &&
-        (ladder->attempts[i].raw || !rtmp_may_come(ladder) || now_us >= ladder->grace_us)) {
+    uint64_t until_us = i >= 0 ? rtmp_may_come_us(ladder, now_us) : UINT64_MAX;
+    ladder->grace_us = min_u64(ladder->grace_us, until_us);
+    if (i >= 0 && (ladder->attempts[i].raw || now_us >= ladder->grace_us)) {
         ask(ladder, (uint32_t)i, now_us);
         return;
     }
-    if (i >= 0 && ladder->grace_us == UINT64_MAX)
-        ladder->grace_us = now_us + us(CV_LADDER_GRACE_MS);
     bool alive = false;
     for (uint32_t k = 0; k < ladder->count; k++)
         alive |= ladder->attempts[k].live;
@@ -218,25 +203,212 @@ static void decide(struct cv_ladder *ladder, uint64_t now_us)
         fail(ladder);
 }
 
+// ---- what an end means ------------------------------------------------------------------------
+
+enum { ENDS = CV_MET_LOST - CV_MET_REFUSED + 1, NEXT_MAX = 4 };
+#define END(met) [(met)-CV_MET_REFUSED]
+
+static const enum cv_obstacle obstacles[ENDS] = {
+    END(CV_MET_REFUSED) = CV_OBSTACLE_REFUSED,
+    END(CV_MET_UNREACHABLE) = CV_OBSTACLE_UNREACHABLE,
+    END(CV_MET_UNKNOWN_HOST) = CV_OBSTACLE_UNKNOWN_HOST,
+    END(CV_MET_RESET) = CV_OBSTACLE_CUT,
+    END(CV_MET_CLOSED) = CV_OBSTACLE_CUT,
+    END(CV_MET_HTTP) = CV_OBSTACLE_NOT_OURS,
+    END(CV_MET_NOT_RTMP) = CV_OBSTACLE_FOREIGN,
+    END(CV_MET_LOST) = CV_OBSTACLE_CUT,
+};
+
+// What is tried at once then, unless it was. A port that cannot be reached can be reached by no
+// way, so nothing stands there. What cuts RTMP, or answers it by HTTP, may pass HTTP; what cuts
+// HTTP with an offer may pass it without; what cuts or forbids the tunnel's POST may know
+// WebSockets.
+static const enum cv_way nexts[CV_WAYS][ENDS][NEXT_MAX] = {
+    [CV_WAY_OFFER] = {END(CV_MET_RESET) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT},
+                      END(CV_MET_CLOSED) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT},
+                      END(CV_MET_HTTP) = {CV_WAY_RTMP, CV_WAY_CONNECT, CV_WAY_TUNNEL},
+                      END(CV_MET_NOT_RTMP) = {CV_WAY_RTMP},
+                      END(CV_MET_LOST) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT}},
+    [CV_WAY_RTMP] = {END(CV_MET_RESET) = {CV_WAY_OFFER}, END(CV_MET_CLOSED) = {CV_WAY_OFFER},
+                     END(CV_MET_HTTP) = {CV_WAY_OFFER}, END(CV_MET_NOT_RTMP) = {CV_WAY_OFFER},
+                     END(CV_MET_LOST) = {CV_WAY_OFFER, CV_WAY_TUNNEL}},
+    [CV_WAY_TUNNEL] = {END(CV_MET_RESET) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT},
+                       END(CV_MET_CLOSED) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT},
+                       END(CV_MET_HTTP) = {CV_WAY_RTMP, CV_WAY_CONNECT, CV_WAY_SOCKET},
+                       END(CV_MET_NOT_RTMP) = {CV_WAY_RTMP},
+                       END(CV_MET_LOST) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT}},
+    [CV_WAY_CONNECT] = {END(CV_MET_RESET) = {CV_WAY_TUNNEL, CV_WAY_SOCKET},
+                        END(CV_MET_CLOSED) = {CV_WAY_TUNNEL, CV_WAY_SOCKET},
+                        END(CV_MET_HTTP) = {CV_WAY_OFFER},
+                        END(CV_MET_LOST) = {CV_WAY_TUNNEL, CV_WAY_SOCKET}},
+    // A WebSocket is the last one.
+};
+
+struct lesson {
+    enum cv_obstacle obstacle;
+    const enum cv_way *next; // NEXT_MAX of them
+    bool final;              // no other way can help
+    bool nowhere;            // not even TCP stood
+};
+
+static enum cv_obstacle http_obstacle(const struct cv_ladder *ladder, enum cv_way way,
+                                      const struct cv_met_report *report)
+{
+    if (report->elsewhere || report->status == 511)
+        return CV_OBSTACLE_PORTAL;
+    if (report->status == 407)
+        return ladder->config.credentials ? CV_OBSTACLE_PROXY_DENIED : CV_OBSTACLE_PROXY_AUTH;
+    if (report->status >= 502 && report->status <= 504)
+        return CV_OBSTACLE_NO_SERVER;
+    if (way == CV_WAY_CONNECT)
+        return CV_OBSTACLE_NO_CONNECT;
+    if (way == CV_WAY_RTMP)
+        return CV_OBSTACLE_HTTP_ONLY;
+    return report->status == 403 || report->status == 451 ? CV_OBSTACLE_FORBIDDEN
+                                                          : CV_OBSTACLE_NOT_OURS;
+}
+
+static struct lesson lesson_of(const struct cv_ladder *ladder, enum cv_way way,
+                               const struct cv_met_report *report)
+{
+    CV_ASSERT(report->met >= CV_MET_REFUSED && report->met <= CV_MET_LOST);
+    static const enum cv_way no_site[NEXT_MAX] = {CV_WAY_RTMP, CV_WAY_CONNECT};
+    uint32_t end = report->met - CV_MET_REFUSED;
+    struct lesson lesson = {.obstacle = obstacles[end],
+                            .next = nexts[way][end],
+                            .nowhere = report->met <= CV_MET_UNKNOWN_HOST};
+    if (lesson.nowhere && is_through_proxy(ladder, way))
+        lesson.obstacle = CV_OBSTACLE_PROXY_DOWN;
+    if (report->met != CV_MET_HTTP)
+        return lesson;
+    lesson.obstacle = http_obstacle(ladder, way, report);
+    lesson.final = lesson.obstacle >= CV_OBSTACLE_PROXY_AUTH;
+    bool missing = report->status == 404 || report->status == 405;
+    if (missing && (way == CV_WAY_OFFER || way == CV_WAY_TUNNEL))
+        lesson.next = no_site; // in another dress it would say the same
+    return lesson;
+}
+
+// The end of an attempt that has had its time.
+static struct lesson silent_lesson(const struct cv_ladder *ladder,
+                                   const struct cv_ladder_attempt *attempt)
+{
+    struct lesson lesson = {.next = nexts[attempt->way][CV_MET_LOST - CV_MET_REFUSED],
+                            .nowhere = !attempt->connected};
+    if (attempt->answered)
+        lesson.obstacle = CV_OBSTACLE_CUT;
+    else if (attempt->connected)
+        lesson.obstacle = CV_OBSTACLE_MUTE;
+    else
+        lesson.obstacle =
+            is_through_proxy(ladder, attempt->way) ? CV_OBSTACLE_PROXY_DOWN : CV_OBSTACLE_SILENT;
+    return lesson;
+}
+
+static void learn(struct cv_ladder *ladder, const struct lesson *lesson, uint64_t now_us)
+{
+    blame(ladder, lesson->obstacle);
+    if (lesson->final && ladder->asked < 0 && best(ladder) < 0) {
+        fail(ladder);
+        return;
+    }
+    for (size_t i = 0; i < NEXT_MAX && !lesson->nowhere && !lesson->final; i++)
+        start(ladder, lesson->next[i], now_us);
+    if (lesson->nowhere && ladder->config.proxy) {
+        // The proxy cannot be reached, the server itself may; or the other way round.
+        start(ladder, CV_WAY_OFFER, now_us);
+        start(ladder, CV_WAY_RTMP, now_us);
+    }
+    // What was remembered is no longer so.
+    if (ladder->second_us != UINT64_MAX)
+        start(ladder, CV_WAY_OFFER, now_us);
+    ladder->second_us = UINT64_MAX;
+}
+
+// ---- silence --------------------------------------------------------------------------------
+
+// The way that is to be tried beside the silent ones; NONE: there is none left.
+static enum cv_way beside(const struct cv_ladder *ladder)
+{
+    static const enum cv_way standing[] = {CV_WAY_OFFER, CV_WAY_CONNECT, CV_WAY_RTMP, CV_WAY_TUNNEL,
+                                           CV_WAY_SOCKET};
+    bool stands = false;
+    for (uint32_t i = 0; i < ladder->count; i++)
+        stands |= ladder->attempts[i].live && ladder->attempts[i].connected;
+    for (size_t i = 0; stands && i < sizeof standing / sizeof standing[0]; i++) {
+        if (may_start(ladder, standing[i]))
+            return standing[i];
+    }
+    // Nothing answers SYN. Where there is a proxy: it may, or the server without it. Ways on port
+    // 443 (RTMPS, WebSocket and RTMPT under TLS, CONNECT to it) will stand here.
+    static const enum cv_way elsewhere[] = {CV_WAY_OFFER, CV_WAY_RTMP};
+    for (size_t i = 0; !stands && ladder->config.proxy && i < 2; i++) {
+        if (may_start(ladder, elsewhere[i]))
+            return elsewhere[i];
+    }
+    return CV_WAY_NONE;
+}
+
+// When all are silent for so long that another way gets its chance; UINT64_MAX: it does not.
+static uint64_t company_us(const struct cv_ladder *ladder)
+{
+    uint64_t last_us = 0;
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+        if (attempt->live && attempt->answered)
+            return UINT64_MAX;
+        if (attempt->live)
+            last_us = max_u64(last_us, attempt->since_us + silence_us(ladder, attempt));
+    }
+    return last_us == 0 || beside(ladder) == CV_WAY_NONE ? UINT64_MAX : last_us;
+}
+
+static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
+{
+    if (ladder->over || now_us < company_us(ladder))
+        return;
+    // A hole in the way of IPv6 often shows only when more than a SYN is to pass.
+    for (uint32_t i = 0; i < ladder->count; i++)
+        ladder->ipv4_first |= ladder->attempts[i].live && ladder->attempts[i].ipv6;
+    enum cv_way way = beside(ladder);
+    start(ladder, way, now_us);
+    if (way == CV_WAY_CONNECT)
+        start(ladder, CV_WAY_RTMP, now_us);
+}
+
 // ---- reports --------------------------------------------------------------------------------
 
-static void on_progress(struct cv_ladder *ladder, struct cv_ladder_attempt *attempt,
-                        const struct cv_met_report *report, uint64_t now_us)
+// What an eager offer carried has been taken.
+static void take(struct cv_ladder *ladder, uint32_t i, bool taken)
 {
+    if (taken && ladder->config.eager && ladder->attempts[i].way == CV_WAY_OFFER &&
+        ladder->asked < 0)
+        ladder->asked = (int)i;
+}
+
+static void on_progress(struct cv_ladder *ladder, uint32_t i, const struct cv_met_report *report,
+                        uint64_t now_us)
+{
+    struct cv_ladder_attempt *attempt = &ladder->attempts[i];
     attempt->since_us = now_us;
     switch (report->met) {
     case CV_MET_CONNECTED:
         attempt->connected = true;
         attempt->rtt_us = report->rtt_us;
+        attempt->ipv6 = report->ipv6;
         return;
     case CV_MET_UPGRADED:
         attempt->answered = true;
+        take(ladder, i, true);
         return;
     case CV_MET_OPENED:
         attempt->answered = true;
         attempt->raw = false;
-        if (!report->ours)
-            start(ladder, CV_WAY_RTMP, now_us);
+        take(ladder, i, report->taken);
+        if (report->ours)
+            return;
+        start(ladder, CV_WAY_RTMP, now_us);
+        start(ladder, CV_WAY_CONNECT, now_us);
         return;
     case CV_MET_HANDSHAKE:
         attempt->answered = true;
@@ -251,45 +423,36 @@ static void end_attempt(struct cv_ladder *ladder, uint32_t i, const struct lesso
                         uint64_t now_us)
 {
     ladder->attempts[i].live = false;
-    if (ladder->asked == (int)i)
+    bool was_asked = ladder->asked == (int)i;
+    if (was_asked)
         ladder->asked = -1;
     learn(ladder, lesson, now_us);
+    for (int way = 0; was_asked && way < CV_WAYS; way++) {
+        if (ladder->wanted[way])
+            start(ladder, (enum cv_way)way, now_us);
+    }
+    check_silence(ladder, now_us);
 }
 
 void cv_ladder_report(struct cv_ladder *ladder, uint32_t attempt,
                       const struct cv_met_report *report, uint64_t now_us)
 {
     CV_ASSERT(attempt < ladder->count);
-    struct cv_ladder_attempt *who = &ladder->attempts[attempt];
+    const struct cv_ladder_attempt *who = &ladder->attempts[attempt];
     if (!who->live || ladder->over)
         return;
-    if (report->met == CV_MET_ACCEPTED)
+    if (report->met == CV_MET_ACCEPTED) {
         accept(ladder, attempt);
-    else if (report->met < CV_MET_REFUSED)
-        on_progress(ladder, who, report, now_us);
-    else
-        end_attempt(ladder, attempt, lesson_of(who->way, report), now_us);
+    } else if (report->met < CV_MET_REFUSED) {
+        on_progress(ladder, attempt, report, now_us);
+    } else {
+        struct lesson lesson = lesson_of(ladder, who->way, report);
+        end_attempt(ladder, attempt, &lesson, now_us);
+    }
     decide(ladder, now_us);
 }
 
 // ---- time -----------------------------------------------------------------------------------
-
-static uint64_t silence_us(const struct cv_ladder_attempt *attempt)
-{
-    uint64_t silence = attempt->rtt_us * UINT64_C(3) / 2;
-    if (silence < us(CV_LADDER_SILENCE_MIN_MS))
-        return us(CV_LADDER_SILENCE_MIN_MS);
-    return min_u64(silence, us(CV_LADDER_SILENCE_MAX_MS));
-}
-
-// When an attempt's silence gives another way its chance; UINT64_MAX: it does not.
-static uint64_t company_us(const struct cv_ladder *ladder, const struct cv_ladder_attempt *attempt)
-{
-    enum cv_way other = attempt->way == CV_WAY_RTMP ? CV_WAY_OFFER : CV_WAY_RTMP;
-    if (!attempt->live || !attempt->connected || attempt->answered || ladder->tried[other])
-        return UINT64_MAX;
-    return attempt->since_us + silence_us(attempt);
-}
 
 // When an attempt has had its time.
 static uint64_t end_us(const struct cv_ladder *ladder, uint32_t i)
@@ -297,52 +460,38 @@ static uint64_t end_us(const struct cv_ladder *ladder, uint32_t i)
     const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
     if (!attempt->live)
         return UINT64_MAX;
+    bool upgraded = attempt->way == CV_WAY_OFFER && attempt->answered && attempt->raw;
+    if (upgraded && !attempt->handshake)
+        return attempt->since_us +
+               max_u64(attempt->rtt_us * UINT64_C(3), us(CV_LADDER_AFTER_101_MS));
     if (ladder->asked == (int)i)
         return attempt->since_us + us(CV_LADDER_CONNECT_MS);
     if (attempt->handshake)
         return UINT64_MAX;
-    if (attempt->way == CV_WAY_OFFER && attempt->answered && attempt->raw) {
-        uint64_t after = attempt->rtt_us * UINT64_C(3);
-        uint64_t least = us(CV_LADDER_AFTER_101_MS);
-        return attempt->since_us + (after > least ? after : least);
-    }
     return attempt->since_us + us(CV_LADDER_TRY_MS);
 }
 
-static const struct lesson *silent_end(const struct cv_ladder_attempt *attempt)
+static bool is_second_due(const struct cv_ladder *ladder, uint64_t now_us)
 {
-    static const struct lesson blocked = {CV_OBSTACLE_SILENT, {0}, false};
-    static const struct lesson mute = {CV_OBSTACLE_MUTE, {CV_WAY_TUNNEL, CV_WAY_RTMP}, false};
-    static const struct lesson rtmp_mute = {CV_OBSTACLE_MUTE, {CV_WAY_OFFER}, false};
-    if (!attempt->connected)
-        return &blocked;
-    if (attempt->handshake || attempt->answered)
-        return &lessons[attempt->way][CV_MET_LOST - CV_MET_REFUSED];
-    return attempt->way == CV_WAY_RTMP ? &rtmp_mute : &mute;
-}
-
-static void check_attempt(struct cv_ladder *ladder, uint32_t i, uint64_t now_us)
-{
-    struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-    if (now_us >= company_us(ladder, attempt))
-        start(ladder, attempt->way == CV_WAY_RTMP ? CV_WAY_OFFER : CV_WAY_RTMP, now_us);
-    if (now_us < end_us(ladder, i))
-        return;
-    const struct lesson *lesson = silent_end(attempt);
-    stop(ladder, i);
-    end_attempt(ladder, i, lesson, now_us);
+    return now_us >= ladder->second_us && ladder->asked < 0;
 }
 
 void cv_ladder_tick(struct cv_ladder *ladder, uint64_t now_us)
 {
     if (ladder->over)
         return;
-    if (now_us >= ladder->second_us) {
+    if (is_second_due(ladder, now_us)) {
         ladder->second_us = UINT64_MAX;
         start(ladder, ladder->tried[CV_WAY_OFFER] ? CV_WAY_RTMP : CV_WAY_OFFER, now_us);
     }
-    for (uint32_t i = 0; i < ladder->count && !ladder->over; i++)
-        check_attempt(ladder, i, now_us);
+    check_silence(ladder, now_us);
+    for (uint32_t i = 0; i < ladder->count && !ladder->over; i++) {
+        if (now_us < end_us(ladder, i))
+            continue;
+        struct lesson lesson = silent_lesson(ladder, &ladder->attempts[i]);
+        stop(ladder, i);
+        end_attempt(ladder, i, &lesson, now_us);
+    }
     decide(ladder, now_us);
 }
 
@@ -350,11 +499,11 @@ uint64_t cv_ladder_deadline_us(const struct cv_ladder *ladder)
 {
     if (ladder->over)
         return UINT64_MAX;
-    uint64_t first = min_u64(ladder->second_us, ladder->asked < 0 ? ladder->grace_us : UINT64_MAX);
-    for (uint32_t i = 0; i < ladder->count; i++) {
-        first = min_u64(first, company_us(ladder, &ladder->attempts[i]));
+    uint64_t first = company_us(ladder);
+    if (ladder->asked < 0)
+        first = min_u64(first, min_u64(ladder->second_us, ladder->grace_us));
+    for (uint32_t i = 0; i < ladder->count; i++)
         first = min_u64(first, end_us(ladder, i));
-    }
     return first;
 }
 
@@ -373,7 +522,11 @@ void cv_ladder_init(struct cv_ladder *ladder, const struct cv_ladder_config *con
                     uint64_t now_us)
 {
     *ladder = (struct cv_ladder){.config = *config, .asked = -1, .grace_us = UINT64_MAX};
+    if (!config->proxy && config->remembered == CV_WAY_CONNECT)
+        ladder->config.remembered = CV_WAY_NONE; // that was with a proxy
+    config = &ladder->config;
     enum cv_way first = first_way(config);
+    CV_ASSERT(first != CV_WAY_CONNECT || config->proxy);
     // What is remembered may be out of date, or better by now: the offer finds that out by itself.
     bool company = config->order != CV_LADDER_ONLY && config->remembered != CV_WAY_NONE &&
                    first != CV_WAY_OFFER;
@@ -381,56 +534,7 @@ void cv_ladder_init(struct cv_ladder *ladder, const struct cv_ladder_config *con
     start(ladder, first, now_us);
 }
 
-// ---- words ----------------------------------------------------------------------------------
-
-struct words {
-    const char *text;
-    const char *advice;
-};
-
-static const struct words words[CV_OBSTACLES] = {
-    [CV_OBSTACLE_NONE] = {"Nothing was in the way.", NULL},
-    [CV_OBSTACLE_UNREACHABLE] = {"The server cannot be reached: there is no route to it.",
-                                 "Is this machine connected to a network, and the name right?"},
-    [CV_OBSTACLE_SILENT] = {"Nobody answers on this port: a firewall drops it, or the server is "
-                            "off.",
-                            "Ask for outgoing TCP to this host and port, or for an HTTP proxy."},
-    [CV_OBSTACLE_REFUSED] = {"The port is closed: the server does not run, or a firewall refuses.",
-                             "Check that the server runs; then ask for outgoing TCP to this port."},
-    [CV_OBSTACLE_MUTE] = {"The connection stands, but no answer comes.",
-                          "Something on the way swallows the data: ask for HTTP POST to this host "
-                          "to be let through unfiltered."},
-    [CV_OBSTACLE_CUT] = {"Connections are cut as soon as they carry the stream.",
-                         "A filter recognises and cuts it: ask for this host to be exempt from "
-                         "application control."},
-    [CV_OBSTACLE_NOT_OURS] = {"A web server answers, but there is no media server behind it.",
-                              "Check the host name, and that Culvert owns the port there."},
-    [CV_OBSTACLE_FOREIGN] = {"The port belongs to another service: neither RTMP nor HTTP.",
-                             "Check the port in the URL."},
-    [CV_OBSTACLE_PROXY_AUTH] = {"The proxy wants a name and a password.",
-                                "Give them in http_proxy=http://NAME:PASSWORD@HOST:PORT."},
-    [CV_OBSTACLE_PORTAL] = {"This network wants you to log in first.",
-                            "Open a web page in a browser, log in, and try again."},
-};
-
 enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder)
 {
     return ladder->obstacle;
-}
-
-const char *cv_obstacle_text(enum cv_obstacle obstacle)
-{
-    return words[obstacle].text;
-}
-
-const char *cv_obstacle_advice(enum cv_obstacle obstacle)
-{
-    return words[obstacle].advice;
-}
-
-const char *cv_way_name(enum cv_way way)
-{
-    static const char *const names[CV_WAYS] = {"none", "RTMP inside HTTP, if need be", "RTMP",
-                                               "RTMPT", "WebSocket"};
-    return names[way];
 }

@@ -9,7 +9,10 @@
 // with "Upgrade: rtmp" (the offer). 101: plain RTMP on that connection. 200: RTMPT on it. Anything
 // else says at once what is in the way. RTMP on the same port is tried once beside it, for servers
 // that are not ours: when the offer fails or is answered without our header, or when the network
-// stays silent. Exactly one attempt at a time is told to send AMF connect.
+// stays silent. When all that were begun are silent one more way is tried, and so on, each once.
+//
+// At any time at most one attempt has sent AMF connect, or was told to. An eager offer carries
+// connect in its first flight; it is stopped before another one is told.
 #ifndef CV_CLIENT_LADDER_H
 #define CV_CLIENT_LADDER_H
 
@@ -21,10 +24,11 @@
 // How the bytes travel.
 enum cv_way {
     CV_WAY_NONE,
-    CV_WAY_OFFER,  // HTTP at first: becomes RTMP (101) or RTMPT (200)
-    CV_WAY_RTMP,   // from the first byte
-    CV_WAY_TUNNEL, // RTMPT, without an offer that somebody may choke on
-    CV_WAY_SOCKET, // RTMP over WebSocket
+    CV_WAY_OFFER,   // HTTP at first: becomes RTMP (101) or RTMPT (200)
+    CV_WAY_RTMP,    // from the first byte, never through a proxy
+    CV_WAY_TUNNEL,  // RTMPT, without an offer that somebody may choke on
+    CV_WAY_SOCKET,  // RTMP over WebSocket
+    CV_WAY_CONNECT, // RTMP from the first byte behind a proxy's CONNECT
     CV_WAYS,
 };
 
@@ -37,31 +41,37 @@ enum cv_ladder_order {
 struct cv_ladder_config {
     enum cv_ladder_order order;
     enum cv_way only;
-    bool proxy;             // an HTTP proxy is set: HTTP ways go through it, RTMP goes beside it
     enum cv_way remembered; // what won in this network before; NONE: nothing is known
+    bool proxy;             // an HTTP proxy is set: all ways go through it, but RTMP goes beside it
+    bool credentials;       // a name and a password for it are set
+    bool eager;             // offers carry connect in their first flight
 };
 
 // What an attempt has met. The last ones end it: nothing more is reported for it.
 enum cv_met {
-    CV_MET_CONNECTED, // TCP is up: rtt_us
-    CV_MET_UPGRADED,  // 101
-    CV_MET_OPENED,    // a tunnel session: `ours` when the server showed our header
+    CV_MET_CONNECTED, // TCP is up: rtt_us, ipv6
+    CV_MET_UPGRADED,  // 101; what an eager offer carried has been taken
+    CV_MET_OPENED,    // a tunnel session: `ours` when the server showed our header, `taken` when
+                      // it has taken what an eager offer carried
     CV_MET_HANDSHAKE, // S0 S1 S2 are complete: it could send connect
     CV_MET_ACCEPTED,  // connect has been answered: the server is reached
     // ends
-    CV_MET_REFUSED,     // nobody listens, or a firewall says so
-    CV_MET_UNREACHABLE, // no route, or forbidden
-    CV_MET_RESET,       // cut by RST, nothing received
-    CV_MET_CLOSED,      // ended by FIN, nothing received
-    CV_MET_HTTP,        // an HTTP answer that leads nowhere: status, portal
-    CV_MET_NOT_RTMP,    // the port speaks something else
-    CV_MET_LOST,        // cut after the handshake
+    CV_MET_REFUSED,      // nobody listens, or a firewall says so
+    CV_MET_UNREACHABLE,  // no route, or forbidden
+    CV_MET_UNKNOWN_HOST, // the name (the proxy's, where it goes through one) does not resolve
+    CV_MET_RESET,        // cut by RST, nothing received
+    CV_MET_CLOSED,       // ended by FIN, nothing received
+    CV_MET_HTTP,         // an HTTP answer that leads nowhere: status, elsewhere
+    CV_MET_NOT_RTMP,     // the port speaks something else: a TLS alert, a banner
+    CV_MET_LOST,         // cut after an answer that led on
 };
 
 struct cv_met_report {
     enum cv_met met;
     uint32_t rtt_us;
+    bool ipv6;
     bool ours;
+    bool taken;
     uint32_t status;
     bool elsewhere; // HTTP: it sends us to another host, or shows a page (a captive portal)
 };
@@ -71,34 +81,45 @@ enum cv_ladder_act {
     CV_LADDER_STOP,    // end the attempt at once
     CV_LADDER_CONNECT, // this one sends AMF connect
     CV_LADDER_THROUGH, // this one is it; all others have been stopped
-    CV_LADDER_FAILED,  // nothing is left: `why`
+    CV_LADDER_FAILED,  // nothing is left: cv_ladder_obstacle
 };
 
 struct cv_ladder_action {
     enum cv_ladder_act act;
     uint32_t attempt; // numbers from 0, in the order of their starts
     enum cv_way way;
+    bool ipv4_first; // START: an attempt over IPv6 stood and was silent
 };
 
 // What was in the way, the least telling first: of several, the most telling is kept.
 enum cv_obstacle {
     CV_OBSTACLE_NONE,
-    CV_OBSTACLE_UNREACHABLE, // no way there
-    CV_OBSTACLE_SILENT,      // no answer to SYN: the port is blocked
-    CV_OBSTACLE_REFUSED,     // port closed: the server is down, or a firewall resets
-    CV_OBSTACLE_MUTE,        // connections stand and nothing comes
-    CV_OBSTACLE_CUT,         // connections are cut as soon as they carry RTMP, in any dress
-    CV_OBSTACLE_NOT_OURS,    // a web server answers, without RTMP behind it
-    CV_OBSTACLE_FOREIGN,     // the port belongs to another protocol
-    CV_OBSTACLE_PROXY_AUTH,  // a proxy wants a name and a password
-    CV_OBSTACLE_PORTAL,      // the network wants a login first
+    CV_OBSTACLE_UNREACHABLE,  // no way there
+    CV_OBSTACLE_UNKNOWN_HOST, // the name does not resolve
+    CV_OBSTACLE_SILENT,       // no answer to SYN: the port is blocked
+    CV_OBSTACLE_REFUSED,      // port closed: the server is down, or a firewall resets
+    CV_OBSTACLE_PROXY_DOWN,   // the proxy itself cannot be reached
+    CV_OBSTACLE_MUTE,         // connections stand and nothing comes
+    CV_OBSTACLE_CUT,          // connections are cut as soon as they carry RTMP, in any dress
+    CV_OBSTACLE_CUT_LATER,    // connections are cut after a while (client/watchdog.h)
+    CV_OBSTACLE_STARVED,      // less passes than the stream needs (client/watchdog.h)
+    CV_OBSTACLE_HTTP_ONLY,    // RTMP is answered by HTTP: a proxy or filter that knows only that
+    CV_OBSTACLE_NO_CONNECT,   // the proxy opens no connections
+    CV_OBSTACLE_NOT_OURS,     // a web server answers, without RTMP behind it
+    CV_OBSTACLE_NO_SERVER,    // a proxy answers that it reaches no server
+    CV_OBSTACLE_FOREIGN,      // the port belongs to another protocol
+    CV_OBSTACLE_FORBIDDEN,    // 403
+    CV_OBSTACLE_PROXY_AUTH,   // a proxy wants a name and a password
+    CV_OBSTACLE_PROXY_DENIED, // a proxy does not take those that were given
+    CV_OBSTACLE_PORTAL,       // the network wants a login first
     CV_OBSTACLES,
 };
 
 enum {
     CV_LADDER_ATTEMPTS_MAX = 8,
-    CV_LADDER_SILENCE_MIN_MS = 100, // before RTMP is tried beside the offer: 1.5 round trips,
-    CV_LADDER_SILENCE_MAX_MS = 300, // within these
+    CV_LADDER_SILENCE_MIN_MS = 100, // before another way is tried beside: 1.5 round trips, within
+    CV_LADDER_SILENCE_MAX_MS = 300, // these, but never less than 1.25; through a proxy this one
+    CV_LADDER_SYN_MS = 1200,        // the same for the answer to SYN: one repetition
     CV_LADDER_GRACE_MS = 150,       // RTMP may be so much later than a tunnel and still win
     CV_LADDER_AFTER_101_MS = 300,   // S0 must follow: 3 round trips, at least this
     CV_LADDER_REMEMBERED_MS = 250,  // the other ways start so much behind a remembered one
@@ -110,6 +131,7 @@ struct cv_ladder_attempt {
     enum cv_way way;
     bool live;
     bool connected;
+    bool ipv6;
     bool raw;       // what it carries, or will carry, is plain RTMP
     bool answered;  // HTTP: 101 or a session
     bool handshake; // could send connect
@@ -123,10 +145,13 @@ struct cv_ladder {
     struct cv_ladder_attempt attempts[CV_LADDER_ATTEMPTS_MAX];
     uint32_t count;
     bool tried[CV_WAYS];
-    uint64_t second_us; // when a remembered way gets company; UINT64_MAX: never
-    uint64_t grace_us;  // a tunnel waits for RTMP until then; UINT64_MAX: none does
-    int asked;          // the attempt that was told to send connect; -1: none
-    bool over;          // THROUGH or FAILED is out
+    bool wanted[CV_WAYS]; // to be started when the one that was asked fails
+    bool ipv4_first;      // IPv6 was seen to be silent
+    bool again;           // an offer was stopped unjudged, and may be made once more
+    uint64_t second_us;   // when a remembered way gets company; UINT64_MAX: never
+    uint64_t grace_us;    // a tunnel waits for RTMP until then; UINT64_MAX: none does
+    int asked;            // the attempt that has sent connect, or was told to; -1: none
+    bool over;            // THROUGH or FAILED is out
     enum cv_obstacle obstacle;
     struct cv_ladder_action actions[4 * CV_LADDER_ATTEMPTS_MAX];
     uint32_t action_count;
@@ -146,12 +171,14 @@ uint64_t cv_ladder_deadline_us(const struct cv_ladder *ladder);
 // Actions that are not pulled before the next report or tick are kept.
 int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out);
 
-// Behind FAILED: what was in the way, and the sentence for the user. Static.
+// Behind FAILED: what was in the way. Behind THROUGH: what was met on the way, as far as that was
+// tried.
 enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder);
+// The sentence for the user. Static.
 const char *cv_obstacle_text(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.
 const char *cv_obstacle_advice(enum cv_obstacle obstacle);
-// "RTMP", "RTMPT", ...
+// "RTMP", "RTMPT", ... Static.
 const char *cv_way_name(enum cv_way way);
 
 #endif

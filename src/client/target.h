@@ -29,8 +29,9 @@ struct cv_target {
 };
 
 // Reads rtmp://, rtmpt://, ws:// or http://, port 80 unless it is given. 0, or CV_E_URL, or
-// CV_E_TOO_LONG, with *why in words that quote nothing secret. Schemes with TLS are refused: not
-// yet.
+// CV_E_TOO_LONG, with *why in words that quote nothing secret; then *out is untouched. Schemes with
+// TLS are refused: not yet. The app may be empty too. A user and a password in the URL are read and
+// never sent: nothing that we speak has a place for them.
 int cv_target_parse(struct cv_target *out, struct cv_text url, struct cv_why *why);
 
 #endif

@@ -59,7 +59,8 @@ struct cv_handshake {
     const struct key *own_key;
     const struct key *peer_key;
     bool server;
-    uint8_t due; // enum due, or-ed
+    bool hurries; // C2 does not wait for S1
+    uint8_t due;  // enum due, or-ed
     enum phase phase;
     size_t got;     // bytes of the part that is being received
     int err;        // the failure, for good
@@ -105,6 +106,13 @@ struct cv_handshake *cv_handshake_new_client(const struct cv_crypto *crypto, uin
     if (digest && crypto->hmac_sha256)
         hs->own_schema = CLIENT_SCHEMA;
     return hs;
+}
+
+void cv_handshake_hurry(struct cv_handshake *handshake)
+{
+    CV_ASSERT(!handshake->server && handshake->due == DUE_FIRST);
+    handshake->hurries = true;
+    handshake->due |= DUE_SECOND;
 }
 
 void cv_handshake_free(struct cv_handshake *handshake)
@@ -228,7 +236,10 @@ static int first_complete(struct cv_handshake *hs, struct cv_why *why)
     int err = digest_expected(hs) ? digest_search(hs) : CV_OK;
     if (err < 0)
         return cv_why_set(why, err, "handshake", "HMAC failed");
-    hs->due |= hs->server ? DUE_FIRST | DUE_SECOND : DUE_SECOND;
+    if (hs->server)
+        hs->due = DUE_FIRST | DUE_SECOND;
+    else if (!hs->hurries)
+        hs->due |= DUE_SECOND;
     hs->phase = RECEIVE_SECOND;
     return CV_OK;
 }
@@ -340,6 +351,8 @@ static int write_signed(const struct cv_handshake *hs, uint8_t part[PART])
 
 static int write_second(const struct cv_handshake *hs, uint8_t part[PART])
 {
+    if (hs->phase < RECEIVE_SECOND)
+        return hs->crypto->random(part, PART);
     if (hs->peer_digest_found)
         return write_signed(hs, part);
     memcpy(part, hs->peer_first, PART);

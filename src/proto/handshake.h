@@ -37,6 +37,9 @@ struct cv_handshake *cv_handshake_new_server(const struct cv_crypto *crypto, uin
 // digest: offer the digest handshake. Every known server takes the simple one.
 struct cv_handshake *cv_handshake_new_client(const struct cv_crypto *crypto, uint32_t now_ms,
                                              bool digest);
+// For a client's object before the first take: C0 C1 C2 are one block, so that messages may follow
+// at once. C2 is random, since there is no S1 to copy; only for servers that do not look at it.
+void cv_handshake_hurry(struct cv_handshake *handshake);
 // NULL is allowed.
 void cv_handshake_free(struct cv_handshake *handshake);
 
@@ -49,10 +52,10 @@ void cv_handshake_free(struct cv_handshake *handshake);
 int cv_handshake_feed(struct cv_handshake *handshake, struct cv_rd *rd, struct cv_why *why);
 
 // The next block to send, which the caller then owns, or NULL when there is none now or on failure.
-// Server: S0 S1 S2 in one block. Client: C0 C1 in one block, later C2; in one block when the server
-// spoke first, which it should not.
-// *err (never NULL) is always set: 0, CV_E_NOMEM, or the code of the crypto function that failed.
-// After a failure the block is still due.
+// Server: S0 S1 S2 in one block. Client: C0 C1 in one block, later C2; in one block when it
+// hurries, or when the server spoke first, which it should not. *err (never NULL) is always set: 0,
+// CV_E_NOMEM, or the code of the crypto function that failed. After a failure the block is still
+// due.
 struct cv_block *cv_handshake_take(struct cv_handshake *handshake, int *err);
 
 // True when everything was received and everything was handed out.

@@ -32,7 +32,37 @@ struct cv_rtmp {
     uint32_t ack_every_bytes;
     uint32_t pongs; // since the queue was last empty
     bool amf3;
+    bool eager; // messages leave before the handshake is complete
 };
+
+static int queue_handshake(struct cv_rtmp *rtmp)
+{
+    int err = CV_OK;
+    struct cv_block *part = cv_handshake_take(rtmp->handshake, &err);
+    if (!part)
+        return err == CV_OK ? CV_OK : cv_why_set(&rtmp->why, err, "handshake", "no memory");
+    int slot = rtmp->raw[0] ? 1 : 0;
+    CV_ASSERT(!rtmp->raw[slot]);
+    rtmp->raw[slot] = part;
+    return CV_OK;
+}
+
+// An eager client says all of its handshake now: nothing may come before it.
+static int begin_handshake(struct cv_rtmp *rtmp, const struct cv_rtmp_config *config,
+                           uint32_t now_ms)
+{
+    if (config->role == CV_RTMP_SERVER)
+        rtmp->handshake = cv_handshake_new_server(config->crypto, now_ms);
+    else
+        rtmp->handshake = cv_handshake_new_client(config->crypto, now_ms, config->digest);
+    if (!rtmp->handshake)
+        return CV_E_NOMEM;
+    rtmp->eager = config->eager && config->role == CV_RTMP_CLIENT;
+    if (!rtmp->eager)
+        return CV_OK;
+    cv_handshake_hurry(rtmp->handshake);
+    return queue_handshake(rtmp);
+}
 
 struct cv_rtmp *cv_rtmp_new(const struct cv_rtmp_config *config, uint32_t now_ms)
 {
@@ -45,15 +75,10 @@ struct cv_rtmp *cv_rtmp_new(const struct cv_rtmp_config *config, uint32_t now_ms
     cv_chunk_out_init(&rtmp->out, out_max);
     rtmp->input = cv_rd_over(NULL, 0);
     rtmp->ack_every_bytes = CV_ACK_EVERY_BYTES;
-    if (config->role == CV_RTMP_SERVER)
-        rtmp->handshake = cv_handshake_new_server(config->crypto, now_ms);
-    else
-        rtmp->handshake = cv_handshake_new_client(config->crypto, now_ms, config->digest);
-    if (!rtmp->handshake) {
-        cv_rtmp_free(rtmp);
-        return NULL;
-    }
-    return rtmp;
+    if (begin_handshake(rtmp, config, now_ms) == CV_OK)
+        return rtmp;
+    cv_rtmp_free(rtmp);
+    return NULL;
 }
 
 void cv_rtmp_free(struct cv_rtmp *rtmp)
@@ -161,9 +186,15 @@ int cv_rtmp_command_end(struct cv_rtmp *rtmp, struct cv_wr *wr, uint32_t stream_
     return send_written(rtmp, wr, type, stream_id, csid);
 }
 
+// No chunks before the handshake is complete (5.2.1), unless the peer is known to take them.
+static bool chunks_flow(const struct cv_rtmp *rtmp)
+{
+    return !rtmp->handshake || rtmp->eager;
+}
+
 bool cv_rtmp_out_empty(const struct cv_rtmp *rtmp)
 {
-    return !rtmp->raw[0] && (rtmp->handshake || cv_chunk_out_empty(&rtmp->out));
+    return !rtmp->raw[0] && (!chunks_flow(rtmp) || cv_chunk_out_empty(&rtmp->out));
 }
 
 uint32_t cv_rtmp_out_count(const struct cv_rtmp *rtmp)
@@ -185,8 +216,7 @@ void cv_rtmp_pull(struct cv_rtmp *rtmp, struct cv_gather *gather)
             return;
         skip = 0;
     }
-    // No chunks before the handshake is complete (5.2.1).
-    if (!rtmp->handshake)
+    if (chunks_flow(rtmp))
         cv_chunk_out_pull(&rtmp->out, gather);
 }
 
@@ -214,8 +244,7 @@ void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len)
 struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max)
 {
     CV_ASSERT(!cv_rtmp_out_empty(rtmp) && rtmp->raw_sent == 0);
-    // No chunks before the handshake is complete (5.2.1).
-    struct cv_chunk_out *out = rtmp->handshake ? NULL : &rtmp->out;
+    struct cv_chunk_out *out = chunks_flow(rtmp) ? &rtmp->out : NULL;
     struct cv_parcel *parcel = cv_parcel_new(rtmp->raw, out, bytes_max);
     if (!parcel)
         return NULL;
@@ -226,18 +255,6 @@ struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max)
 }
 
 // ---- receiving: handshake -------------------------------------------------------------------
-
-static int queue_handshake(struct cv_rtmp *rtmp)
-{
-    int err = CV_OK;
-    struct cv_block *part = cv_handshake_take(rtmp->handshake, &err);
-    if (!part)
-        return err == CV_OK ? CV_OK : cv_why_set(&rtmp->why, err, "handshake", "no memory");
-    int slot = rtmp->raw[0] ? 1 : 0;
-    CV_ASSERT(!rtmp->raw[slot]);
-    rtmp->raw[slot] = part;
-    return CV_OK;
-}
 
 // 1: the handshake has just been completed. 0: it needs more bytes.
 static int step_handshake(struct cv_rtmp *rtmp)

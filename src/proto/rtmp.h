@@ -21,6 +21,8 @@ struct cv_rtmp_config {
     uint32_t media_bytes_max;       // cap of one audio or video message; 0: CV_LIMIT_MEDIA_BYTES
     size_t out_bytes_max;           // cap of what waits to be sent; 0: CV_LIMIT_OUT_BYTES
     bool digest;                    // client: offer the digest handshake
+    bool eager;                     // client: C2 and messages do not wait for the server's answer;
+                                    // only for servers that are known to take that
 };
 
 enum cv_rtmp_event_type {
@@ -81,7 +83,7 @@ uint32_t cv_rtmp_out_count(const struct cv_rtmp *rtmp);
 size_t cv_rtmp_out_bytes(const struct cv_rtmp *rtmp);
 
 // Queues a message; the engine takes a reference of its own to the payload. 0, CV_E_QUEUE_FULL or
-// CV_E_NOMEM. Before READY messages only wait.
+// CV_E_NOMEM. Before READY messages only wait, unless the engine is eager.
 int cv_rtmp_send(struct cv_rtmp *rtmp, const struct cv_msg *msg, enum cv_csid csid);
 // A control message of one number: types 1, 2, 3 and 5. A new chunk size holds for what follows it.
 int cv_rtmp_send_control(struct cv_rtmp *rtmp, enum cv_msg_type type, uint32_t value);

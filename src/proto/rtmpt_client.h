@@ -71,22 +71,24 @@ enum cv_rtmpt_client_event_type {
     CV_RTMPT_CLIENT_UPGRADED, // 101: what was sent in /open counts; the connection of UP is RTMP,
                               // and the owner's. data: its first bytes. The engine is not needed
                               // any more
-    CV_RTMPT_CLIENT_OPENED,   // a session: ours, status 200
+    CV_RTMPT_CLIENT_OPENED,   // a session: ours, status 200, taken
     CV_RTMPT_CLIENT_ANSWER,   // /open was answered otherwise; the last event. status, elsewhere,
-                              // html, location, and data: the first bytes of the body
+                              // html, location, realm, and data: the first bytes of the body
     CV_RTMPT_CLIENT_BYTES,    // data: the next bytes of the server
     CV_RTMPT_CLIENT_ENDED, // the last event: the session is over, by either side (status 200), or
                            // the server does not know it any more (404)
 };
 
-// data and location are lent until the next call of next, feed, closed or free.
+// data, location and realm are lent until the next call of next, feed, closed or free.
 struct cv_rtmpt_client_event {
     enum cv_rtmpt_client_event_type type;
     bool ours; // the answer shows our header
     uint32_t status;
+    bool taken;     // what /open carried has been taken: the server's answer to it follows
     bool elsewhere; // Location is on another host
     bool html;      // the body is a page
     struct cv_text location;
+    struct cv_text realm; // 407, 401: what is asked for, as "Basic realm=..."; empty: not said
     const uint8_t *data;
     size_t len;
 };
@@ -118,6 +120,10 @@ size_t cv_rtmpt_client_room(const struct cv_rtmpt_client *client);
 // of memory is told by next.
 size_t cv_rtmpt_client_send(struct cv_rtmpt_client *client, const struct cv_gather *gather,
                             bool urgent, uint64_t now_us);
+// Right at an OPENED that is not taken: forgets what was sent so far, which would go up with the
+// first /send. For an owner who begins anew with another first flight: the bytes of C2 and what
+// follows it must not reach a server before its S1, unless it is known to take that.
+void cv_rtmpt_client_drop_first(struct cv_rtmpt_client *client);
 // The last call of its kind: what was sent is delivered, then /close, then ENDED.
 void cv_rtmpt_client_finish(struct cv_rtmpt_client *client, uint64_t now_us);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "proto/handshake.h"
 
 // ---- what kind of answer ----------------------------------------------------------------------
 
@@ -64,6 +65,13 @@ static bool is_ours(const struct cv_http1_head *head)
     return cv_text_is(cv_text_trim(cv_text_take(&value, ';')), "1");
 }
 
+static struct cv_text realm_of(const struct cv_http1_head *head)
+{
+    if (head->status == 407)
+        return cv_http1_header(head, "Proxy-Authenticate");
+    return head->status == 401 ? cv_http1_header(head, "WWW-Authenticate") : (struct cv_text){0};
+}
+
 static int read_head(struct cv_rtmpt_client *t, const struct cv_http1_head *head)
 {
     struct answer *answer = &t->answer;
@@ -71,6 +79,7 @@ static int read_head(struct cv_rtmpt_client *t, const struct cv_http1_head *head
     answer->ours = is_ours(head);
     answer->html = is_html_type(head);
     answer->location = cv_http1_header(head, "Location");
+    answer->realm = realm_of(head);
     answer->elsewhere = answer->location.at && leads_elsewhere(t, answer->location);
     answer->page = head->status != 101 && (head->status != 200 || answer->html);
     t->slots[CV_RTMPT_UP].stays = head->keep_alive;
@@ -113,6 +122,7 @@ static int show(struct cv_rtmpt_client *t, struct cv_rtmpt_client_event *out)
         .elsewhere = answer->elsewhere,
         .html = answer->html,
         .location = answer->location,
+        .realm = answer->realm,
         .data = (const uint8_t *)answer->first,
         .len = answer->len,
     };
@@ -195,6 +205,8 @@ static int opened_with_more(struct cv_rtmpt_client *t, struct cv_text body,
     int did = opened(t, out);
     if (did != EVENT)
         return did;
+    out->taken = true;
+    t->eager = t->errands[0].body->len > CV_HANDSHAKE_BYTES;
     cv__tunnel_drop_pending(t);
     t->errands[0].polled = true;
     t->rest = cv_rd_over(body.at, body.len);

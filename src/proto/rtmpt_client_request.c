@@ -27,7 +27,7 @@ static size_t flight_max(const struct cv_rtmpt_client *t)
 size_t cv_rtmpt_client_room(const struct cv_rtmpt_client *t)
 {
     size_t used = pending_len(t);
-    size_t max = CV_TUNNEL_SEND_BYTES;
+    size_t max = t->stage == OPENING ? CV_LIMIT_TUNNEL_OPEN_BYTES : CV_TUNNEL_SEND_BYTES;
     if (t->stage != RUNNING && (t->stage != OPENING || t->offered))
         return 0;
     size_t flight = flight_max(t);
@@ -35,6 +35,12 @@ size_t cv_rtmpt_client_room(const struct cv_rtmpt_client *t)
     if (left < max)
         max = left;
     return max > used ? max - used : 0;
+}
+
+void cv_rtmpt_client_drop_first(struct cv_rtmpt_client *t)
+{
+    CV_ASSERT(t->stage == RUNNING && t->next_n == 0 && !t->offered);
+    cv__tunnel_drop_pending(t);
 }
 
 static int make_room(struct cv_rtmpt_client *t, size_t len)
@@ -256,14 +262,16 @@ static void plan_probe(struct cv_rtmpt_client *t)
 
 enum cv_rtmpt_slot cv__tunnel_idle_home(const struct cv_rtmpt_client *t)
 {
-    return t->two && t->was_two && t->mode != CV_RTMPT_CLIENT_PUBLISH ? CV_RTMPT_DOWN : CV_RTMPT_UP;
+    bool down = t->two && t->was_two && t->begun && t->mode != CV_RTMPT_CLIENT_PUBLISH;
+    return down ? CV_RTMPT_DOWN : CV_RTMPT_UP;
 }
 
 // Nothing is asked before the first number was answered: a server may begin with the one that comes
-// first.
+// first. But where the first flight has asked already, the first number may be an idle: there may
+// be nothing else to say.
 static uint64_t idle_due_us(const struct cv_rtmpt_client *t)
 {
-    bool begun = t->begun && t->mode != CV_RTMPT_CLIENT_PUBLISH;
+    bool begun = (t->begun || t->eager) && t->mode != CV_RTMPT_CLIENT_PUBLISH;
     return begun ? t->idle_us + t->gap_us : t->request_us + UINT64_C(1000) * CV_TUNNEL_KEEPALIVE_MS;
 }
 

@@ -64,6 +64,7 @@ struct answer {
     bool html;
     bool elsewhere;
     struct cv_text location;
+    struct cv_text realm;
     char first[CV_TUNNEL_ANSWER_BYTES];
     size_t len;
 };
@@ -94,6 +95,7 @@ struct cv_rtmpt_client {
     size_t flight_bytes; // of their bodies
     uint64_t finish_us;  // FINISHING ends
     bool begun;          // a request of the session was answered
+    bool eager;          // /open carried more than a handshake, and that was taken
     bool closing;        // /close is under way
 
     // how requests are paced

@@ -10,14 +10,14 @@
 #ifndef CV_SERVER_RESUME_H
 #define CV_SERVER_RESUME_H
 
+#include "base/limits.h"
 #include "base/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    CV_RESUME_TOKEN_BYTES = 16,
-    CV_RESUME_TOKEN_CHARS = 2 * CV_RESUME_TOKEN_BYTES, // as clients have it: hex
+    CV_RESUME_TOKEN_BYTES = CV_RESUME_TOKEN_CHARS / 2, // clients have it in hex
     CV_RESUME_TELL_MS = 250,                           // between two counts that a client is told
 };
 

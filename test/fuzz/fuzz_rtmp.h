@@ -23,6 +23,7 @@ enum mode {
     DIGEST = 16,   // client: offers a digest
     SMALL = 32,    // little room to send, small media
     COMPARE = 64,  // in one go and in pieces: the same events (not with ACT)
+    EAGER = 128,   // client: messages do not wait for the handshake
 };
 enum { SIZES = 2, HEAD_BYTES = 1 + SIZES };
 
@@ -183,7 +184,8 @@ static void fuzz(enum cv_rtmp_role role,
     uint8_t mode = data[0];
     if (mode & COMPARE)
         mode = (uint8_t)((mode & ~ACT) | DEAF);
-    struct cv_rtmp_config config = {.role = role, .crypto = &weak, .digest = mode & DIGEST};
+    struct cv_rtmp_config config = {
+        .role = role, .crypto = &weak, .digest = mode & DIGEST, .eager = mode & EAGER};
     if (mode & SMALL) {
         config.media_bytes_max = 300;
         config.out_bytes_max = 2000;

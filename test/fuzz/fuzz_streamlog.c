@@ -136,6 +136,15 @@ static void pass_on(struct script *s)
     check_numbers(&s->replica);
 }
 
+// Its cursor starts again, somewhere: so does the copy, as a thread's that gets viewers again.
+static void begin_replica(struct script *s)
+{
+    struct cv_log_limits same = s->replica.limits;
+    cv_stream_log_done(&s->replica);
+    cv_stream_log_init_copy(&s->replica, &same);
+    s->cursors[CURSORS - 1] = cv_cursor_new();
+}
+
 static void cursor_does(struct script *s, uint8_t index, uint8_t what)
 {
     struct cv_cursor *cursor = &s->cursors[index];
@@ -160,6 +169,8 @@ static void cursor_does(struct script *s, uint8_t index, uint8_t what)
         break;
     case 5:
         *cursor = cv_cursor_new();
+        if (index == 0)
+            begin_replica(s);
         break;
     default:
         pass_on(s);

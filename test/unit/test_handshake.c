@@ -494,6 +494,52 @@ static void client_survives_a_server_that_speaks_first(void **state)
     side_done(&client);
 }
 
+// ---- a client in a hurry ----------------------------------------------------------------------
+
+static struct side hurried_side(bool digest)
+{
+    struct side side = {.hs = cv_handshake_new_client(&with_hmac, CLIENT_MS, digest)};
+    assert_non_null(side.hs);
+    cv_handshake_hurry(side.hs);
+    side_take(&side);
+    assert_int_equal(side.out_len, WHOLE);
+    return side;
+}
+
+static void client_in_a_hurry_says_all_at_once(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[64];
+    for (int digest = 0; digest < 2; digest++) {
+        for (size_t i = 0; i < PIECES; i++) {
+            struct side server = server_side(&with_hmac);
+            struct side client = hurried_side(digest);
+            assert_false(cv_handshake_done(client.hs));
+            // Its second part is not a copy of anything, and not empty.
+            assert_memory_not_equal(second_of(&client), zeros, sizeof zeros);
+            assert_memory_not_equal(second_of(&client), first_of(&client), PART);
+            meet(&server, &client, pieces[i]);
+            assert_int_equal(cv_handshake_digest(server.hs), digest);
+            side_done(&server);
+            side_done(&client);
+        }
+    }
+}
+
+static void client_in_a_hurry_needs_random_numbers(void **state)
+{
+    (void)state;
+    int err = CV_OK;
+    struct cv_handshake *hs = cv_handshake_new_client(&with_hmac, CLIENT_MS, false);
+    assert_non_null(hs);
+    cv_handshake_hurry(hs);
+    random_fails = true;
+    assert_null(cv_handshake_take(hs, &err));
+    assert_true(err < 0);
+    random_fails = false;
+    cv_handshake_free(hs);
+}
+
 // ---- cuts and what follows ---------------------------------------------------------------------
 
 static struct side side_of(bool server)
@@ -802,6 +848,8 @@ int main(void)
         TEST(client_signs_for_either_schema),
         TEST(simple_client_echoes),
         TEST(client_survives_a_server_that_speaks_first),
+        TEST(client_in_a_hurry_says_all_at_once),
+        TEST(client_in_a_hurry_needs_random_numbers),
         TEST(split_anywhere),
         TEST(what_follows_stays),
         TEST(first_byte_is_judged_at_once),

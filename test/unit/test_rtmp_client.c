@@ -1,99 +1,8 @@
 // The client against a scripted server in memory, which is made of the session engine and the
 // server's own replies; then against recorded and hostile bytes.
-#include "harness.h"
+#include "client_kit.h"
 
-#include "base/check.h"
-#include "base/err.h"
-#include "base/limits.h"
-#include "proto/amf0.h"
-#include "proto/reply.h"
-#include "proto/rtmp_client.h"
-
-#include <stdio.h>
-
-enum { RECORD_MAX = 64 * 1024, STORY_MAX = 4096, STREAM_ID = 5, HANDSHAKE = 1 + 2 * 1536 };
-
-static int test_random(void *out, size_t len)
-{
-    memset(out, 0x5a, len);
-    return CV_OK;
-}
-
-static const struct cv_crypto crypto = {.random = test_random};
-
-// ---- the client and its story ----------------------------------------------------------------
-
-// What the client told, as one text: "ready connected started video:3 ended:...".
-struct story {
-    char text[STORY_MAX];
-    size_t len;
-    int err;
-};
-
-__attribute__((format(printf, 2, 3))) static void tell(struct story *story, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(story->text + story->len, sizeof story->text - story->len, format, args);
-    va_end(args);
-    assert_true(len >= 0 && (size_t)len < sizeof story->text - story->len);
-    story->len += (size_t)len;
-}
-
-static void tell_event(struct story *story, const struct cv_rtmp_client_event *event)
-{
-    static const char *const ends[] = {"rejected", "refused", "unpublished", "finished", "closed"};
-    static const char *const words[] = {"ready", "connected", "started", "", "", "status", "ended"};
-    switch (event->type) {
-    case CV_RTMP_CLIENT_MEDIA:
-    case CV_RTMP_CLIENT_DATA:
-        tell(story, "%s:%u@%u ", event->type == CV_RTMP_CLIENT_DATA ? "data" : "media",
-             event->msg.payload->len, event->msg.ts_ms);
-        return;
-    case CV_RTMP_CLIENT_STATUS:
-        tell(story, "status:%.*s ", (int)event->code.len, event->code.at);
-        return;
-    case CV_RTMP_CLIENT_ENDED:
-        tell(story, "ended:%s:%.*s:%.*s ", ends[event->end], (int)event->code.len,
-             event->code.len ? event->code.at : "", (int)event->description.len,
-             event->description.len ? event->description.at : "");
-        return;
-    default:
-        tell(story, "%s ", words[event->type]);
-    }
-}
-
-static struct cv_rtmp_client *client_new(enum cv_rtmp_client_mode mode)
-{
-    struct cv_rtmp_client_config config = {
-        .mode = mode,
-        .crypto = &crypto,
-        .app = cv_text_of("live"),
-        .name = cv_text_of("gate7?key=K"),
-        .tc_url = cv_text_of("rtmp://h/live"),
-        .enhanced = true,
-    };
-    return cv_rtmp_client_new(&config, 1);
-}
-
-// Feeds bytes that end at an unreadable page and tells what happened.
-static void feed(struct cv_rtmp_client *client, const uint8_t *data, size_t len,
-                 struct story *story)
-{
-    struct guard guard = guard_copy(data, len);
-    struct cv_rtmp_client_event event;
-    cv_rtmp_client_feed(client, guard.data, guard.len);
-    int more;
-    while ((more = cv_rtmp_client_next(client, &event)) > 0)
-        tell_event(story, &event);
-    if (more < 0 && story->err == CV_OK) {
-        story->err = more;
-        tell(story, "failed:%s ", cv_err_name(more));
-        assert_int_equal(cv_rtmp_client_why(client)->code, more);
-        assert_true(cv_rtmp_client_why(client)->text[0] != '\0');
-    }
-    guard_free(&guard);
-}
+enum { STREAM_ID = 5 };
 
 // ---- the scripted server ---------------------------------------------------------------------
 
@@ -111,23 +20,6 @@ struct script {
     bool chatty;            // commands that nobody knows, and a ping
     bool close;             // "close" after connect
 };
-
-struct server {
-    const struct script *script;
-    struct cv_rtmp *rtmp;
-    struct cv_gather gather;
-    uint8_t record[RECORD_MAX]; // everything sent, handshake included
-    size_t record_len;
-    char heard[STORY_MAX];
-    struct story commands;
-    double owed[8]; // transactions that are answered late
-    size_t owed_count;
-};
-
-static void ok(int err)
-{
-    assert_int_equal(err, CV_OK);
-}
 
 static int send_media(struct cv_rtmp *rtmp, uint8_t type, uint32_t ts_ms, size_t len)
 {
@@ -176,7 +68,8 @@ static void answer_connect(struct server *server, const struct cv_rtmp_event *ev
 
 static void answer_plain(struct server *server, const struct cv_rtmp_event *event)
 {
-    if (server->script->late_answers)
+    const struct script *script = server->script;
+    if (script->late_answers)
         server->owed[server->owed_count++] = event->transaction;
     else
         ok(cv_reply_result(server->rtmp, event->transaction));
@@ -198,12 +91,13 @@ static void answer_create(struct server *server, const struct cv_rtmp_event *eve
 
 static void send_stream(struct server *server)
 {
+    const struct script *script = server->script;
     ok(cv_rtmp_send_user(server->rtmp, CV_USER_STREAM_EOF, STREAM_ID + 1)); // not ours
     ok(send_media(server->rtmp, CV_MSG_VIDEO, 40, 1000));
     ok(send_media(server->rtmp, CV_MSG_DATA_AMF0, 40, 20));
     ok(send_media(server->rtmp, CV_MSG_AUDIO, 41, 0));
-    if (server->script->over)
-        ok(cv_reply_status(server->rtmp, STREAM_ID, server->script->over, "over"));
+    if (script->over)
+        ok(cv_reply_status(server->rtmp, STREAM_ID, script->over, "over"));
     else
         ok(cv_rtmp_send_user(server->rtmp, CV_USER_STREAM_EOF, STREAM_ID));
 }
@@ -240,138 +134,31 @@ static void on_command(struct server *server, const struct cv_rtmp_event *event)
         {"FCPublish", answer_plain}, {"createStream", answer_create},
         {"publish", answer_start},   {"play", answer_start},
     };
-    struct cv_text argument = cv_amf_text(event->args);
-    tell(&server->commands, "%.*s", (int)event->name.len, event->name.at);
-    if (argument.len)
-        tell(&server->commands, "(%.*s)", (int)argument.len, argument.at);
-    tell(&server->commands, " ");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (cv_text_is(event->name, commands[i].name))
             commands[i].fn(server, event);
     }
 }
 
-static void server_feed(struct server *server, const uint8_t *data, size_t len)
-{
-    struct cv_rtmp_event event;
-    cv_rtmp_feed(server->rtmp, data, len);
-    int more;
-    while ((more = cv_rtmp_next(server->rtmp, &event)) > 0) {
-        if (event.type == CV_RTMP_COMMAND)
-            on_command(server, &event);
-        else if (event.type == CV_RTMP_MEDIA || event.type == CV_RTMP_DATA)
-            tell(&server->commands, "%s:%u@%u/%u ", event.type == CV_RTMP_DATA ? "data" : "media",
-                 event.msg.payload->len, event.msg.ts_ms, event.msg.stream_id);
-        else if (event.type == CV_RTMP_USER_CONTROL && event.user_event == CV_USER_SET_BUFFER)
-            tell(&server->commands, "buffer:%u ", event.user_value);
-        else if (event.type == CV_RTMP_USER_CONTROL && event.user_event == CV_USER_PING_RESPONSE)
-            tell(&server->commands, "pong ");
-    }
-    assert_int_equal(more, 0);
-}
-
-static struct server *server_new(const struct script *script)
-{
-    struct cv_rtmp_config config = {.role = CV_RTMP_SERVER, .crypto = &crypto};
-    struct server *server = calloc(1, sizeof *server);
-    assert_non_null(server);
-    server->script = script;
-    server->rtmp = cv_rtmp_new(&config, 2);
-    assert_non_null(server->rtmp);
-    return server;
-}
-
-static void server_free(struct server *server)
-{
-    cv_rtmp_free(server->rtmp);
-    free(server);
-}
-
 // ---- the two meet ----------------------------------------------------------------------------
 
-static size_t copy_gather(const struct cv_gather *gather, uint8_t *out)
+static struct cv_rtmp_client *client_new(enum cv_rtmp_client_mode mode)
 {
-    size_t len = 0;
-    for (int i = 0; i < gather->count; i++) {
-        memcpy(out + len, gather->vectors[i].iov_base, gather->vectors[i].iov_len);
-        len += gather->vectors[i].iov_len;
-    }
-    return len;
+    struct cv_rtmp_client_config config = client_config(mode);
+    return cv_rtmp_client_new(&config, 1);
 }
 
-static bool client_to_server(struct cv_rtmp_client *client, struct server *server)
-{
-    static uint8_t bytes[CV_GATHER_BYTES_MAX * 2];
-    cv_gather_clear(&server->gather);
-    cv_rtmp_client_pull(client, &server->gather);
-    size_t len = copy_gather(&server->gather, bytes);
-    cv_rtmp_client_sent(client, len);
-    if (len)
-        server_feed(server, bytes, len);
-    return len > 0;
-}
-
-static bool server_to_client(struct server *server, struct cv_rtmp_client *client,
-                             struct story *story)
-{
-    cv_gather_clear(&server->gather);
-    cv_rtmp_pull(server->rtmp, &server->gather);
-    assert_true(server->record_len + server->gather.bytes <= RECORD_MAX);
-    uint8_t *at = server->record + server->record_len;
-    size_t len = copy_gather(&server->gather, at);
-    cv_rtmp_sent(server->rtmp, len);
-    server->record_len += len;
-    if (len)
-        feed(client, at, len, story);
-    return len > 0;
-}
-
-static void meet(struct cv_rtmp_client *client, struct server *server, struct story *story)
-{
-    bool moved = true;
-    while (moved) {
-        moved = client_to_server(client, server);
-        moved = server_to_client(server, client, story) || moved;
-    }
-}
-
-// A client that has asked, with nothing of the answer read yet.
 static struct cv_rtmp_client *asking(enum cv_rtmp_client_mode mode)
 {
-    struct cv_rtmp_client *client = client_new(mode);
-    assert_non_null(client);
-    ok(cv_rtmp_client_connect(client));
-    return client;
-}
-
-// Cut everywhere in two, then into pieces of 1 and 7 bytes: the same story.
-static void split_anywhere(enum cv_rtmp_client_mode mode, const struct server *server,
-                           const struct story *whole)
-{
-    for (size_t cut = 0; cut < server->record_len; cut += cut < HANDSHAKE - 8 ? 97 : 1) {
-        struct story story = {0};
-        struct cv_rtmp_client *client = asking(mode);
-        feed(client, server->record, cut, &story);
-        feed(client, server->record + cut, server->record_len - cut, &story);
-        assert_string_equal(story.text, whole->text);
-        cv_rtmp_client_free(client);
-    }
-    for (size_t piece = 1; piece < 8; piece += 6) {
-        struct story story = {0};
-        struct cv_rtmp_client *client = asking(mode);
-        for (size_t at = 0; at < server->record_len; at += piece) {
-            size_t left = server->record_len - at;
-            feed(client, server->record + at, left < piece ? left : piece, &story);
-        }
-        assert_string_equal(story.text, whole->text);
-        cv_rtmp_client_free(client);
-    }
+    struct cv_rtmp_client_config config = client_config(mode);
+    return client_asking(&config);
 }
 
 static void expect(enum cv_rtmp_client_mode mode, const struct script *script, const char *told,
                    const char *heard)
 {
-    struct server *server = server_new(script);
+    struct cv_rtmp_client_config config = client_config(mode);
+    struct server *server = server_new(on_command, script);
     struct cv_rtmp_client *client = asking(mode);
     struct story story = {0};
     meet(client, server, &story);
@@ -379,7 +166,7 @@ static void expect(enum cv_rtmp_client_mode mode, const struct script *script, c
     if (heard)
         assert_string_equal(server->commands.text, heard);
     cv_rtmp_client_free(client);
-    split_anywhere(mode, server, &story);
+    split_anywhere(&config, server, &story);
     server_free(server);
 }
 
@@ -444,7 +231,7 @@ static void why_names_the_refusal_in_printable_words(void **state)
 {
     (void)state;
     struct script script = {.connect = CV_STATUS_CONNECT_INVALID_APP};
-    struct server *server = server_new(&script);
+    struct server *server = server_new(on_command, &script);
     struct cv_rtmp_client *client = asking(CV_RTMP_CLIENT_PLAY);
     struct story story = {0};
     meet(client, server, &story);
@@ -515,7 +302,7 @@ static void stream_number_zero_is_a_failure(void **state)
 static void nothing_is_asked_before_connect_is_called(void **state)
 {
     (void)state;
-    struct server *server = server_new(&good_publish);
+    struct server *server = server_new(on_command, &good_publish);
     struct cv_rtmp_client *client = client_new(CV_RTMP_CLIENT_PUBLISH);
     struct story story = {0};
     meet(client, server, &story);
@@ -542,7 +329,7 @@ static int client_send(struct cv_rtmp_client *client, uint8_t type, uint32_t ts_
 static void publisher_sends_media_and_metadata(void **state)
 {
     (void)state;
-    struct server *server = server_new(&good_publish);
+    struct server *server = server_new(on_command, &good_publish);
     struct cv_rtmp_client *client = asking(CV_RTMP_CLIENT_PUBLISH);
     struct story story = {0};
     assert_int_equal(client_send(client, CV_MSG_VIDEO, 1, 2), CV_E_USAGE);
@@ -558,7 +345,7 @@ static void publisher_sends_media_and_metadata(void **state)
     meet(client, server, &story);
     assert_non_null(strstr(server->commands.text, "FCUnpublish(gate7?key=K) deleteStream "));
     assert_int_equal(client_send(client, CV_MSG_VIDEO, 10, 2), CV_E_USAGE);
-    feed(client, (const uint8_t *)"after the end", 13, &story);
+    client_feed(client, (const uint8_t *)"after the end", 13, &story);
     assert_string_equal(story.text, "ready connected started ");
     cv_block_unref(&body);
     cv_rtmp_client_free(client);
@@ -569,7 +356,7 @@ static void players_may_not_send(void **state)
 {
     (void)state;
     struct script script = good_play;
-    struct server *server = server_new(&script);
+    struct server *server = server_new(on_command, &script);
     struct cv_rtmp_client *client = asking(CV_RTMP_CLIENT_PLAY);
     struct story story = {0};
     meet(client, server, &story);
@@ -598,9 +385,9 @@ static void expect_hostile(enum cv_rtmp_client_mode mode, const char *hex, const
     size_t len = HANDSHAKE + hex_bytes(hex, bytes + HANDSHAKE, sizeof bytes - HANDSHAKE);
     struct cv_rtmp_client *client = asking(mode);
     struct story story = {0};
-    feed(client, bytes, len, &story);
+    client_feed(client, bytes, len, &story);
     assert_string_equal(story.text, told);
-    feed(client, bytes, len, &story);
+    client_feed(client, bytes, len, &story);
     assert_string_equal(story.text, told);
     cv_rtmp_client_free(client);
 }
@@ -648,7 +435,7 @@ static void commands_before_connect_are_ignored(void **state)
                                        bytes + HANDSHAKE, 64);
     struct cv_rtmp_client *client = client_new(CV_RTMP_CLIENT_PLAY);
     struct story story = {0};
-    feed(client, bytes, len, &story);
+    client_feed(client, bytes, len, &story);
     assert_string_equal(story.text, "ready ");
     cv_rtmp_client_free(client);
 }
@@ -658,7 +445,7 @@ static void wrong_version_fails(void **state)
     (void)state;
     struct cv_rtmp_client *client = asking(CV_RTMP_CLIENT_PLAY);
     struct story story = {0};
-    feed(client, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n", 26, &story);
+    client_feed(client, (const uint8_t *)"HTTP/1.1 400 Bad Request\r\n", 26, &story);
     assert_string_equal(story.text, "failed:HANDSHAKE_VERSION ");
     cv_rtmp_client_free(client);
 }
@@ -672,7 +459,7 @@ static bool replay(void *arg)
         return false;
     bool asked = cv_rtmp_client_connect(client) == CV_OK;
     if (asked)
-        feed(client, server->record, server->record_len, &story);
+        client_feed(client, server->record, server->record_len, &story);
     cv_rtmp_client_free(client);
     return asked && story.err == CV_OK;
 }
@@ -680,7 +467,7 @@ static bool replay(void *arg)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    struct server *server = server_new(&good_play);
+    struct server *server = server_new(on_command, &good_play);
     struct cv_rtmp_client *client = asking(CV_RTMP_CLIENT_PLAY);
     struct story story = {0};
     meet(client, server, &story);

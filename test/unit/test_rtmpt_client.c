@@ -138,6 +138,33 @@ static void the_offer_is_taken(void **state)
     path_free(p);
 }
 
+// All was said in /open, and taken; what the answer does not bring yet is asked for at once.
+static void answers_to_the_first_flight_do_not_wait(void **state)
+{
+    (void)state;
+    struct habits habits = {.one_way_us = 20 * MS, .shakes_hands = true};
+    struct cv_rtmpt_client_config config = path_config;
+    config.offer = true;
+    struct path *p = path_new(&habits, &config);
+    path_say(p, 2 * HANDSHAKE + 400, true);
+    p->says_per_tick = 1;
+    p->said_max = 2;
+    path_settle(p, 130 * MS); // TCP, /open, and the way of an idle
+    assert_in_range(cv_rtmpt_client_stats(p->client).idles, 1,
+                    2); // the next one is asked with the answer
+    assert_int_equal(cv_rtmpt_client_stats(p->client).sends, 0);
+    // The next word does not wait for an idle that the server holds.
+    path_run(p, 10 * MS);
+    uint64_t heard = p->heard;
+    path_say(p, 20, true);
+    path_run(p, 21 * MS);
+    assert_int_equal(p->heard, heard + 20);
+    path_mode(p, CV_RTMPT_CLIENT_PLAY, CV_RTMPT_PLAY);
+    p->said_max = 40;
+    path_settle(p, SECOND);
+    path_free(p);
+}
+
 // ---- how quick it is --------------------------------------------------------------------------
 
 static void expect_publish(const struct habits *habits, uint32_t depth, uint64_t age_max_us,
@@ -479,6 +506,7 @@ int main(void)
         cmocka_unit_test(publishes_over_every_path),
         cmocka_unit_test(plays_over_every_path),
         cmocka_unit_test(the_offer_is_taken),
+        cmocka_unit_test(answers_to_the_first_flight_do_not_wait),
         cmocka_unit_test(publishing_does_not_slow_down_with_the_round_trip),
         cmocka_unit_test(pipelining_is_tried_first),
         cmocka_unit_test(pipelining_that_fails_is_not_tried_again),

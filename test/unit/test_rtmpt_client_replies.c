@@ -17,6 +17,8 @@ struct talk {
     uint64_t now_us;
     char record[4096]; // events, in words
     struct bytes got;  // of the server
+    char realm[64];
+    bool drops; // what /open carried, unless it was taken
     int err;
 };
 
@@ -30,12 +32,16 @@ static void add_event(struct talk *talk, const struct cv_rtmpt_client_event *eve
         bytes_add(&talk->got, event->data, event->len);
         return;
     }
-    snprintf(line, sizeof line, "%s%s %u%s%s [%.*s] [%.*s]\n", names[event->type],
-             event->ours ? " ours" : "", event->status, event->elsewhere ? " elsewhere" : "",
-             event->html ? " html" : "", (int)event->location.len,
-             event->location.at ? event->location.at : "", (int)event->len,
-             event->data ? (const char *)event->data : "");
+    snprintf(line, sizeof line, "%s%s %u%s%s%s [%.*s] [%.*s]\n", names[event->type],
+             event->ours ? " ours" : "", event->status, event->taken ? " taken" : "",
+             event->elsewhere ? " elsewhere" : "", event->html ? " html" : "",
+             (int)event->location.len, event->location.at ? event->location.at : "",
+             (int)event->len, event->data ? (const char *)event->data : "");
     append_text(talk->record, sizeof talk->record, line);
+    if (event->realm.at)
+        snprintf(talk->realm, sizeof talk->realm, "%.*s", (int)event->realm.len, event->realm.at);
+    if (talk->drops && event->type == CV_RTMPT_CLIENT_OPENED && !event->taken)
+        cv_rtmpt_client_drop_first(talk->client);
 }
 
 static void listen(struct talk *talk)
@@ -391,7 +397,7 @@ static void handshake_in_open_is_not_sent_twice(void **state)
     config.offer = true;
     struct talk talk = opening(&config);
     hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Culvert: 1\r\nContent-Length: 8\r\n\r\nID\n\nS0S1");
-    assert_string_equal(talk.record, "opened ours 200 [] []\n");
+    assert_string_equal(talk.record, "opened ours 200 taken [] []\n");
     assert_int_equal(talk.got.len, 5);
     assert_memory_equal(talk.got.data, "\nS0S1", 5);
     say(&talk, "C2");
@@ -401,6 +407,119 @@ static void handshake_in_open_is_not_sent_twice(void **state)
     assert_memory_equal(out.data + out.len - 6, "\r\n\r\nC2", 6);
     bytes_free(&out);
     talk_free(&talk);
+}
+
+// What follows it on the same connection cannot come before it.
+static void the_first_number_goes_up(void **state)
+{
+    (void)state;
+    struct cv_rtmpt_client_config config = plain;
+    config.offer = true;
+    struct talk talk = opening(&config);
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Culvert: 1\r\nContent-Length: 5\r\n\r\nID\nS0");
+    assert_int_equal(cv_rtmpt_client_want(talk.client, CV_RTMPT_DOWN), CV_RTMPT_WANT_CONNECT);
+    cv_rtmpt_client_connected(talk.client, CV_RTMPT_DOWN, talk.now_us);
+    talk.now_us += UINT64_C(1000) * CV_TUNNEL_KEEPALIVE_MS;
+    cv_rtmpt_client_tick(talk.client, talk.now_us);
+    listen(&talk);
+    write_all(&talk, CV_RTMPT_DOWN);
+    assert_int_equal(gather.bytes, 0);
+    struct bytes out = {0};
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_memory_equal(out.data, "POST /idle/ID/0 ", 16);
+    bytes_free(&out);
+    talk_free(&talk);
+}
+
+// A first flight that was not taken must not go to a server that may not know what it is.
+static void what_was_not_taken_is_dropped(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {
+        OK_HEAD "Culvert: 1\r\nContent-Length: 3\r\n\r\nID\n",
+        OK_HEAD "Content-Length: 6\r\n\r\nID\nS0S",
+        OK_HEAD "Content-Length: 3\r\n\r\nID\n",
+    };
+    struct cv_rtmpt_client_config config = plain;
+    config.offer = true;
+    for (size_t i = 0; i < 6; i++) {
+        bool slowly = i & 1;
+        const char *answer = answers[i / 2];
+        struct talk talk = opening(&config);
+        talk.drops = true;
+        for (const char *at = answer; slowly && *at && talk.err == CV_OK; at++)
+            hear(&talk, CV_RTMPT_UP, at, 1);
+        if (!slowly)
+            hear_text(&talk, CV_RTMPT_UP, answer);
+        if (i / 2 == 1) { // not ours: what is behind an id makes it none
+            assert_int_equal(talk.err, CV_E_SYNTAX);
+            talk_free(&talk);
+            continue;
+        }
+        write_all(&talk, CV_RTMPT_UP);
+        assert_int_equal(gather.bytes, 0);
+        say(&talk, "anew");
+        struct bytes out = {0};
+        written(&talk, CV_RTMPT_UP, &out);
+        assert_memory_equal(out.data, "POST /send/ID/0 ", 16);
+        assert_memory_equal(out.data + out.len - 8, "\r\n\r\nanew", 8);
+        bytes_free(&out);
+        hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 3\r\n\r\n\1ab");
+        assert_int_equal(talk.got.len, 2);
+        talk_free(&talk);
+    }
+}
+
+// As much as a server takes in the body of /open.
+static void the_first_flight_has_room(void **state)
+{
+    (void)state;
+    static char flight[CV_LIMIT_TUNNEL_OPEN_BYTES + 100];
+    struct cv_rtmpt_client_config config = plain;
+    config.offer = true;
+    struct talk talk = talk_new(&config);
+    memset(flight, 3, sizeof flight - 1);
+    assert_int_equal(cv_rtmpt_client_room(talk.client), CV_LIMIT_TUNNEL_OPEN_BYTES);
+    say(&talk, flight);
+    assert_int_equal(cv_rtmpt_client_room(talk.client), 0);
+    cv_rtmpt_client_connected(talk.client, CV_RTMPT_UP, talk.now_us);
+    listen(&talk);
+    struct bytes out = {0};
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_in_range(out.len, CV_LIMIT_TUNNEL_OPEN_BYTES, CV_LIMIT_TUNNEL_OPEN_BYTES + 300);
+    // All of it counts as sent once it was upgraded.
+    hear_text(&talk, CV_RTMPT_UP,
+              "HTTP/1.1 101 Switching\r\nUpgrade: rtmp\r\nConnection: Upgrade\r\n\r\n");
+    assert_string_equal(talk.record, "upgraded 101 [] []\n");
+    write_all(&talk, CV_RTMPT_UP);
+    assert_int_equal(gather.bytes, 0);
+    bytes_free(&out);
+    talk_free(&talk);
+}
+
+static void who_asks_for_credentials_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        const char *realm;
+    } rows[] = {
+        {"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+         "Basic realm=\"x\""},
+        {"HTTP/1.1 401 No\r\nwww-authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n",
+         "Negotiate"},
+        {"HTTP/1.1 403 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", ""},
+        {"HTTP/1.1 407 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 5000\r\n\r\n<html>", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct talk talk = opening(&plain);
+        hear_text(&talk, CV_RTMPT_UP, rows[i].answer);
+        cv_rtmpt_client_closed(talk.client, CV_RTMPT_UP, CV_OK, talk.now_us);
+        listen(&talk);
+        assert_true(cv_rtmpt_client_over(talk.client));
+        assert_string_equal(talk.realm, rows[i].realm);
+        talk_free(&talk);
+    }
 }
 
 // ---- replies ----------------------------------------------------------------------------------
@@ -725,6 +844,10 @@ int main(void)
         cmocka_unit_test(pages_are_cut),
         cmocka_unit_test(what_follows_101_is_given_back),
         cmocka_unit_test(handshake_in_open_is_not_sent_twice),
+        cmocka_unit_test(the_first_number_goes_up),
+        cmocka_unit_test(what_was_not_taken_is_dropped),
+        cmocka_unit_test(the_first_flight_has_room),
+        cmocka_unit_test(who_asks_for_credentials_is_told),
         cmocka_unit_test(replies_in_every_form),
         cmocka_unit_test(bug_14_replies_that_cannot_be_trusted),
         cmocka_unit_test(the_server_ends_the_session),

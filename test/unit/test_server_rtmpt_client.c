@@ -21,6 +21,7 @@ struct peer {
     int fds[CV_RTMPT_SLOTS]; // -1: none
     bool raw;                // UP is plain RTMP
     bool opened;
+    bool taken;
     bool ours;
     bool deaf_proxy; // something on the way does not let the offer through
     bool started;
@@ -75,6 +76,7 @@ static void take_events(struct peer *peer)
     while ((peer->err = cv_rtmpt_client_next(peer->tunnel, &event)) > 0) {
         peer->raw = peer->raw || event.type == CV_RTMPT_CLIENT_UPGRADED;
         peer->opened = peer->opened || event.type == CV_RTMPT_CLIENT_OPENED;
+        peer->taken = peer->taken || event.taken;
         peer->ended = peer->ended || event.type == CV_RTMPT_CLIENT_ENDED;
         peer->ours = event.ours;
         if (event.len)
@@ -201,7 +203,7 @@ static bool turn_until(bool done(void))
     return true;
 }
 
-static void peer_start(struct peer *peer, enum cv_rtmp_client_mode mode, bool offer)
+static void peer_start(struct peer *peer, enum cv_rtmp_client_mode mode, bool offer, bool eager)
 {
     struct cv_rtmp_client_config rtmp = {
         .mode = mode,
@@ -209,6 +211,7 @@ static void peer_start(struct peer *peer, enum cv_rtmp_client_mode mode, bool of
         .app = cv_text_of("live"),
         .name = cv_text_of("tunnelled"),
         .tc_url = cv_text_of("rtmp://localhost/live"),
+        .eager = eager,
     };
     struct cv_rtmpt_client_config config = {.host = cv_text_of("localhost"), .offer = offer};
     *peer = (struct peer){.fds = {-1, -1}, .deaf_proxy = peer->deaf_proxy};
@@ -217,7 +220,7 @@ static void peer_start(struct peer *peer, enum cv_rtmp_client_mode mode, bool of
     assert_non_null(peer->rtmp);
     assert_non_null(peer->tunnel);
     assert_int_equal(cv_rtmp_client_connect(peer->rtmp), CV_OK);
-    give_output(peer); // C0 C1 goes with /open
+    give_output(peer); // C0 C1 goes with /open; eager: all up to publish or play
 }
 
 static void peer_end(struct peer *peer)
@@ -253,14 +256,14 @@ static bool both_ended(void)
     return peers[0].ended && peers[1].ended;
 }
 
-static void publish_and_play(bool offer, bool deaf_proxy, unsigned cuts)
+static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned cuts)
 {
     kit_start(&kit, 1, false, NULL);
     peers[0].deaf_proxy = peers[1].deaf_proxy = deaf_proxy;
-    peer_start(&peers[0], CV_RTMP_CLIENT_PUBLISH, offer);
+    peer_start(&peers[0], CV_RTMP_CLIENT_PUBLISH, offer, eager);
     assert_true(turn_until(first_started));
     cv_rtmpt_client_set_mode(peers[0].tunnel, CV_RTMPT_CLIENT_PUBLISH, cv_clock_now_us());
-    peer_start(&peers[1], CV_RTMP_CLIENT_PLAY, offer);
+    peer_start(&peers[1], CV_RTMP_CLIENT_PLAY, offer, eager);
     assert_true(turn_until(second_started));
     cv_rtmpt_client_set_mode(peers[1].tunnel, CV_RTMPT_CLIENT_PLAY, cv_clock_now_us());
     for (uint32_t i = 0; i < FRAMES; i++) {
@@ -280,6 +283,7 @@ static void publish_and_play(bool offer, bool deaf_proxy, unsigned cuts)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(peers[i].raw, raw);
         assert_int_equal(peers[i].opened, !raw);
+        assert_int_equal(peers[i].taken, offer && !raw);
         if (!raw)
             cv_rtmpt_client_finish(peers[i].tunnel, cv_clock_now_us());
     }
@@ -296,27 +300,29 @@ static void publish_and_play(bool offer, bool deaf_proxy, unsigned cuts)
 static void offer_becomes_rtmp(void **state)
 {
     (void)state;
-    publish_and_play(true, false, 0);
+    publish_and_play(true, false, false, 0);
+    publish_and_play(true, false, true, 0);
 }
 
 // The handshake is in /open then.
 static void offer_that_is_lost_becomes_a_tunnel(void **state)
 {
     (void)state;
-    publish_and_play(true, true, 0);
+    publish_and_play(true, true, false, 0);
+    publish_and_play(true, true, true, 0);
 }
 
 static void tunnel_without_an_offer(void **state)
 {
     (void)state;
-    publish_and_play(false, false, 0);
+    publish_and_play(false, false, false, 0);
 }
 
 // Requests and their replies go down with their connections, again and again.
 static void lost_connections_lose_nothing(void **state)
 {
     (void)state;
-    publish_and_play(false, false, 1);
+    publish_and_play(false, false, false, 1);
 }
 
 int main(void)

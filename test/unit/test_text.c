@@ -192,6 +192,24 @@ static void trims_blanks(void **state)
     assert_int_equal(cv_text_trim((struct cv_text){0}).len, 0);
 }
 
+static void takes_words(void **state)
+{
+    (void)state;
+    struct cv_text rest = cv_text_of(" \ta  bc\td\n ");
+    assert_true(cv_text_is(cv_text_take_word(&rest), "a"));
+    assert_true(cv_text_is(cv_text_take_word(&rest), "bc"));
+    assert_true(cv_text_is(cv_text_take_word(&rest), "d\n"));
+    assert_int_equal(cv_text_take_word(&rest).len, 0);
+    assert_int_equal(rest.len, 0);
+    rest = empty;
+    assert_int_equal(cv_text_take_word(&rest).len, 0);
+    struct guard copy = guard_copy("ab", 2);
+    rest = (struct cv_text){(const char *)copy.data, copy.len};
+    assert_true(cv_text_is(cv_text_take_word(&rest), "ab"));
+    assert_int_equal(cv_text_take_word(&rest).len, 0);
+    guard_free(&copy);
+}
+
 // RFC 4648, section 10.
 static void base64_as_in_the_rfc(void **state)
 {
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(compares_by_bytes),
         cmocka_unit_test(compares_without_case),
         cmocka_unit_test(trims_blanks),
+        cmocka_unit_test(takes_words),
         cmocka_unit_test(starts_with_a_prefix),
         cmocka_unit_test(takes_up_to_a_separator),
         cmocka_unit_test(numbers_are_digits_in_range),

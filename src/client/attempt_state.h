@@ -1,0 +1,112 @@
+// The inside of an attempt: what its files share. Not for others.
+//
+// attempt.c holds the RTMP engine, tells the owner, and knows nothing of transports. How the bytes
+// travel is a carrier: attempt_plain.c, attempt_tunnel.c, attempt_socket.c, attempt_connect.c. An
+// offer begins as a tunnel and may become plain; behind a proxy's CONNECT it becomes plain.
+#ifndef CV_CLIENT_ATTEMPT_STATE_H
+#define CV_CLIENT_ATTEMPT_STATE_H
+
+#include "client/attempt.h"
+#include "client/leg.h"
+#include "io/loop.h"
+#include "proto/http1.h"
+#include "proto/http_connect.h"
+#include "proto/rtmpt_client.h"
+#include "proto/ws.h"
+
+// A static table per transport.
+struct cv_carrier {
+    const char *name;
+    // Begins to dial. 0, or CV_E_NOMEM and the like.
+    int (*begin)(struct cv_attempt *attempt);
+    // Writes what RTMP has, as far as it is taken.
+    void (*flush)(struct cv_attempt *attempt);
+    bool (*is_blocked)(const struct cv_attempt *attempt);
+    // Everything is in the engines: deliver it, say goodbye, then cv__attempt_fall(CV_OK).
+    void (*finish)(struct cv_attempt *attempt);
+};
+
+// Whose leg it is: what a tunnel's legs give back to it.
+struct cv_attempt_slot {
+    struct cv_attempt *attempt;
+    enum cv_rtmpt_slot slot;
+};
+
+struct cv_attempt {
+    struct cv_attempt_room *room;
+    struct cv_attempt_config config;
+    struct cv_addr addrs[CV_LIMIT_ADDRESSES]; // config.addrs
+    const struct cv_carrier *carrier;
+    struct cv_rtmp_client *rtmp;
+    struct cv_leg *legs[CV_RTMPT_SLOTS]; // plain and socket: the first one only
+    struct cv_attempt_slot slots[CV_RTMPT_SLOTS];
+    struct cv_rtmpt_client *tunnel;
+    struct cv_http1 *http;           // socket: the answer to its opening
+    struct cv_http_connect *connect; // behind a proxy: the answer to CONNECT
+    struct cv_ws *ws;                // socket: then
+    struct cv_timer timer;           // tunnel: its deadline. Finishing: the end of our patience
+    char ws_key[28];
+    char first[16]; // the first bytes of the server, while they may be another protocol's
+    uint8_t first_len;
+    char location[256];
+    bool up;        // has been connected
+    bool opened;    // tunnel: there is a session
+    bool pumping;   // tunnel: its bytes are being moved
+    bool asked;     // connect was sent
+    bool handshake; // is complete
+    bool accepted;
+    bool said_end;
+    enum cv_rtmp_client_end end;
+    bool started;
+    bool finishing;
+    bool over;      // its end was told, or nobody wants to know
+    bool freed;     // cv_attempt_free was called
+    unsigned depth; // calls of ours that are under way: freed behind the outermost
+    uint64_t up_us; // when it was dialled
+    uint64_t heard_us;
+    uint64_t connections;
+    struct cv_why why;
+};
+
+struct cv_attempt_room {
+    struct cv_turn *turns; // wanted ones
+    struct cv_leg_room legs;
+};
+
+extern const struct cv_carrier cv__attempt_plain;
+extern const struct cv_carrier cv__attempt_tunnel;
+extern const struct cv_carrier cv__attempt_socket;
+extern const struct cv_carrier cv__attempt_connect;
+
+// Around everything that comes from the loop: in between, the attempt's memory stays.
+void cv__attempt_enter(struct cv_attempt *attempt);
+void cv__attempt_leave(struct cv_attempt *attempt);
+
+void cv__attempt_met(struct cv_attempt *attempt, const struct cv_met_report *report);
+// Its TCP connection stands.
+void cv__attempt_up(struct cv_attempt *attempt, const struct cv_leg *leg);
+// Bytes of RTMP.
+void cv__attempt_take(struct cv_attempt *attempt, const void *data, size_t len);
+// The way has ended; code CV_OK: as we wished.
+void cv__attempt_fall(struct cv_attempt *attempt, int code, const char *what);
+// An HTTP answer that leads nowhere.
+void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewhere,
+                      struct cv_text location);
+// The same for an opening of ours that was answered otherwise.
+void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head);
+// Opens a leg to the server, or to the proxy when `proxied`. The slot must be empty.
+int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied,
+                         const struct cv_leg_owner *owner, void *arg);
+// The rest of an attempt's life as plain RTMP on the first leg.
+void cv__attempt_go_plain(struct cv_attempt *attempt);
+// Moves to *out what RTMP lends, through the room's gather. False: nothing waits.
+bool cv__attempt_pull(struct cv_attempt *attempt, struct cv_gather **out);
+// Sends the head of a request on the first leg. A new connection takes a head of a few hundred
+// bytes whole. 0, or an error of the writer's or of the leg's.
+int cv__attempt_send_head(struct cv_attempt *attempt, const struct cv_wr *head);
+// Proxy-Authorization, where there is a proxy that wants it.
+void cv__attempt_put_credentials(const struct cv_attempt *attempt, struct cv_wr *wr);
+// A new RTMP engine in place of the one there is: nothing it has sent was taken.
+int cv__attempt_renew(struct cv_attempt *attempt);
+
+#endif

@@ -1,0 +1,540 @@
+#include "client/connection_state.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+static const char place[] = "connection";
+
+enum {
+    RETRY_MIN_MS = 250,
+    RETRY_MAX_MS = 2000,
+    SHORT_LIFE_S = 30,    // a way that is cut so early was perhaps recognised
+    SHORT_LIVES_MAX = 2,  // then the next one is a tunnel
+    POSITION_BYTES = 128, // "epoch:number"
+};
+
+static struct cv_loop *loop_of(const struct cv_connection *connection)
+{
+    return cv_attempt_room_loop(connection->room);
+}
+
+static uint64_t now_us(const struct cv_connection *connection)
+{
+    return cv_loop_now_us(loop_of(connection));
+}
+
+// ---- life -----------------------------------------------------------------------------------
+
+static void free_now(struct cv_connection *connection)
+{
+    cv_timer_stop(&connection->timer);
+    cv_turn_cancel(connection->room, &connection->turn);
+    cv_reach_free(&connection->reach);
+    for (int i = 0; i < 2; i++)
+        cv_attempt_free(&connection->ways[i].attempt);
+    cv_outbox_done(&connection->outbox);
+    cv_mem_free(connection->memory_path);
+    cv_mem_free(connection);
+}
+
+static void enter(struct cv_connection *connection)
+{
+    connection->depth++;
+}
+
+static void leave(struct cv_connection *connection)
+{
+    CV_ASSERT(connection->depth > 0);
+    if (--connection->depth == 0 && connection->freed)
+        free_now(connection);
+}
+
+void cv_connection_free(struct cv_connection **place_of_connection)
+{
+    struct cv_connection *connection = *place_of_connection;
+    *place_of_connection = NULL;
+    if (!connection)
+        return;
+    CV_ASSERT(!connection->freed);
+    connection->freed = connection->ended = true;
+    if (connection->depth == 0)
+        free_now(connection);
+}
+
+void cv__connection_tell(struct cv_connection *connection, struct cv_connection_event *event)
+{
+    if (!connection->ended)
+        connection->config.on_event(connection->config.arg, event);
+}
+
+static void drop_way(struct cv_way_in_use *way)
+{
+    struct cv_connection *connection = way->connection;
+    if (connection->active == way)
+        connection->active = NULL;
+    cv_attempt_free(&way->attempt);
+    way->started = false;
+    way->epoch[0] = '\0';
+}
+
+void cv__connection_end(struct cv_connection *connection, enum cv_connection_end end,
+                        enum cv_obstacle obstacle, const char *location)
+{
+    if (connection->ended)
+        return;
+    struct cv_connection_event event = {
+        .type = CV_CONNECTION_ENDED,
+        .end = end,
+        .obstacle = obstacle,
+        .location = location,
+        .why = &connection->why,
+    };
+    cv_timer_stop(&connection->timer);
+    cv_reach_free(&connection->reach);
+    for (int i = 0; i < 2; i++)
+        drop_way(&connection->ways[i]);
+    enter(connection);
+    cv__connection_tell(connection, &event);
+    connection->ended = true;
+    leave(connection);
+}
+
+// ---- trying -----------------------------------------------------------------------------------
+
+static void on_trying(void *arg, enum cv_way way, uint32_t attempts)
+{
+    struct cv_connection *connection = arg;
+    struct cv_connection_event event = {
+        .type = CV_CONNECTION_TRYING, .way = way, .attempts = attempts};
+    cv__connection_tell(connection, &event);
+}
+
+static void on_reached(void *arg, const struct cv_reach_result *result);
+
+static struct cv_ladder_config ladder_config(const struct cv_connection *connection)
+{
+    static const enum cv_way only[] = {
+        [CV_VIA_RTMP] = CV_WAY_RTMP,
+        [CV_VIA_RTMPT] = CV_WAY_TUNNEL,
+        [CV_VIA_SOCKET] = CV_WAY_SOCKET,
+    };
+    struct cv_ladder_config config = {
+        .order = connection->config.order,
+        .proxy = connection->proxy.host[0] != '\0',
+        .credentials = connection->proxy.user[0] != '\0',
+        .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
+    };
+    if (connection->config.via != CV_VIA_AUTO) {
+        config.order = CV_LADDER_ONLY;
+        config.only = only[connection->config.via];
+        config.eager = false;
+        return config;
+    }
+    return config;
+}
+
+static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first)
+{
+    struct cv_connection *connection = arg;
+    if (connection->config.via != CV_VIA_AUTO)
+        return;
+    if (!connection->started)
+        cv__connection_recall(connection);
+    bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
+    if (possible)
+        ladder->remembered = connection->known.way;
+    if (connection->short_lives >= SHORT_LIVES_MAX)
+        ladder->remembered = CV_WAY_TUNNEL;
+    *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
+}
+
+static bool start_reach(struct cv_connection *connection)
+{
+    char position[POSITION_BYTES];
+    struct cv_reach_config config = {
+        .target = &connection->target,
+        .proxy = connection->proxy.host[0] ? &connection->proxy : NULL,
+        .ladder = ladder_config(connection),
+        .on_ladder = on_ladder,
+        .on_trying = on_trying,
+        .on_done = on_reached,
+        .arg = connection,
+    };
+    config.eager = config.ladder.eager;
+    cv__flow_fill_config(connection, &config.rtmp, position, sizeof position);
+    connection->reach = cv_reach_start(connection->room, &config);
+    return connection->reach != NULL;
+}
+
+static uint32_t return_s(const struct cv_connection *connection)
+{
+    return connection->config.return_s ? connection->config.return_s : CV_CONNECTION_RETURN_S;
+}
+
+// The next try, later and later; or the end, when it has been too long.
+static void try_later(struct cv_connection *connection, enum cv_obstacle obstacle)
+{
+    uint64_t wait_ms = (uint64_t)RETRY_MIN_MS << (connection->tries < 3 ? connection->tries : 3);
+    if (now_us(connection) - connection->cut_us > return_s(connection) * UINT64_C(1000000)) {
+        cv_why_set(&connection->why, CV_E_TIMEOUT, place, "it was cut and did not come back");
+        cv__connection_end(connection, CV_END_LOST, obstacle, "");
+        return;
+    }
+    connection->tries++;
+    if (wait_ms > RETRY_MAX_MS)
+        wait_ms = RETRY_MAX_MS;
+    cv_timer_start(&connection->timer, wait_ms * 1000);
+}
+
+// The way is lost: at once another one.
+static void cut(struct cv_connection *connection, const struct cv_why *why)
+{
+    struct cv_connection_event event = {.type = CV_CONNECTION_CUT, .why = why};
+    if (connection->cut_us == 0) {
+        connection->cut_us = now_us(connection);
+        connection->tries = 0;
+        connection->cuts++;
+        cv__connection_tell(connection, &event);
+    }
+    if (connection->ended || connection->reach)
+        return;
+    if (connection->tries > 0)
+        try_later(connection, CV_OBSTACLE_NONE);
+    else if (connection->tries++, !start_reach(connection))
+        try_later(connection, CV_OBSTACLE_NONE);
+}
+
+static void fail_to_reach(struct cv_connection *connection, const struct cv_reach_result *result)
+{
+    if (connection->active)
+        return; // it was to be replaced, and still works
+    bool again = connection->cut_us || connection->config.patient;
+    if (again && !connection->cut_us)
+        connection->cut_us = now_us(connection);
+    if (again) {
+        try_later(connection, result->obstacle);
+        return;
+    }
+    if (result->unknown_host) {
+        cv_why_set(&connection->why, CV_E_NOT_FOUND, place, "there is no such host: %s",
+                   connection->target.host);
+        cv__connection_end(connection, CV_END_UNKNOWN_HOST, result->obstacle, "");
+        return;
+    }
+    cv_why_set(&connection->why, CV_E_UNREACHABLE, place, "%s", cv_obstacle_text(result->obstacle));
+    cv__connection_end(connection, CV_END_NO_WAY, result->obstacle, result->location);
+}
+
+static void on_event(void *arg, const struct cv_rtmp_client_event *event);
+static void on_end(void *arg, const struct cv_why *why);
+static void on_room(void *arg);
+
+static void tell_through(struct cv_connection *connection, const struct cv_reach_result *result)
+{
+    struct cv_connection_event event = {
+        .type = CV_CONNECTION_THROUGH,
+        .way = result->way,
+        .since_us = result->since_us,
+        .attempts = result->attempts,
+        .obstacle = result->obstacle,
+        .stats = cv_attempt_stats(result->attempt),
+    };
+    cv__connection_tell(connection, &event);
+}
+
+static void on_reached(void *arg, const struct cv_reach_result *result)
+{
+    struct cv_connection *connection = arg;
+    enter(connection);
+    if (result->attempt) {
+        struct cv_way_in_use *way = &connection->ways[connection->ways[0].attempt != NULL];
+        CV_ASSERT(!way->attempt);
+        *way = (struct cv_way_in_use){.connection = connection,
+                                      .attempt = result->attempt,
+                                      .way = result->way,
+                                      .since_us = now_us(connection)};
+        connection->last_way = result->way;
+        cv_attempt_set_owner(way->attempt, on_event, on_end, on_room, way);
+        cv_timer_start(&connection->timer, CV_CLIENT_START_S * UINT64_C(1000000));
+        tell_through(connection, result);
+    }
+    cv_reach_free(&connection->reach);
+    if (!result->attempt)
+        fail_to_reach(connection, result);
+    leave(connection);
+}
+
+// ---- ways come and go -------------------------------------------------------------------------
+
+static void tell_started(struct cv_connection *connection, const struct cv_way_in_use *way)
+{
+    struct cv_connection_event event = {
+        .type = connection->started ? CV_CONNECTION_RESUMED : CV_CONNECTION_STARTED,
+        .way = way->way,
+        .stats = cv_attempt_stats(way->attempt),
+        .lost = cv__flow_lost(connection),
+    };
+    uint64_t from_us = connection->started ? connection->cut_us : connection->start_us;
+    event.since_us = from_us ? now_us(connection) - from_us : 0;
+    connection->started = true;
+    connection->cut_us = 0;
+    connection->tries = 0;
+    cv__connection_tell(connection, &event);
+}
+
+static void try_finish(struct cv_connection *connection);
+
+// It takes the place of the one before.
+static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
+{
+    struct cv_connection *connection = way->connection;
+    struct cv_way_in_use *old = connection->active;
+    cv_timer_stop(&connection->timer);
+    way->started = true;
+    connection->active = way;
+    if (old)
+        drop_way(old);
+    int err = cv__flow_start(connection, event);
+    if (err != CV_OK) {
+        cv_why_set(&connection->why, err, place, "the server counts more than it was sent");
+        cv__connection_end(connection, CV_END_FAILED, CV_OBSTACLE_NONE, "");
+        return;
+    }
+    tell_started(connection, way);
+    if (!connection->ended)
+        cv__flow_push(connection);
+    if (!connection->ended && connection->active == way)
+        cv__connection_learn(connection, way);
+    if (!connection->ended && connection->closing)
+        try_finish(connection);
+}
+
+static void on_event(void *arg, const struct cv_rtmp_client_event *event)
+{
+    struct cv_way_in_use *way = arg;
+    struct cv_connection *connection = way->connection;
+    bool call = connection->config.mode == CV_RTMP_CLIENT_CALL;
+    if (connection->ended)
+        return;
+    enter(connection);
+    if (event->type == (call ? CV_RTMP_CLIENT_CONNECTED : CV_RTMP_CLIENT_STARTED))
+        activate(way, event);
+    else
+        cv__flow_event(way, event);
+    leave(connection);
+}
+
+static enum cv_connection_end end_of(const struct cv_attempt *attempt, int code)
+{
+    switch (cv_attempt_end(attempt)) {
+    case CV_RTMP_CLIENT_UNPUBLISHED:
+    case CV_RTMP_CLIENT_FINISHED:
+        return CV_END_FINISHED;
+    default:
+        return code == CV_E_NOT_FOUND ? CV_END_NOT_FOUND : CV_END_REFUSED;
+    }
+}
+
+// A way that was recognised and cut is cut again: after two of them only a tunnel is left.
+static void count_life(struct cv_way_in_use *way)
+{
+    struct cv_connection *connection = way->connection;
+    bool early = now_us(connection) - way->since_us < SHORT_LIFE_S * UINT64_C(1000000);
+    bool raw = !cv_attempt_stats(way->attempt).tunnel;
+    connection->short_lives = early && raw ? connection->short_lives + 1 : 0;
+}
+
+// While it comes back, a refusal may be about its own ghost.
+static bool may_come_back(const struct cv_connection *connection, const struct cv_way_in_use *way)
+{
+    if (!cv_attempt_said_end(way->attempt))
+        return connection->started || connection->config.patient;
+    return connection->cut_us != 0 && connection->started &&
+           connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
+}
+
+static void on_end(void *arg, const struct cv_why *why)
+{
+    struct cv_way_in_use *way = arg;
+    struct cv_connection *connection = way->connection;
+    if (connection->ended)
+        return;
+    enter(connection);
+    bool other = connection->reach || (connection->active && connection->active != way);
+    bool done = connection->closing &&
+                (why->code == CV_OK || connection->outbox.next == connection->outbox.head);
+    if (done) {
+        cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
+    } else if (other) {
+        drop_way(way); // the one that comes has thrown it out, or will go on
+    } else if (may_come_back(connection, way)) {
+        struct cv_why copy = *why;
+        count_life(way);
+        drop_way(way);
+        cut(connection, &copy);
+    } else {
+        bool said = cv_attempt_said_end(way->attempt);
+        connection->why = *why;
+        cv__connection_end(connection, said ? end_of(way->attempt, why->code) : CV_END_LOST,
+                           CV_OBSTACLE_NONE, "");
+    }
+    leave(connection);
+}
+
+static void on_room(void *arg)
+{
+    struct cv_way_in_use *way = arg;
+    struct cv_connection *connection = way->connection;
+    enter(connection);
+    if (connection->active == way)
+        cv__flow_push(connection);
+    leave(connection);
+}
+
+// ---- time -----------------------------------------------------------------------------------
+
+static void start_is_late(struct cv_connection *connection)
+{
+    cv_why_set(&connection->why, CV_E_TIMEOUT, place,
+               "the server does not answer to publish or play");
+    if (!connection->started && !connection->config.patient) {
+        cv__connection_end(connection, CV_END_LOST, CV_OBSTACLE_NONE, "");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!connection->ways[i].started)
+            drop_way(&connection->ways[i]);
+    }
+    if (!connection->active)
+        cut(connection, &connection->why);
+}
+
+static void on_timer(void *arg)
+{
+    struct cv_connection *connection = arg;
+    enter(connection);
+    bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
+    if (connection->closing && (connection->active || !waits))
+        cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
+    else if (waits && !connection->active)
+        start_is_late(connection);
+    else if (!waits && !connection->reach && !start_reach(connection))
+        try_later(connection, CV_OBSTACLE_NONE);
+    leave(connection);
+}
+
+static void on_turn(void *arg)
+{
+    struct cv_connection *connection = arg;
+    enter(connection);
+    if (!connection->ended)
+        cv__flow_push(connection);
+    leave(connection);
+}
+
+// ---- what the owner wants ---------------------------------------------------------------------
+
+struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
+                                        const struct cv_connection_config *config)
+{
+    struct cv_connection *connection = cv_mem_zero(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->room = room;
+    connection->config = *config;
+    connection->target = *config->target;
+    connection->config.target = &connection->target;
+    if (config->proxy)
+        connection->proxy = *config->proxy;
+    if (config->via == CV_VIA_AUTO)
+        connection->config.via = config->target->via;
+    for (int i = 0; i < 2; i++)
+        connection->ways[i].connection = connection;
+    cv_timer_init(&connection->timer, cv_attempt_room_loop(room), on_timer, connection);
+    cv_turn_init(&connection->turn, on_turn, connection);
+    cv_outbox_init(&connection->outbox,
+                   config->keep_bytes ? config->keep_bytes : CV_CONNECTION_KEEP_BYTES,
+                   config->keep_all);
+    connection->start_us = now_us(connection);
+    const char *path = config->memory_path ? config->memory_path : "";
+    connection->memory_path = cv_mem_text(path, strlen(path));
+    if (connection->memory_path && start_reach(connection))
+        return connection;
+    cv_connection_free(&connection);
+    return NULL;
+}
+
+// Behind the last message; what is not sent yet goes first.
+static void try_finish(struct cv_connection *connection)
+{
+    if (connection->active && connection->outbox.next == connection->outbox.head)
+        cv_attempt_finish(connection->active->attempt);
+}
+
+void cv_connection_close(struct cv_connection *connection)
+{
+    if (connection->closing || connection->ended)
+        return;
+    enter(connection);
+    connection->closing = true;
+    bool empty = connection->outbox.next == connection->outbox.head;
+    if (!connection->active && (empty || !connection->started)) {
+        cv_timer_start(&connection->timer, 0); // there is nobody to say goodbye to
+        for (int i = 0; i < 2; i++)
+            drop_way(&connection->ways[i]);
+        cv_reach_free(&connection->reach);
+    } else {
+        cv__flow_push(connection);
+        try_finish(connection);
+    }
+    leave(connection);
+}
+
+int cv_connection_send(struct cv_connection *connection, const struct cv_msg *msg)
+{
+    if (connection->ended || connection->closing ||
+        connection->config.mode != CV_RTMP_CLIENT_PUBLISH)
+        return CV_E_USAGE;
+    int err = cv_outbox_add(&connection->outbox, msg);
+    if (err == CV_OK)
+        cv_turn_want(connection->room, &connection->turn);
+    connection->refused = err == CV_E_AGAIN;
+    return err;
+}
+
+void cv_connection_flush(struct cv_connection *connection)
+{
+    enter(connection);
+    if (!connection->ended)
+        cv__flow_push(connection);
+    leave(connection);
+}
+
+int cv_connection_call(struct cv_connection *connection, const char *name, struct cv_text args,
+                       uint32_t *out_call)
+{
+    if (!connection->active || connection->ended)
+        return CV_E_AGAIN;
+    int err =
+        cv_rtmp_client_call(cv_attempt_client(connection->active->attempt), name, args, out_call);
+    if (err == CV_OK)
+        cv_connection_flush(connection);
+    return err;
+}
+
+struct cv_connection_stats cv_connection_stats(const struct cv_connection *connection)
+{
+    struct cv_connection_stats stats = {
+        .messages = connection->messages,
+        .bytes = connection->bytes,
+        .waiting_bytes = cv_outbox_waiting_bytes(&connection->outbox),
+        .cuts = connection->cuts,
+        .lost = connection->outbox.lost + connection->missed,
+        .resumes = connection->resumes || connection->epoch[0],
+    };
+    if (connection->active)
+        stats.now = cv_attempt_stats(connection->active->attempt);
+    return stats;
+}

@@ -1,0 +1,86 @@
+// The inside of a connection: what its files share. Not for others.
+//
+// connection.c: ways come and go. connection_flow.c: what travels on them. connection_memory.c:
+// what is learned about the network.
+#ifndef CV_CLIENT_CONNECTION_STATE_H
+#define CV_CLIENT_CONNECTION_STATE_H
+
+#include "client/connection.h"
+#include "client/memory.h"
+#include "client/outbox.h"
+#include "client/reach.h"
+#include "io/loop.h"
+
+enum { CV_EPOCH_BYTES = 64, CV_TOKEN_BYTES = 32 };
+
+// An attempt that got through. Two at most: the one in use, and one that will take its place.
+struct cv_way_in_use {
+    struct cv_connection *connection;
+    struct cv_attempt *attempt; // NULL: none
+    enum cv_way way;
+    bool started;
+    uint64_t since_us;
+    char epoch[CV_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
+    uint64_t number;                // of the next message
+};
+
+struct cv_connection {
+    struct cv_attempt_room *room;
+    struct cv_connection_config config;
+    struct cv_target target;
+    struct cv_proxy proxy;
+    char *memory_path;            // owned; empty: nothing is remembered
+    struct cv_memory_entry known; // of this network; way NONE: nothing
+    struct cv_reach *reach;
+    struct cv_way_in_use ways[2];
+    struct cv_way_in_use *active; // has started; NULL: none
+    struct cv_turn turn;          // flushes at the end of the loop's turn
+    struct cv_timer timer;        // START: for STARTED. Else: the next try, or the end of a goodbye
+    unsigned depth;               // calls of ours that are under way: freed behind the outermost
+    bool freed;
+    bool ended;   // ENDED was told
+    bool started; // STARTED was told
+    bool closing; // cv_connection_close was called
+    bool refused; // cv_connection_send said CV_E_AGAIN
+    uint64_t start_us;
+    uint64_t cut_us;      // when the way was lost; 0: it was not
+    uint32_t tries;       // since then
+    enum cv_way last_way; // that got through
+    uint32_t short_lives; // ways in a row that were cut early
+    // publish
+    struct cv_outbox outbox;
+    uint64_t lost_told; // of outbox.lost
+    bool resumes;       // the server can
+    char token[CV_TOKEN_BYTES + 1];
+    // play
+    char epoch[CV_EPOCH_BYTES + 1];
+    uint64_t number; // of the next message that is wanted
+    uint64_t missed; // numbers that never came
+    // counters
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t cuts;
+    struct cv_why why;
+};
+
+void cv__connection_tell(struct cv_connection *connection, struct cv_connection_event *event);
+void cv__connection_end(struct cv_connection *connection, enum cv_connection_end end,
+                        enum cv_obstacle obstacle, const char *location);
+
+// The memory: called by connection.c. What is known of this network goes to connection->known.
+void cv__connection_recall(struct cv_connection *connection);
+void cv__connection_learn(struct cv_connection *connection, const struct cv_way_in_use *way);
+void cv__connection_learn_failure(struct cv_connection *connection);
+
+// The flow: called by connection.c.
+void cv__flow_fill_config(struct cv_connection *connection, struct cv_rtmp_client_config *rtmp,
+                          char *position, size_t position_size);
+// A way has started: where does what is sent go on?
+int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client_event *event);
+void cv__flow_event(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event);
+// Publish: gives the active way what it takes.
+void cv__flow_push(struct cv_connection *connection);
+// Messages that were lost since this was asked last.
+uint64_t cv__flow_lost(struct cv_connection *connection);
+
+#endif

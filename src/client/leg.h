@@ -1,0 +1,67 @@
+// A leg: one TCP connection that we dial, as bytes in and bytes out. What they mean is its owner's
+// affair (client/attempt.h).
+//
+// Every function is for the loop's thread.
+#ifndef CV_CLIENT_LEG_H
+#define CV_CLIENT_LEG_H
+
+#include "base/gather.h"
+#include "io/addr.h"
+
+struct cv_leg;
+struct cv_loop;
+
+// Buffers that the legs of one loop share: each is used within one call only. The owner of legs
+// borrows the gather to write.
+struct cv_leg_room {
+    struct cv_loop *loop;
+    struct cv_gather gather;
+    uint8_t read_buffer[256 * 1024];
+};
+
+// A static table. All may close the leg; only `down` has ended it already.
+struct cv_leg_owner {
+    void (*up)(void *arg);                                     // connected
+    void (*bytes)(void *arg, const uint8_t *data, size_t len); // lent for the call
+    void (*room)(void *arg);                                   // takes more, after CV_E_AGAIN
+    // Once: it could not be connected, or has ended. CV_E_CLOSED: orderly. Only cv_leg_close is of
+    // use afterwards. Never called inside a function of this file.
+    void (*down)(void *arg, int code);
+};
+
+struct cv_leg_config {
+    const char *host;
+    uint16_t port;
+    const struct cv_addr *addrs; // known already; copied
+    unsigned addr_count;
+    bool ipv4_first;
+    const struct cv_leg_owner *owner;
+    void *arg;
+};
+
+// NULL: no memory, or host cannot be a name.
+struct cv_leg *cv_leg_open(struct cv_leg_room *room, const struct cv_leg_config *config);
+// Closes at once. *leg is cleared; NULL inside is allowed.
+void cv_leg_close(struct cv_leg **leg);
+// Somebody else's from now on.
+void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void *arg);
+// No more bytes to the peer; reading goes on until it has closed its side, too.
+void cv_leg_shutdown(struct cv_leg *leg);
+
+bool cv_leg_is_up(const struct cv_leg *leg);
+// What was written last was not taken whole.
+bool cv_leg_is_blocked(const struct cv_leg *leg);
+// Writes the gather once: bytes that left (fewer than there were, or CV_E_AGAIN: `room` follows),
+// or an error, which `down` tells later, too.
+int cv_leg_write(struct cv_leg *leg, const struct cv_gather *gather);
+// False: does not read for now.
+void cv_leg_want(struct cv_leg *leg, bool reads);
+
+struct cv_leg_stats {
+    struct cv_addr peer;
+    uint32_t rtt_us;        // the kernel's smoothed one, or that of the connect; 0 before up
+    uint32_t unacked_bytes; //
+};
+struct cv_leg_stats cv_leg_stats(const struct cv_leg *leg);
+
+#endif
