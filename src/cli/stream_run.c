@@ -82,8 +82,6 @@ void cv_stream_run_done(struct cv_stream_run *run)
     cv_connection_free(&run->connection);
     cv_timer_stop(&run->tick);
     cv_signals_free(run->signals);
-    if (run->loop)
-        cv_loop_run_once(run->loop); // lets go of what the connection has closed, in the room
     cv_attempt_room_free(run->room);
-    cv_loop_free(run->loop);
+    cv_loop_free(run->loop); // the room is known to it
 }
