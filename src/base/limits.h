@@ -153,9 +153,9 @@ enum {
     CV_PACE_AHEAD_PIPE_MS = 1000, // an encoder's clock may be so much faster, its start so uneven
     CV_PACE_BACK_MS = 1000,       // a track that goes back by more has begun again
     CV_PACE_GAP_MS = 10000,       // a longer hole is closed: nobody waits for it
-    CV_PACE_STEP_MS = 40,         // from the last frame to the first one behind a seam, unless known
-    CV_READER_BYTES = 64 * 1024,  // one read of a file or pipe
-    CV_PLAY_BEHIND_MS = 30000,    // a reader of our output may be so far behind, then it skips
+    CV_PACE_STEP_MS = 40,        // from the last frame to the first one behind a seam, unless known
+    CV_READER_BYTES = 64 * 1024, // one read of a file or pipe
+    CV_PLAY_BEHIND_MS = 30000,   // a reader of our output may be so far behind, then it skips
 
     // ---- client's end of a tunnel
     CV_TUNNEL_DEPTH = 8,                  // sends without their replies, where that works

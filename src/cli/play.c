@@ -30,6 +30,7 @@ struct play {
     struct cv_timer timer; // the duration's end, the next attempt, or the last writing's end
     bool resumed;          // the next message tells how
     bool closing;
+    bool over;     // ENDED has come
     int exit_code; // when the sink is through
 };
 
@@ -74,11 +75,11 @@ static const struct cv_option options[] = {
 
 static void say_goodbye(struct play *play)
 {
-    if (play->closing)
+    if (play->closing && !play->over)
         return;
     play->closing = true;
     cv_timer_stop(&play->timer);
-    if (play->run.connection)
+    if (play->run.connection && !play->over)
         cv_connection_close(play->run.connection);
     else
         cv_stream_run_end(&play->run, play->exit_code);
@@ -148,9 +149,18 @@ static bool is_header(const struct cv_msg *msg)
            cv_avtag_is_header(&tag);
 }
 
+// Of interest to Flash only, and not a part of the stream.
+static bool is_sample_access(const struct cv_msg *msg)
+{
+    static const char head[] = "\x02\x00\x11|RtmpSampleAccess";
+    size_t len = sizeof head - 1;
+    return msg->type == CV_MSG_DATA_AMF0 && msg->payload->len >= len &&
+           memcmp(msg->payload->data, head, len) == 0;
+}
+
 static void on_message(struct play *play, const struct cv_msg *msg)
 {
-    if (!play->sink)
+    if (!play->sink || is_sample_access(msg))
         return;
     if (msg->type != CV_MSG_DATA_AMF0 && !play->run.teller.first_us) {
         cv_teller_first_media(&play->run.teller);
@@ -177,6 +187,7 @@ static void on_ended(struct play *play, const struct cv_connection_event *event)
         cv_timer_start(&play->timer, AGAIN_US);
         return;
     }
+    play->over = true;
     cv_timer_stop(&play->timer);
     int code = cv_teller_end(&play->run.teller, event);
     finish(play, code != CV_EXIT_OK ? code : play->exit_code);

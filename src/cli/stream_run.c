@@ -82,7 +82,6 @@ void cv_stream_run_done(struct cv_stream_run *run)
     cv_connection_free(&run->connection);
     cv_timer_stop(&run->tick);
     cv_signals_free(run->signals);
-    // The room outlives its attempts, which may wait for the loop to let go of them.
-    cv_loop_free(run->loop);
     cv_attempt_room_free(run->room);
+    cv_loop_free(run->loop); // the room is known to it
 }

@@ -86,11 +86,12 @@ class Command:
 
 
 class Feeder:
-    """A stream that is published beside the server in real time, on a thread, until stop(); ahead: frames at once."""
+    """A stream that is published beside the server in real time, on a thread, until stop(); ahead: frames at once.
+    With nginx each picture is a key frame, because it keeps none for those who come later."""
 
-    def __init__(self, net, name, address=SERVER, ahead=30, size=400):
+    def __init__(self, net, name, address=SERVER, ahead=30):
         client = net.server.run(lambda: RtmpClient.open(80, host=address))
-        self.publisher = synth.Publisher(80, name, client=client, size=size)
+        self.publisher = synth.Publisher(80, name, client=client, gop=1 if address == OTHER_RTMP else 25)
         self.publisher.send(ahead)
         self.publisher.sync()
         self.ended = threading.Event()

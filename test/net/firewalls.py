@@ -211,12 +211,12 @@ class Firewall:
 # From the first SYN to the first media message with a server of ours, when everything travels in one flight and all
 # that stands in the way is guessed right (in round trips); 2 unless it says something else.
 FLOOR_ROUND_TRIPS = {
-    "RTMP-only server": 5,  # connect, handshake, connect, createStream, play
-    "RTMPT-only server": 5,
-    "RTMP-only server, remembered": 5,
+    "RTMP-only server": 7,  # TCP, handshake, connect, createStream, play; two more, as nginx leaves Nagle's algorithm on
+    "RTMPT-only server": 7,  # TCP, open, C0C1, connect, createStream, play, idle
 }
-PAUSES_MS = {"IPv6 broken": 250}  # until the other family is tried (RFC 8305)
+PAUSES_MS = {"IPv6 broken": 100}  # until the other family is tried (CV_DIAL_STAGGER_MS)
 
 
 def floor_ms(name):
+    name = name.partition(", remembered")[0]
     return FLOOR_ROUND_TRIPS.get(name, 2) * R_MS + PAUSES_MS.get(name, 0)
