@@ -43,8 +43,10 @@ squid                       real forward proxy
 privoxy                     real forward proxy
 haproxy                     real reverse proxy, PROXY protocol
 nginx                       real web server of a site, real reverse proxy
+libnginx-mod-rtmp           real RTMP server of other people
 procps                      process tables
-iproute2                    sockets in use
+iproute2                    sockets in use, network namespaces
+nftables                    firewalls in network namespaces
 '
 
 bench='

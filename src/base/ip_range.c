@@ -19,13 +19,10 @@ uint8_t cv_ip_range_bits_max(const struct cv_ip_range *range)
     return range->first.family == 4 ? V4_BITS : V6_BITS;
 }
 
-static bool ends_at_prefix(const struct cv_ip_range *range)
+static void drop_behind_prefix(struct cv_ip_range *range)
 {
-    for (unsigned i = 0; i < sizeof range->first.bytes; i++) {
-        if (range->first.bytes[i] & ~mask_of(range->prefix_bits, i))
-            return false;
-    }
-    return true;
+    for (unsigned i = 0; i < sizeof range->first.bytes; i++)
+        range->first.bytes[i] &= mask_of(range->prefix_bits, i);
 }
 
 // How many bits count, as written behind the slash; `v6`: the address was written as IPv6, and has
@@ -42,19 +39,37 @@ static int parse_prefix(struct cv_text text, bool v6, const struct cv_ip *ip, ui
     return CV_OK;
 }
 
-int cv_ip_range_parse(struct cv_text text, struct cv_ip_range *out)
+// As it is written: the address may be any of the range.
+static int parse(struct cv_text text, struct cv_ip_range *out)
 {
-    struct cv_ip_range range = {0};
     bool whole = cv_text_find(text, '/') == text.len;
     struct cv_text host = cv_text_take(&text, '/');
     bool v6 = cv_text_find(host, ':') < host.len;
-    if (cv_ip_parse(host, &range.first) != CV_OK)
+    if (cv_ip_parse(host, &out->first) != CV_OK)
         return CV_E_SYNTAX;
-    range.prefix_bits = cv_ip_range_bits_max(&range);
-    if (!whole && parse_prefix(text, v6, &range.first, &range.prefix_bits) != CV_OK)
+    out->prefix_bits = cv_ip_range_bits_max(out);
+    return whole ? CV_OK : parse_prefix(text, v6, &out->first, &out->prefix_bits);
+}
+
+int cv_ip_range_parse(struct cv_text text, struct cv_ip_range *out)
+{
+    struct cv_ip_range written = {0}, loose;
+    if (parse(text, &written) != CV_OK)
         return CV_E_SYNTAX;
-    if (!ends_at_prefix(&range))
+    loose = written;
+    drop_behind_prefix(&loose);
+    if (!cv_ip_range_equal(&loose, &written))
         return CV_E_SYNTAX;
+    *out = written;
+    return CV_OK;
+}
+
+int cv_ip_range_parse_loose(struct cv_text text, struct cv_ip_range *out)
+{
+    struct cv_ip_range range = {0};
+    if (parse(text, &range) != CV_OK)
+        return CV_E_SYNTAX;
+    drop_behind_prefix(&range);
     *out = range;
     return CV_OK;
 }

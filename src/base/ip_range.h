@@ -13,6 +13,8 @@ struct cv_ip_range {
 // range of one. Bits behind the prefix must be 0: "10.1.2.3/8" is a mistake. IPv4 in IPv6
 // ("::ffff:10.0.0.0/104") becomes IPv4. 0, or CV_E_SYNTAX, then *out is untouched.
 int cv_ip_range_parse(struct cv_text text, struct cv_ip_range *out);
+// The same, and bits behind the prefix are dropped: for lists that were written for other programs.
+int cv_ip_range_parse_loose(struct cv_text text, struct cv_ip_range *out);
 // True when the address is in the range. IPv4 is never in a range of IPv6, not even in ::/0.
 bool cv_ip_range_has(const struct cv_ip_range *range, const struct cv_ip *ip);
 bool cv_ip_range_equal(const struct cv_ip_range *a, const struct cv_ip_range *b);

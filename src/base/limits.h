@@ -149,6 +149,23 @@ enum {
     CV_CONNECTION_SILENCE_MS = 750, // media is due and nothing comes: ask for a sign of life
     CV_CONNECTION_PULSE_MS = 1000,  // for that sign; then another way is opened beside
 
+    // ---- command line: publish and play
+    CV_PACE_AHEAD_FILE_MS = 200,  // of the clock: hides that timers are late
+    CV_PACE_AHEAD_PIPE_MS = 1000, // an encoder's clock may be so much faster, its start so uneven
+    CV_PACE_BACK_MS = 1000,       // a track that goes back by more has begun again
+    CV_PACE_GAP_MS = 10000,       // a longer hole is closed: nobody waits for it
+    CV_PACE_STEP_MS = 40,        // from the last frame to the first one behind a seam, unless known
+    CV_READER_BYTES = 64 * 1024, // one read of a file or pipe
+    CV_PLAY_BEHIND_MS = 30000,   // a reader of our output may be so far behind, then it skips
+
+    // ---- relay: programs on this machine
+    CV_LIMIT_LOCALS = 64,         // connections
+    CV_LOCAL_ASK_S = 20,          // from a connection to its publish or play
+    CV_LOCAL_FINISH_S = 2,        // for last words to be read
+    CV_LOCAL_OUT_BYTES = 1 << 20, // taken out of the log for a player at a time
+    CV_RELAY_ANSWER_MS = 1500,    // an encoder waits so long for the far server's word, if need be
+    CV_RELAY_RETURN_S = 7 * 24 * 3600, // the far server may be away so long
+
     // ---- client's end of a tunnel
     CV_TUNNEL_DEPTH = 8,                  // sends without their replies, where that works
     CV_LIMIT_TUNNEL_FLIGHT = 16,          // the same, and idles: half of what a server parks

@@ -25,14 +25,19 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-bool cv_text_is_nocase(struct cv_text text, const char *literal)
+bool cv_text_equal_nocase(struct cv_text a, struct cv_text b)
 {
-    if (text.len != strlen(literal))
+    if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < text.len; i++)
-        if (lower(text.at[i]) != lower(literal[i]))
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.at[i]) != lower(b.at[i]))
             return false;
     return true;
+}
+
+bool cv_text_is_nocase(struct cv_text text, const char *literal)
+{
+    return cv_text_equal_nocase(text, cv_text_of(literal));
 }
 
 bool cv_text_starts(struct cv_text text, const char *prefix)

@@ -20,6 +20,7 @@ bool cv_text_is(struct cv_text text, const char *literal);
 bool cv_text_equal(struct cv_text a, struct cv_text b);
 // ASCII letters match in either case; other bytes must be the same.
 bool cv_text_is_nocase(struct cv_text text, const char *literal);
+bool cv_text_equal_nocase(struct cv_text a, struct cv_text b);
 bool cv_text_starts(struct cv_text text, const char *prefix);
 
 // Where the first `c` is, counted from 0; text.len when there is none.

@@ -193,6 +193,23 @@ int cv_url_parse(struct cv_url *out, struct cv_text text, struct cv_why *why)
     return CV_OK;
 }
 
+void cv_url_host(const struct cv_url *url, char *out)
+{
+    struct cv_text zone = url->host;
+    struct cv_text address = cv_text_take(&zone, '%');
+    CV_ASSERT(url->host.len > 0 && url->host.len <= CV_LIMIT_HOST_BYTES);
+    if (zone.len > 2 && cv_text_starts(zone, "25"))
+        zone = cv_text_skip(zone, 2);
+    size_t len = address.len;
+    memcpy(out, address.at, len);
+    if (zone.len) {
+        out[len++] = '%';
+        memcpy(out + len, zone.at, zone.len);
+        len += zone.len;
+    }
+    out[len] = '\0';
+}
+
 void cv_url_split(const struct cv_url *url, struct cv_text *out_app, struct cv_text *out_name)
 {
     struct cv_text path = url->path;

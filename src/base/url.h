@@ -43,6 +43,10 @@ int cv_url_parse(struct cv_url *out, struct cv_text text, struct cv_why *why);
 // The scheme's name in lower case. Static.
 const char *cv_scheme_name(enum cv_scheme scheme);
 
+// The host as a resolver wants it, with a NUL: a zone stands behind a plain '%' (RFC 6874, section
+// 2, writes it as "%25"). `out` has room for CV_LIMIT_HOST_BYTES + 1.
+void cv_url_host(const struct cv_url *url, char *out);
+
 // What our client sends as app and stream name, as FFmpeg cuts: the app is the first element of the
 // path, or the first two of three and more; the name is the rest and the query. With one element
 // only, rtmp://h/app?t=1/name is cut in the query, and otherwise the name is empty.

@@ -10,11 +10,19 @@
 // What the program's end tells; documented in the help texts and the manual page.
 enum cv_exit {
     CV_EXIT_OK = 0,
-    CV_EXIT_FAILURE = 1, // something failed while running
-    CV_EXIT_USAGE = 2,   // the command line is wrong
-    CV_EXIT_CONFIG = 3,  // the configuration is wrong or cannot be read
-    CV_EXIT_LISTEN = 4,  // no listening address could be opened
-    CV_EXIT_STORE = 5,   // the state folder or the store in it cannot be used
+    CV_EXIT_FAILURE = 1,       // something failed while running
+    CV_EXIT_USAGE = 2,         // the command line is wrong
+    CV_EXIT_CONFIG = 3,        // the configuration is wrong or cannot be read
+    CV_EXIT_LISTEN = 4,        // no listening address could be opened
+    CV_EXIT_STORE = 5,         // the state folder or the store in it cannot be used
+    CV_EXIT_HOST = 6,          // there is no host of that name
+    CV_EXIT_NO_WAY = 7,        // nothing gets through the network
+    CV_EXIT_REFUSED = 8,       // the server said no: key, name in use, app
+    CV_EXIT_NO_STREAM = 9,     // the server has no such stream
+    CV_EXIT_FILE = 10,         // a file cannot be read or written
+    CV_EXIT_READER = 11,       // who read our output has gone
+    CV_EXIT_LOST = 12,         // the connection was lost for good
+    CV_EXIT_INTERRUPTED = 130, // stopped by Ctrl-C before it was done
 };
 
 struct cv_command {
@@ -30,6 +38,9 @@ struct cv_command {
 };
 
 extern const struct cv_command cv_command_serve;
+extern const struct cv_command cv_command_publish;
+extern const struct cv_command cv_command_play;
+extern const struct cv_command cv_command_relay;
 extern const struct cv_command cv_command_key;
 extern const struct cv_command cv_command_bench;
 extern const struct cv_command cv_command_help;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const struct cv_command *const commands[] = {
-    &cv_command_serve, &cv_command_key, &cv_command_bench, &cv_command_help, &cv_command_version,
+    &cv_command_serve, &cv_command_publish, &cv_command_play, &cv_command_relay,
+    &cv_command_key,   &cv_command_bench,   &cv_command_help, &cv_command_version,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -18,7 +19,15 @@ static const char exit_codes[] = "Exit codes:\n"
                                  "  2  the command line is wrong\n"
                                  "  3  the configuration is wrong or cannot be read\n"
                                  "  4  no listening address could be opened\n"
-                                 "  5  the state folder or the store in it cannot be used\n";
+                                 "  5  the state folder or the store in it cannot be used\n"
+                                 "  6  there is no host of that name\n"
+                                 "  7  nothing gets through the network to the server\n"
+                                 "  8  the server refused: key, name in use, app\n"
+                                 "  9  the server has no such stream\n"
+                                 " 10  a file cannot be read or written\n"
+                                 " 11  the reader of the output has gone\n"
+                                 " 12  the connection was lost and did not come back\n"
+                                 "130  stopped by Ctrl-C or SIGTERM before it was done\n";
 
 static const struct cv_command *find_command(const char *name)
 {

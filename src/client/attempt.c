@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "proto/basic_auth.h"
+#include "proto/http1_write.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,10 +75,9 @@ static uint64_t now_us(const struct cv_attempt *attempt)
 // ---- life -----------------------------------------------------------------------------------
 
 static const struct cv_carrier *const carriers[CV_WAYS] = {
-    [CV_WAY_OFFER] = &cv__attempt_tunnel,
-    [CV_WAY_RTMP] = &cv__attempt_plain,
-    [CV_WAY_TUNNEL] = &cv__attempt_tunnel,
-    [CV_WAY_SOCKET] = &cv__attempt_socket,
+    [CV_WAY_OFFER] = &cv__attempt_tunnel,    [CV_WAY_RTMP] = &cv__attempt_plain,
+    [CV_WAY_TUNNEL] = &cv__attempt_tunnel,   [CV_WAY_SOCKET] = &cv__attempt_socket,
+    [CV_WAY_CONNECT] = &cv__attempt_connect,
 };
 
 int cv__attempt_renew(struct cv_attempt *attempt)
@@ -106,6 +107,7 @@ static void free_now(struct cv_attempt *attempt)
     cv_rtmpt_client_free(attempt->tunnel);
     cv_ws_free(attempt->ws);
     cv_http1_free(attempt->http);
+    cv_http_connect_free(attempt->connect);
     cv_rtmp_client_free(attempt->rtmp);
     cv_mem_free(attempt);
 }
@@ -182,6 +184,27 @@ int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied
     return attempt->legs[slot] ? CV_OK : CV_E_NOMEM;
 }
 
+int cv__attempt_send_head(struct cv_attempt *attempt, const struct cv_wr *head)
+{
+    struct cv_gather *gather = &attempt->room->legs.gather;
+    if (head->err != CV_OK)
+        return head->err;
+    cv_gather_clear(gather);
+    cv_gather_borrow(gather, head->fixed, head->len);
+    int sent = cv_leg_write(attempt->legs[CV_RTMPT_UP], gather);
+    if (sent < 0 && sent != CV_E_AGAIN)
+        return sent;
+    return sent == (int)gather->bytes ? CV_OK : CV_E_RESET;
+}
+
+void cv__attempt_put_credentials(const struct cv_attempt *attempt, struct cv_wr *wr)
+{
+    const struct cv_proxy *proxy = attempt->config.proxy;
+    if (proxy && proxy->user[0])
+        cv_basic_auth_write(wr, "Proxy-Authorization", cv_text_of(proxy->user),
+                            cv_text_of(proxy->password));
+}
+
 // ---- telling the owner ------------------------------------------------------------------------
 
 void cv__attempt_met(struct cv_attempt *attempt, const struct cv_met_report *report)
@@ -195,7 +218,9 @@ void cv__attempt_met(struct cv_attempt *attempt, const struct cv_met_report *rep
 
 void cv__attempt_up(struct cv_attempt *attempt, const struct cv_leg *leg)
 {
-    struct cv_met_report report = {.met = CV_MET_CONNECTED, .rtt_us = cv_leg_stats(leg).rtt_us};
+    struct cv_leg_stats stats = cv_leg_stats(leg);
+    struct cv_met_report report = {
+        .met = CV_MET_CONNECTED, .rtt_us = stats.rtt_us, .ipv6 = stats.peer.family == CV_ADDR_IPV6};
     cv__attempt_met(attempt, &report);
 }
 
@@ -206,6 +231,8 @@ static enum cv_met met_of(const struct cv_attempt *attempt, int code)
     switch (code) {
     case CV_E_CONN_REFUSED:
         return CV_MET_REFUSED;
+    case CV_E_NOT_FOUND:
+        return CV_MET_UNKNOWN_HOST;
     case CV_E_RESET:
         return CV_MET_RESET;
     case CV_E_CLOSED:
@@ -241,6 +268,13 @@ void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewher
                  location.at);
     struct cv_met_report report = {.met = CV_MET_HTTP, .status = status, .elsewhere = elsewhere};
     cv__attempt_met(attempt, &report);
+}
+
+void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head)
+{
+    struct cv_text location = cv_http1_header(head, "Location");
+    bool redirects = location.at && head->status >= 300 && head->status < 400;
+    cv__attempt_page(attempt, head->status, redirects, location);
 }
 
 // ---- RTMP -----------------------------------------------------------------------------------
@@ -437,6 +471,8 @@ static const char *name_of(const struct cv_attempt *attempt)
 {
     if (attempt->carrier == &cv__attempt_plain && attempt->config.way == CV_WAY_OFFER)
         return "RTMP behind an HTTP offer";
+    if (attempt->carrier == &cv__attempt_plain && attempt->config.way == CV_WAY_CONNECT)
+        return cv__attempt_connect.name;
     return attempt->carrier->name;
 }
 
@@ -449,6 +485,7 @@ static void put_leg(const struct cv_attempt *attempt, struct cv_attempt_stats *s
         stats->peer = leg.peer;
         stats->rtt_us = leg.rtt_us;
         stats->unacked_bytes += leg.unacked_bytes;
+        stats->written_bytes += leg.written_bytes;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "proto/http1_write.h"
 #include "proto/ws_handshake.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { FRAME_BYTES = 16 * 1024 }; // of what we send: masking copies it
@@ -86,40 +87,33 @@ static void finish(struct cv_attempt *attempt)
 
 // ---- the opening ------------------------------------------------------------------------------
 
-static int write_opening(struct cv_attempt *attempt, struct cv_wr *wr)
+// Through a proxy: the whole URL.
+static void put_request(const struct cv_attempt *attempt, struct cv_wr *wr)
 {
     const struct cv_target *target = attempt->config.target;
     struct cv_text app = cv_text_of(target->app);
     app.len = cv_text_find(app, '?');
-    char path[CV_LIMIT_APP_BYTES + 2] = "/";
-    memcpy(path + 1, app.at, app.len);
-    path[1 + app.len] = '\0';
-    cv_http1_write_request(wr, cv_text_of("GET"), cv_text_of(path));
+    char url[CV_LIMIT_APP_BYTES + CV_LIMIT_URL_BYTES];
+    int len = snprintf(url, sizeof url, "%s%s/%.*s", attempt->config.proxy ? "http://" : "",
+                       attempt->config.proxy ? target->authority : "", (int)app.len, app.at);
+    CV_ASSERT(len > 0 && (size_t)len < sizeof url);
+    cv_http1_write_request(wr, cv_text_of("GET"), cv_text_of(url));
     cv_http1_write_header(wr, "Host", target->authority);
-    cv_http1_write_header(wr, "Connection", "Upgrade");
-    cv_http1_write_header(wr, "Upgrade", "websocket");
-    cv_http1_write_header(wr, "Sec-WebSocket-Version", "13");
-    cv_http1_write_header(wr, "Sec-WebSocket-Key", attempt->ws_key);
-    cv_http1_write_header(wr, "Sec-WebSocket-Protocol", "rtmp");
-    cv_http1_write_head_end(wr);
-    return wr->err;
 }
 
-// A new connection takes a head of a few hundred bytes whole.
 static int send_opening(struct cv_attempt *attempt)
 {
-    struct cv_gather *gather = &attempt->room->legs.gather;
-    uint8_t head[CV_LIMIT_TUNNEL_HEAD_BYTES];
+    uint8_t head[CV_LIMIT_TUNNEL_HEAD_BYTES + CV_LIMIT_URL_BYTES];
     struct cv_wr wr = cv_wr_fixed(head, sizeof head);
-    int err = write_opening(attempt, &wr);
-    if (err != CV_OK)
-        return err;
-    cv_gather_clear(gather);
-    cv_gather_borrow(gather, head, wr.len);
-    int sent = cv_leg_write(attempt->legs[CV_RTMPT_UP], gather);
-    if (sent < 0 && sent != CV_E_AGAIN)
-        return sent;
-    return sent == (int)gather->bytes ? CV_OK : CV_E_RESET;
+    put_request(attempt, &wr);
+    cv_http1_write_header(&wr, "Connection", "Upgrade");
+    cv_http1_write_header(&wr, "Upgrade", "websocket");
+    cv_http1_write_header(&wr, "Sec-WebSocket-Version", "13");
+    cv_http1_write_header(&wr, "Sec-WebSocket-Key", attempt->ws_key);
+    cv_http1_write_header(&wr, "Sec-WebSocket-Protocol", "rtmp");
+    cv__attempt_put_credentials(attempt, &wr);
+    cv_http1_write_head_end(&wr);
+    return cv__attempt_send_head(attempt, &wr);
 }
 
 static bool is_our_key(const struct cv_attempt *attempt, const struct cv_http1_head *head)
@@ -132,10 +126,8 @@ static bool is_our_key(const struct cv_attempt *attempt, const struct cv_http1_h
 
 static void on_head(struct cv_attempt *attempt, const struct cv_http1_head *head)
 {
-    struct cv_text location = cv_http1_header(head, "Location");
-    bool redirects = location.at && head->status >= 300 && head->status < 400;
     if (head->status != 101 || !is_our_key(attempt, head)) {
-        cv__attempt_page(attempt, head->status, redirects, location);
+        cv__attempt_answer(attempt, head);
         return;
     }
     struct cv_ws_config config = {.client = true, .crypto = attempt->config.rtmp.crypto};
@@ -250,7 +242,8 @@ static int begin(struct cv_attempt *attempt)
     int err = cv_ws_make_key(attempt->config.rtmp.crypto, attempt->ws_key);
     if (err != CV_OK)
         return err;
-    return cv__attempt_open_leg(attempt, CV_RTMPT_UP, false, &leg_owner, attempt);
+    return cv__attempt_open_leg(attempt, CV_RTMPT_UP, attempt->config.proxy != NULL, &leg_owner,
+                                attempt);
 }
 
 const struct cv_carrier cv__attempt_socket = {

@@ -1,8 +1,8 @@
 // The inside of an attempt: what its files share. Not for others.
 //
 // attempt.c holds the RTMP engine, tells the owner, and knows nothing of transports. How the bytes
-// travel is a carrier: attempt_plain.c, attempt_tunnel.c, attempt_socket.c. An offer begins as a
-// tunnel and may become plain.
+// travel is a carrier: attempt_plain.c, attempt_tunnel.c, attempt_socket.c, attempt_connect.c. An
+// offer begins as a tunnel and may become plain; behind a proxy's CONNECT it becomes plain.
 #ifndef CV_CLIENT_ATTEMPT_STATE_H
 #define CV_CLIENT_ATTEMPT_STATE_H
 
@@ -10,6 +10,7 @@
 #include "client/leg.h"
 #include "io/loop.h"
 #include "proto/http1.h"
+#include "proto/http_connect.h"
 #include "proto/rtmpt_client.h"
 #include "proto/ws.h"
 
@@ -40,9 +41,10 @@ struct cv_attempt {
     struct cv_leg *legs[CV_RTMPT_SLOTS]; // plain and socket: the first one only
     struct cv_attempt_slot slots[CV_RTMPT_SLOTS];
     struct cv_rtmpt_client *tunnel;
-    struct cv_http1 *http; // socket: the answer to its opening
-    struct cv_ws *ws;      // socket: then
-    struct cv_timer timer; // tunnel: its deadline. Finishing: the end of our patience
+    struct cv_http1 *http;           // socket: the answer to its opening
+    struct cv_http_connect *connect; // behind a proxy: the answer to CONNECT
+    struct cv_ws *ws;                // socket: then
+    struct cv_timer timer;           // tunnel: its deadline. Finishing: the end of our patience
     char ws_key[28];
     char first[16]; // the first bytes of the server, while they may be another protocol's
     uint8_t first_len;
@@ -74,6 +76,7 @@ struct cv_attempt_room {
 extern const struct cv_carrier cv__attempt_plain;
 extern const struct cv_carrier cv__attempt_tunnel;
 extern const struct cv_carrier cv__attempt_socket;
+extern const struct cv_carrier cv__attempt_connect;
 
 // Around everything that comes from the loop: in between, the attempt's memory stays.
 void cv__attempt_enter(struct cv_attempt *attempt);
@@ -89,6 +92,8 @@ void cv__attempt_fall(struct cv_attempt *attempt, int code, const char *what);
 // An HTTP answer that leads nowhere.
 void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewhere,
                       struct cv_text location);
+// The same for an opening of ours that was answered otherwise.
+void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head);
 // Opens a leg to the server, or to the proxy when `proxied`. The slot must be empty.
 int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied,
                          const struct cv_leg_owner *owner, void *arg);
@@ -96,6 +101,11 @@ int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied
 void cv__attempt_go_plain(struct cv_attempt *attempt);
 // Moves to *out what RTMP lends, through the room's gather. False: nothing waits.
 bool cv__attempt_pull(struct cv_attempt *attempt, struct cv_gather **out);
+// Sends the head of a request on the first leg. A new connection takes a head of a few hundred
+// bytes whole. 0, or an error of the writer's or of the leg's.
+int cv__attempt_send_head(struct cv_attempt *attempt, const struct cv_wr *head);
+// Proxy-Authorization, where there is a proxy that wants it.
+void cv__attempt_put_credentials(const struct cv_attempt *attempt, struct cv_wr *wr);
 // A new RTMP engine in place of the one there is: nothing it has sent was taken.
 int cv__attempt_renew(struct cv_attempt *attempt);
 

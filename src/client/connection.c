@@ -2,7 +2,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "io/openssl.h"
+
+#include <string.h>
 
 static const char place[] = "connection";
 
@@ -29,11 +30,13 @@ static uint64_t now_us(const struct cv_connection *connection)
 static void free_now(struct cv_connection *connection)
 {
     cv_timer_stop(&connection->timer);
+    cv_timer_stop(&connection->watch);
     cv_turn_cancel(connection->room, &connection->turn);
     cv_reach_free(&connection->reach);
     for (int i = 0; i < 2; i++)
         cv_attempt_free(&connection->ways[i].attempt);
     cv_outbox_done(&connection->outbox);
+    cv_mem_free(connection->memory_path);
     cv_mem_free(connection);
 }
 
@@ -67,6 +70,13 @@ void cv__connection_tell(struct cv_connection *connection, struct cv_connection_
         connection->config.on_event(connection->config.arg, event);
 }
 
+// There is another way than the one in use, not started yet.
+static bool has_other(const struct cv_connection *connection)
+{
+    const struct cv_way_in_use *ways = connection->ways;
+    return ways[0].attempt && ways[1].attempt;
+}
+
 static void drop_way(struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
@@ -90,6 +100,7 @@ void cv__connection_end(struct cv_connection *connection, enum cv_connection_end
         .why = &connection->why,
     };
     cv_timer_stop(&connection->timer);
+    cv_timer_stop(&connection->watch);
     cv_reach_free(&connection->reach);
     for (int i = 0; i < 2; i++)
         drop_way(&connection->ways[i]);
@@ -121,6 +132,7 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
     struct cv_ladder_config config = {
         .order = connection->config.order,
         .proxy = connection->proxy.host[0] != '\0',
+        .credentials = connection->proxy.user[0] != '\0',
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
     };
     if (connection->config.via != CV_VIA_AUTO) {
@@ -129,18 +141,40 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
         config.eager = false;
         return config;
     }
-    if (connection->short_lives >= SHORT_LIVES_MAX)
-        config.remembered = CV_WAY_TUNNEL;
     return config;
+}
+
+static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first)
+{
+    struct cv_connection *connection = arg;
+    if (connection->config.via != CV_VIA_AUTO)
+        return;
+    if (!connection->started) {
+        cv__connection_recall(connection);
+        cv_watchdog_init(&connection->watchdog, connection->known.cut_ms);
+    }
+    bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
+    if (possible)
+        ladder->remembered = connection->known.way;
+    if (connection->short_lives >= SHORT_LIVES_MAX)
+        ladder->remembered = CV_WAY_TUNNEL;
+    *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
+}
+
+static bool has_free_place(const struct cv_connection *connection)
+{
+    return !connection->ways[0].attempt || !connection->ways[1].attempt;
 }
 
 static bool start_reach(struct cv_connection *connection)
 {
+    CV_ASSERT(!connection->reach && has_free_place(connection));
     char position[POSITION_BYTES];
     struct cv_reach_config config = {
         .target = &connection->target,
         .proxy = connection->proxy.host[0] ? &connection->proxy : NULL,
         .ladder = ladder_config(connection),
+        .on_ladder = on_ladder,
         .on_trying = on_trying,
         .on_done = on_reached,
         .arg = connection,
@@ -277,8 +311,13 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
     cv_timer_stop(&connection->timer);
     way->started = true;
     connection->active = way;
-    if (old)
+    if (old) {
+        if (connection->silent)
+            cv_watchdog_cut(&connection->watchdog, now_us(connection));
         drop_way(old);
+    }
+    connection->silent = false;
+    cv_watchdog_begin(&connection->watchdog, way->since_us, now_us(connection));
     int err = cv__flow_start(connection, event);
     if (err != CV_OK) {
         cv_why_set(&connection->why, err, place, "the server counts more than it was sent");
@@ -288,8 +327,12 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
     tell_started(connection, way);
     if (!connection->ended)
         cv__flow_push(connection);
+    if (!connection->ended && connection->active == way)
+        cv__connection_learn(connection, way);
     if (!connection->ended && connection->closing)
         try_finish(connection);
+    if (!connection->ended)
+        cv__connection_watch(connection);
 }
 
 static void on_event(void *arg, const struct cv_rtmp_client_event *event)
@@ -336,6 +379,52 @@ static bool may_come_back(const struct cv_connection *connection, const struct c
            connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
 }
 
+static void lose(struct cv_way_in_use *way, const struct cv_why *why)
+{
+    struct cv_connection *connection = way->connection;
+    struct cv_why copy = *why; // it may be the attempt's
+    count_life(way);
+    if (connection->active == way)
+        cv_watchdog_cut(&connection->watchdog, now_us(connection));
+    drop_way(way);
+    cut(connection, &copy);
+}
+
+void cv__connection_lose(struct cv_connection *connection)
+{
+    struct cv_why why = {0};
+    cv_why_set(&why, CV_E_TIMEOUT, place, "nothing comes any more");
+    if (connection->reach || has_other(connection))
+        drop_way(connection->active);
+    else
+        lose(connection->active, &why);
+}
+
+void cv__connection_renew(struct cv_connection *connection)
+{
+    connection->silent = cv_watchdog_is_silent(&connection->watchdog);
+    if (!connection->reach && has_free_place(connection))
+        start_reach(connection);
+}
+
+void cv__connection_keep(struct cv_connection *connection)
+{
+    cv_reach_free(&connection->reach);
+    for (int i = 0; i < 2; i++) {
+        if (!connection->ways[i].started)
+            drop_way(&connection->ways[i]);
+    }
+    connection->silent = false;
+}
+
+static void on_watch(void *arg)
+{
+    struct cv_connection *connection = arg;
+    enter(connection);
+    cv__connection_watch(connection);
+    leave(connection);
+}
+
 static void on_end(void *arg, const struct cv_why *why)
 {
     struct cv_way_in_use *way = arg;
@@ -351,10 +440,7 @@ static void on_end(void *arg, const struct cv_why *why)
     } else if (other) {
         drop_way(way); // the one that comes has thrown it out, or will go on
     } else if (may_come_back(connection, way)) {
-        struct cv_why copy = *why;
-        count_life(way);
-        drop_way(way);
-        cut(connection, &copy);
+        lose(way, why);
     } else {
         bool said = cv_attempt_said_end(way->attempt);
         connection->why = *why;
@@ -399,7 +485,7 @@ static void on_timer(void *arg)
     bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
     if (connection->closing && (connection->active || !waits))
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
-    else if (waits && !connection->active)
+    else if (waits)
         start_is_late(connection);
     else if (!waits && !connection->reach && !start_reach(connection))
         try_later(connection, CV_OBSTACLE_NONE);
@@ -434,12 +520,16 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
     for (int i = 0; i < 2; i++)
         connection->ways[i].connection = connection;
     cv_timer_init(&connection->timer, cv_attempt_room_loop(room), on_timer, connection);
+    cv_timer_init(&connection->watch, cv_attempt_room_loop(room), on_watch, connection);
+    cv_watchdog_init(&connection->watchdog, 0);
     cv_turn_init(&connection->turn, on_turn, connection);
     cv_outbox_init(&connection->outbox,
                    config->keep_bytes ? config->keep_bytes : CV_CONNECTION_KEEP_BYTES,
                    config->keep_all);
     connection->start_us = now_us(connection);
-    if (start_reach(connection))
+    const char *path = config->memory_path ? config->memory_path : "";
+    connection->memory_path = cv_mem_text(path, strlen(path));
+    if (connection->memory_path && start_reach(connection))
         return connection;
     cv_connection_free(&connection);
     return NULL;

@@ -12,10 +12,11 @@ static const char heading[] =
     "# What got through in which network. Hints: this file may be deleted at any time.\n";
 
 // Names in the file, which stay when the ladder's words for people change.
-static const char *const ways[CV_WAYS] = {
+static const char *const ways[] = {
     [CV_WAY_NONE] = "none",     [CV_WAY_OFFER] = "offer",   [CV_WAY_RTMP] = "rtmp",
-    [CV_WAY_TUNNEL] = "tunnel", [CV_WAY_SOCKET] = "socket",
+    [CV_WAY_TUNNEL] = "tunnel", [CV_WAY_SOCKET] = "socket", [CV_WAY_CONNECT] = "connect",
 };
+_Static_assert(sizeof ways / sizeof ways[0] == CV_WAYS, "each way has a name");
 
 // All texts point into the file's.
 struct line {

@@ -111,7 +111,7 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
         .proxy = config->proxy,
         .addrs = reach->addrs,
         .addr_count = reach->addr_count,
-        .ipv4_first = config->ipv4_first,
+        .ipv4_first = config->ipv4_first || action->ipv4_first,
         .rtmp = config->rtmp,
         .eager = config->eager,
         .on_met = on_met,
@@ -209,6 +209,9 @@ static void on_met(void *arg, const struct cv_met_report *report)
 
 static void begin_ladder(struct cv_reach *reach)
 {
+    struct cv_reach_config *config = &reach->config;
+    if (config->on_ladder)
+        config->on_ladder(config->arg, &config->ladder, &config->ipv4_first);
     cv_ladder_init(&reach->ladder, &reach->config.ladder, now_us(reach));
     run_actions(reach);
 }

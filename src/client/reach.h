@@ -27,6 +27,9 @@ struct cv_reach_config {
     bool ipv4_first;
     bool eager; // as in cv_attempt_config
     struct cv_rtmp_client_config rtmp;
+    // Right before the first attempt, behind the name look-up: the last chance to change the two.
+    // May be NULL.
+    void (*on_ladder)(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first);
     // An attempt begins. May be NULL. Must not free the reach.
     void (*on_trying)(void *arg, enum cv_way way, uint32_t attempts);
     // The end, once, never inside cv_reach_start. The attempt's owner must be set at once

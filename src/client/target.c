@@ -35,20 +35,6 @@ static struct cv_text without_query(struct cv_text text)
     return (struct cv_text){text.at, cv_text_find(text, '?')};
 }
 
-// As the resolver wants it: a zone stands behind a plain '%' (RFC 6874, section 2, writes "%25").
-static void write_host(struct cv_target *out, const struct cv_url *url)
-{
-    struct cv_text zone = url->host;
-    struct cv_text address = cv_text_take(&zone, '%');
-    if (zone.len > 2 && cv_text_starts(zone, "25"))
-        zone = cv_text_skip(zone, 2);
-    add(out->host, sizeof out->host, address);
-    if (zone.len) {
-        add(out->host, sizeof out->host, cv_text_of("%"));
-        add(out->host, sizeof out->host, zone);
-    }
-}
-
 // The zone means something on this machine only, and is not sent (RFC 6874, section 4).
 static void write_authority(struct cv_target *out, const struct cv_url *url)
 {
@@ -103,7 +89,7 @@ int cv_target_parse(struct cv_target *out, struct cv_text text, struct cv_why *w
         return cv_why_set(why, CV_E_TOO_LONG, place, "the stream name is longer than %d bytes",
                           CV_LIMIT_NAME_BYTES);
     *out = (struct cv_target){.port = url.port, .via = vias[url.scheme]};
-    write_host(out, &url);
+    cv_url_host(&url, out->host);
     write_authority(out, &url);
     add(out->app, sizeof out->app, app);
     add(out->name, sizeof out->name, name);

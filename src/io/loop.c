@@ -6,6 +6,9 @@
 #include "io/clock.h"
 #include "io/loop_uv.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <uv.h>
 
@@ -21,6 +24,7 @@ struct cv_loop {
     uint64_t armed_tick; // when `timer` goes off; CV_WHEEL_NEVER while it is stopped
     bool slept;          // now_us is of the turn before
     bool running;
+    bool awake;      // it never sleeps: timers wait for the end of the turn
     pthread_t owner; // while running
     void (*on_turn)(void *arg);
     void *turn_arg;
@@ -76,7 +80,7 @@ static void on_uv_timer(uv_timer_t *handle)
 // the timer may go off a little late, and is set again when it went off early.
 static void loop_arm(struct cv_loop *loop)
 {
-    uint64_t next = cv_wheel_next(&loop->wheel);
+    uint64_t next = loop->awake ? CV_WHEEL_NEVER : cv_wheel_next(&loop->wheel);
     if (next == loop->armed_tick)
         return;
     loop->armed_tick = next;
@@ -117,9 +121,12 @@ static void loop_run(struct cv_loop *loop, uv_run_mode mode)
     loop->owner = pthread_self();
     loop->running = true;
     loop->slept = true;
+    loop->awake = mode == UV_RUN_NOWAIT;
     loop_arm(loop);
     uv_run(&loop->uv, mode);
     cv__loop_enter(loop);
+    if (loop->awake)
+        loop_fire(loop);
     loop_end_turn(loop);
     loop->running = false;
 }
@@ -133,6 +140,39 @@ int cv_loop_run(struct cv_loop *loop)
 void cv_loop_run_once(struct cv_loop *loop)
 {
     loop_run(loop, UV_RUN_NOWAIT);
+}
+
+int cv_loop_fd(const struct cv_loop *loop)
+{
+    return uv_backend_fd(&loop->uv);
+}
+
+int cv_loop_timeout_ms(const struct cv_loop *loop)
+{
+    if (uv_backend_timeout(&loop->uv) == 0) // watches to enter, handles to close
+        return 0;
+    uint64_t next = cv_wheel_next(&loop->wheel);
+    if (next == CV_WHEEL_NEVER)
+        return -1;
+    uint64_t now = cv_clock_now_us() / US_PER_TICK;
+    if (next <= now)
+        return 0;
+    return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
+}
+
+void cv_loop_refresh(struct cv_loop *loop)
+{
+    loop->slept = true;
+    cv__loop_enter(loop);
+}
+
+bool cv_loop_sleep(const struct cv_loop *loop, int max_ms)
+{
+    struct pollfd ready = {.fd = cv_loop_fd(loop), .events = POLLIN};
+    int timeout_ms = cv_loop_timeout_ms(loop);
+    if (timeout_ms < 0 || (max_ms >= 0 && max_ms < timeout_ms))
+        timeout_ms = max_ms;
+    return poll(&ready, 1, timeout_ms) >= 0 || errno != EINTR;
 }
 
 void cv_loop_stop(struct cv_loop *loop)

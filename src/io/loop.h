@@ -24,9 +24,20 @@ void cv_loop_free(struct cv_loop *loop);
 int cv_loop_run(struct cv_loop *loop);
 // The present turn is the last. Before cv_loop_run: it returns at once.
 void cv_loop_stop(struct cv_loop *loop);
-// Runs the callbacks of what is ready now without sleeping, the turn function before and after. For
-// tests and for embedding.
+// Runs the callbacks of what is ready now without sleeping, the turn function before and after; I/O
+// before timers, so that who comes late reads first what is there. For tests and for embedding.
 void cv_loop_run_once(struct cv_loop *loop);
+
+// For loops inside others: cv_loop_run_once is due when this descriptor, which stays the loop's, is
+// readable, or when so many milliseconds have passed (0: now; -1: there is no limit). What is
+// called between two turns may change the time.
+int cv_loop_fd(const struct cv_loop *loop);
+int cv_loop_timeout_ms(const struct cv_loop *loop);
+// Reads the clock anew, for what is called between two turns and starts timers.
+void cv_loop_refresh(struct cv_loop *loop);
+// Sleeps until cv_loop_run_once is due, at most `max_ms` (-1: no limit). False when a signal woke
+// it.
+bool cv_loop_sleep(const struct cv_loop *loop, int max_ms);
 
 // Monotonic microseconds, read once per turn, when the loop wakes. Costs nothing.
 uint64_t cv_loop_now_us(const struct cv_loop *loop);

@@ -1,7 +1,7 @@
 #include "proto/rtmpt_client_state.h"
 
-#include "base/check.h"
 #include "base/mem.h"
+#include "proto/basic_auth.h"
 #include "proto/http1_write.h"
 
 #include <stdio.h>
@@ -20,27 +20,6 @@ static struct cv_text text_in(const struct cv_block *block)
 
 // ---- what all requests have in common ---------------------------------------------------------
 
-// "Basic", RFC 7617. The text is made in one block: user, password, and behind them the result.
-static void put_credentials(struct cv_wr *wr, const struct cv_rtmpt_client_config *config)
-{
-    char plain[CV_LIMIT_TUNNEL_HEAD_BYTES / 2];
-    char value[sizeof plain * 3 / 2];
-    struct cv_wr join = cv_wr_fixed(plain, sizeof plain);
-    struct cv_wr field = cv_wr_fixed(value, sizeof value);
-    cv_wr_bytes(&join, config->proxy_user.at, config->proxy_user.len);
-    cv_wr_u8(&join, ':');
-    cv_wr_bytes(&join, config->proxy_password.at, config->proxy_password.len);
-    cv_wr_bytes(&field, "Basic ", 6);
-    size_t room = sizeof value - field.len;
-    size_t len = cv_text_base64(value + field.len, room, plain, join.len);
-    CV_ASSERT(len <= room);
-    if (join.err != CV_OK)
-        wr->err = CV_E_USAGE;
-    else
-        cv_http1_write_field(wr, cv_text_of("Proxy-Authorization"),
-                             (struct cv_text){value, field.len + len});
-}
-
 static void put_fields(struct cv_wr *wr, const struct cv_rtmpt_client_config *config)
 {
     cv_http1_write_field(wr, cv_text_of("Host"), config->host);
@@ -49,7 +28,7 @@ static void put_fields(struct cv_wr *wr, const struct cv_rtmpt_client_config *co
     if (config->user_agent.len)
         cv_http1_write_field(wr, cv_text_of("User-Agent"), config->user_agent);
     if (config->proxy && config->proxy_user.len)
-        put_credentials(wr, config);
+        cv_basic_auth_write(wr, "Proxy-Authorization", config->proxy_user, config->proxy_password);
 }
 
 static void put_prefix(struct cv_wr *wr, const struct cv_rtmpt_client_config *config)

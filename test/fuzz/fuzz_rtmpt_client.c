@@ -33,6 +33,7 @@ struct script {
     struct wire wires[CV_RTMPT_SLOTS];
     bool opened;
     bool over;
+    bool drops;   // begins anew when its offer was not taken
     bool trusted; // only good replies so far
     uint64_t said;
     uint64_t hashes[NUMBERS]; // of the bodies, by number; 0: not seen
@@ -65,6 +66,14 @@ static void check(const struct script *s)
     CV_ASSERT(t->depth <= t->depth_max);
 }
 
+static volatile char sink;
+
+static void read_all(struct cv_text text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        sink ^= text.at[i];
+}
+
 static void take_events(struct script *s)
 {
     struct cv_rtmpt_client_event event;
@@ -73,6 +82,11 @@ static void take_events(struct script *s)
         CV_ASSERT(!s->over);
         check(s);
         s->opened |= event.type == CV_RTMPT_CLIENT_OPENED;
+        CV_ASSERT(event.type != CV_RTMPT_CLIENT_OPENED || event.ours || !event.taken);
+        if (event.type == CV_RTMPT_CLIENT_OPENED && s->drops && !event.taken)
+            cv_rtmpt_client_drop_first(s->t);
+        read_all(event.location);
+        read_all(event.realm);
         s->over = event.type == CV_RTMPT_CLIENT_ENDED || event.type == CV_RTMPT_CLIENT_ANSWER ||
                   event.type == CV_RTMPT_CLIENT_UPGRADED;
         if (event.type != CV_RTMPT_CLIENT_BYTES)
@@ -105,9 +119,9 @@ static void begin_request(struct script *s, struct wire *wire, const struct cv_h
     CV_ASSERT(head->method == CV_METHOD_POST && head->host.len);
     wire->len = 0;
     wire->hash = 0;
-    // Ids of other servers may have other characters than ours.
+    // Ids of other servers may have other characters than ours: such numbers are not looked at.
     wire->opening = cv_text_is(head->path, "/open/1");
-    wire->n = 0;
+    wire->n = NUMBERS;
     wire->kind = CV_RTMPT_OPEN;
     if (wire->opening || cv_rtmpt_target_parse(head->path, &target) != CV_OK)
         return;
@@ -364,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         .alone = how & 4,
         .depth = how >> 4,
     };
+    s.drops = how & 8;
     s.t = cv_rtmpt_client_new(&config, s.now_us);
     CV_ASSERT(s.t);
     while (cv_rd_left(&s.rd) > 1 && s.t->stage != RAW)

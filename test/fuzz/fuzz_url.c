@@ -1,11 +1,13 @@
 // Fuzz target: URL, resource path and query.
 //
-// The input is up to four lines: tcUrl (also parsed as a URL), app, name, key. Besides surviving,
-// every result must keep its promise: the parts of a URL lie inside it, the client's cut and the
-// server's join agree, and a path is in normal form.
+// The input is up to four lines: tcUrl (also parsed as a URL, and as a client's target), app, name,
+// key. Besides surviving, every result must keep its promise: the parts of a URL lie inside it, the
+// client's cut and the server's join agree, a path is in normal form, and what a target shows to
+// people holds no secret.
 #include "base/err.h"
 #include "base/path.h"
 #include "base/url.h"
+#include "client/target.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +95,47 @@ static void check_url(struct cv_text text)
     check_cuts(url.path);
 }
 
+// Can stand in a head, and before people: no blank, no control character.
+static void check_word(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+    PROMISE(len <= max);
+    for (size_t i = 0; i < len; i++)
+        PROMISE((uint8_t)text[i] > 0x20 && (uint8_t)text[i] != 0x7f);
+}
+
+static void check_target(struct cv_text text)
+{
+    struct cv_target target;
+    struct cv_target untouched;
+    struct cv_why why = {.code = CV_OK};
+    memset(&target, 'x', sizeof target);
+    memset(&untouched, 'x', sizeof untouched);
+    int err = cv_target_parse(&target, text, &why);
+    PROMISE(why.code == err);
+    if (err != CV_OK) {
+        PROMISE(err == CV_E_URL || err == CV_E_TOO_LONG);
+        PROMISE(memcmp(&target, &untouched, sizeof target) == 0);
+        return;
+    }
+    PROMISE(target.port != 0 && target.host[0] != '\0');
+    check_word(target.host, CV_LIMIT_HOST_BYTES);
+    check_word(target.authority, sizeof target.authority - 1);
+    PROMISE(strlen(target.app) <= CV_LIMIT_APP_BYTES && strlen(target.name) <= CV_LIMIT_NAME_BYTES);
+    PROMISE(strlen(target.tc_url) <= CV_LIMIT_URL_BYTES);
+    PROMISE(strlen(target.display) <= CV_LIMIT_URL_BYTES);
+    PROMISE(!strchr(target.display, '?'));
+    for (const char *at = target.display; *at; at++)
+        PROMISE((uint8_t)*at >= 0x20 && (uint8_t)*at != 0x7f);
+    struct cv_url url;
+    struct cv_text host = {target.host, cv_text_find(cv_text_of(target.host), '%')};
+    PROMISE(cv_url_parse(&url, cv_text_of(target.tc_url), NULL) == CV_OK);
+    PROMISE(url.user.len == 0 && url.password.len == 0 && url.port == target.port);
+    PROMISE(cv_text_equal(url.host, host));
+    PROMISE(cv_url_parse(&url, cv_text_of(target.display), NULL) == CV_OK);
+    PROMISE(url.user.len == 0 && url.query.len == 0);
+}
+
 static void check_query(const struct cv_query_places *places, struct cv_text key)
 {
     char wanted[33];
@@ -125,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     places.name = cv_text_take(&rest, '\n');
 
     check_url(places.tc_url);
+    check_target(places.tc_url);
     struct cv_path path;
     if (cv_path_join(&path, places.app, places.name) == CV_OK)
         check_path(&path);

@@ -17,7 +17,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import clients as clients_module  # noqa: E402
+import firewalls  # noqa: E402
 import media  # noqa: E402
+import netns  # noqa: E402
 import server as server_module  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
@@ -129,3 +131,49 @@ def short_clip(clip_folder):
 @pytest.fixture(scope="session")
 def hevc(clip_folder):
     return media.make_hevc(clip_folder) or pytest.skip("FFmpeg without libx265")
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    """Client, gateway and server in namespaces (netns.py), the network between them open."""
+    try:
+        made = netns.Net(tmp_path_factory.mktemp("net"))
+    except netns.Unavailable as err:
+        pytest.skip(str(err))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def squid(net):
+    """The Squid on net's gateway."""
+    made = firewalls.Squid(net)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def serving(net, tmp_path_factory):
+    """The server of net, for all tests of a module."""
+    made = netns.Serving(net, tmp_path_factory.mktemp("serving"), {"apps": [server_module.app()]})
+    yield made
+    made.stop()
+
+
+_measured = []
+
+
+@pytest.fixture
+def measured():
+    """measured(what, network, seconds, connections): told at the end of the run, with the floor."""
+    return lambda *row: _measured.append(row)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _measured:
+        return
+    terminalreporter.section("first media message, from the start of the process")
+    for what, name, seconds, connections in _measured:
+        floor = firewalls.floor_ms(name)
+        terminalreporter.line(f"{what:8} {name:34} {seconds * 1000:5.0f} ms   floor {floor:4.0f} ms   "
+                              f"connections: {connections}")

@@ -37,6 +37,12 @@ def _is_frame(tag):
     return not (aac or avc) or tag.data[1] == 1
 
 
+def message_hash(message):
+    """The hash that a message's frame has in a file."""
+    make = _video_frame if message.type == VIDEO_TAG else _audio_frame
+    return make(flv.Tag(message.type, message.timestamp, message.payload)).hash
+
+
 def packets(path, kind):
     """Frames of the kind "v" or "a" as they are in an FLV file: times in ms, hash of the codec's bytes."""
     wanted, make = (VIDEO_TAG, _video_frame) if kind == "v" else (AUDIO_TAG, _audio_frame)

@@ -219,11 +219,11 @@ class Relay:
             pass
 
 
-def flight(name="a", frames=0, start=0):
-    """C2 and everything up to a publish, and then frames that carry their numbers, in one piece."""
+def flight(name="a", frames=0, start=0, app="live", play=False):
+    """C2 and everything up to a publish or play, and then frames that carry their numbers, in one piece."""
     out = bytes(1536) + chunks(1, (1 << 20).to_bytes(4, "big"), 0, 0, 2)
-    commands = [(0, amf_encode("connect", 1, {"app": "live"})), (0, amf_encode("createStream", 2, None)),
-                (1, amf_encode("publish", 3, None, name, "live"))]
+    last = amf_encode("play", 3, None, name) if play else amf_encode("publish", 3, None, name, "live")
+    commands = [(0, amf_encode("connect", 1, {"app": app})), (0, amf_encode("createStream", 2, None)), (1, last)]
     out += b"".join(chunks(20, command, 0, msid, 3, chunk_size=1 << 20) for msid, command in commands)
     return out + video(start, frames)
 

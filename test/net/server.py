@@ -52,15 +52,19 @@ def app(name="live", **settings):
 
 
 class Server:
-    """One `culvert serve`. Logs go to files; stop() demands a clean end."""
+    """One `culvert serve`. Logs go to files; stop() demands a clean end.
 
-    def __init__(self, folder, args=("--open-publish",), config=None):
-        self.port = free_port()
+    listen: addresses instead of a free port of loopback; within: what runs the command elsewhere (netns.py).
+    """
+
+    def __init__(self, folder, args=("--open-publish",), config=None, listen=None, within=()):
+        self.port = int(listen[0].rpartition(":")[2]) if listen else free_port()
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.binary = find_binary()
-        cmd = [str(self.binary), "serve", "--listen", f"127.0.0.1:{self.port}",
-               "--state", str(self.folder / "state"), *args]
+        cmd = [*within, str(self.binary), "serve", "--state", str(self.folder / "state"), *args]
+        for address in listen or [f"127.0.0.1:{self.port}"]:
+            cmd += ["--listen", address]
         if config:
             (self.folder / "culvert.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
             cmd += ["-c", str(self.folder / "culvert.yaml")]
@@ -71,12 +75,14 @@ class Server:
         with open(self.folder / "stdout", "wb") as out, open(self.folder / "stderr", "wb") as err:
             self.process = subprocess.Popen(cmd, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=env)
         self.stopped = self.asked_to_end = False
-        self._wait_ready()
+        self._wait_ready(bool(within))
 
-    def _wait_ready(self):
+    def _wait_ready(self, elsewhere):
         def accepts():
             if self.process.poll() is not None:
                 raise AssertionError(f"server ended with {self.process.returncode}: {self.log()[-3000:]}")
+            if elsewhere:
+                return "server.ready" in self.log()
             with socket.socket() as sock:
                 return sock.connect_ex(("127.0.0.1", self.port)) == 0
         try:

@@ -2,6 +2,7 @@
 import hashlib
 import struct
 
+import flv
 import rtmp_raw
 import server
 from rtmp_raw import AUDIO, DATA, VIDEO, Ecma, amf_encode
@@ -132,3 +133,15 @@ def check_run(messages, first=None, kind=VIDEO):
     assert kind != VIDEO or frames[0].is_key, "does not start at a key frame"
     assert first is None or numbers[0] == first
     return frames
+
+
+def write_file(path, count, gop=25, size=400):
+    """An FLV file of count pictures, each with a sound."""
+    tags = [flv.Tag(DATA, 0, amf_encode("onMetaData", METADATA)), flv.Tag(VIDEO, 0, AVC_HEADER),
+            flv.Tag(AUDIO, 0, AAC_HEADER)]
+    for number in range(count):
+        now_ms = number * FRAME_MS
+        tags += [flv.Tag(VIDEO, now_ms, picture(number, number % gop == 0, size)),
+                 flv.Tag(AUDIO, now_ms, sound(number))]
+    flv.write_tags(path, tags)
+    return path

@@ -1,8 +1,10 @@
 """POST /open/1 of clients that can do more: RTMP on the same connection, a handshake in the same flight."""
+import time
+
 import pytest
 
-from rtmp_raw import HANDSHAKE_BYTES, Closed
-from rtmpt_raw import FCS, Http, Tunnel, Upgraded, c0c1, flight, numbers, offer, request, video
+from rtmp_raw import HANDSHAKE_BYTES, Closed, RtmpClient, TimedOut
+from rtmpt_raw import FCS, OFFER, Http, Tunnel, Upgraded, c0c1, flight, numbers, offer, request, video
 from server import app, wait_until
 
 ANSWER = 1 + 2 * HANDSHAKE_BYTES
@@ -146,6 +148,104 @@ def test_handshake_with_the_open(server, raw, first):
         assert numbers(viewer.media() for _ in range(10)) == list(range(10))
         assert http.ask(f"/close/{session}/1").status == 200
     viewer.expect_status("NetStream.Play.UnpublishNotify")
+
+
+class Eager(RtmpClient):
+    """Everything up to publish or play travels with the offer. What came of it is `way`: 101 or 200."""
+
+    def __init__(self, port, upgrade, **wanted):
+        super().__init__(port)
+        self.sock.close()  # of the base class
+        self.http = Http(port)
+        headers = {"Culvert": "1; handshake", **(OFFER if upgrade else FCS)}
+        self.http.send(request("/open/1", c0c1() + flight(**wanted), headers))
+        self.way, headers, _ = self.http.head()
+        self.number = 0
+        if self.way == 101:
+            self.sock, self._buf = self.http.sock, bytearray(self.http.buf)
+        else:
+            body = self.http.exactly(int(headers["Content-Length"]))
+            self.session, self._buf = body[:31].decode(), bytearray(body[32:])
+        assert self._exactly(ANSWER, time.monotonic() + 5)[0] == 3
+
+    def close(self):
+        self.http.close()
+
+    def _read(self, deadline):
+        if self.way == 101:
+            return super()._read(deadline)
+        while time.monotonic() < deadline:
+            answer = self.http.ask(f"/idle/{self.session}/{self.number}")
+            self.number += 1
+            if answer.status != 200:
+                raise Closed(f"idle: {answer}")
+            if answer.body[1:]:
+                return answer.body[1:]
+        raise TimedOut("only empty replies came")
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("upgrade, way", [(True, 101), (False, 200)])
+def test_first_flight_up_to_play(server, raw, upgrade, way):
+    """The stream is there, or comes later: two round trips are saved each time."""
+    publisher = Upgraded(server.port)
+    raw.keep(publisher)
+    publisher.connect()
+    publisher.publish("a")
+    publisher.set_chunk_size(1 << 20)
+    publisher.send_raw(video(0, 20))
+    publisher.create_stream()
+    there, waiting = (Eager(server.port, upgrade, name=name, play=True) for name in "ab")
+    raw.keep(there)
+    raw.keep(waiting)
+    assert there.way == waiting.way == way
+    assert there.expect_reply(1)[0] == "_result" and there.expect_reply(2)[1][-1] == 1
+    there.expect_status("NetStream.Play.Start", msid=1)
+    assert numbers(there.media() for _ in range(20)) == list(range(20))
+    assert waiting.expect_reply(2)[1][-1] == 1
+    other = Upgraded(server.port)
+    raw.keep(other)
+    other.connect()
+    other.publish("b")
+    other.set_chunk_size(1 << 20)
+    other.send_raw(video(0, 5))
+    waiting.expect_status("NetStream.Play.Start", msid=1)
+    assert numbers(waiting.media() for _ in range(5)) == list(range(5))
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("upgrade, way", [(True, 101), (False, 200)])
+def test_first_flight_up_to_publish(server, raw, upgrade, way):
+    viewer = raw(server)
+    viewer.play("a")
+    viewer.create_stream()
+    publisher = Eager(server.port, upgrade, frames=20)
+    raw.keep(publisher)
+    assert publisher.way == way
+    assert publisher.expect_reply(2)[1][-1] == 1
+    publisher.expect_status("NetStream.Publish.Start", msid=1)
+    assert numbers(viewer.media() for _ in range(20)) == list(range(20))
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("upgrade", [True, False])
+@pytest.mark.parametrize("wanted, code", [
+    ({"app": "nowhere"}, "NetStream.Publish.BadName"),
+    ({"app": "nowhere", "play": True}, "NetStream.Play.StreamNotFound"),
+    ({"name": "taken"}, "NetStream.Publish.BadName"),
+])
+def test_first_flight_that_is_refused(start_server, raw, upgrade, wanted, code):
+    """At once, or by the stream's home: the client reads why before the end."""
+    server = start_server(config={"apps": [app(takeover=False)]})
+    first = raw(server, source="127.0.0.2")
+    first.publish("taken")
+    client = Eager(server.port, upgrade, **wanted)
+    raw.keep(client)
+    assert client.expect_reply(2)[1][-1] == 1
+    info, _ = client.expect_status(msid=1)
+    assert info["code"] == code
+    with pytest.raises(Closed):
+        client.drain(5)
 
 
 @pytest.mark.parametrize("body", [b"\0", b"\3", b"", b"\6" + bytes(1536)])

@@ -144,6 +144,25 @@ static void mistakes(void **state)
     }
 }
 
+static void bits_behind_a_prefix_are_dropped_where_that_is_wanted(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"10.1.2.3/8", "10.0.0.0/8"},       {"10.0.0.0/8", "10.0.0.0/8"},
+        {"10.1.2.3", "10.1.2.3/32"},        {"172.31.1.1/12", "172.16.0.0/12"},
+        {"fd00:1::1/8", "fd00::/8"},        {"::ffff:10.1.2.3/104", "10.0.0.0/8"},
+        {"255.255.255.255/0", "0.0.0.0/0"},
+    };
+    struct cv_ip_range range;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_ip_range expected = range_of(rows[i][1]);
+        assert_int_equal(cv_ip_range_parse_loose(cv_text_of(rows[i][0]), &range), CV_OK);
+        assert_true(cv_ip_range_equal(&range, &expected));
+    }
+    assert_int_equal(cv_ip_range_parse_loose(cv_text_of("10.0.0.0/33"), &range), CV_E_SYNTAX);
+    assert_int_equal(cv_ip_range_parse_loose(cv_text_of("10.0.0/8"), &range), CV_E_SYNTAX);
+}
+
 static void ranges_are_compared(void **state)
 {
     (void)state;
@@ -160,8 +179,11 @@ static void ranges_are_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_hold_what_they_say),    cmocka_unit_test(no_address_is_in_no_range),
-        cmocka_unit_test(every_prefix_counts_its_bits), cmocka_unit_test(mistakes),
+        cmocka_unit_test(ranges_hold_what_they_say),
+        cmocka_unit_test(no_address_is_in_no_range),
+        cmocka_unit_test(every_prefix_counts_its_bits),
+        cmocka_unit_test(mistakes),
+        cmocka_unit_test(bits_behind_a_prefix_are_dropped_where_that_is_wanted),
         cmocka_unit_test(ranges_are_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,6 +272,28 @@ static void client_cuts_app_and_name_as_ffmpeg(void **state)
     }
 }
 
+static void bug_25_host_is_written_for_the_resolver(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"rtmp://h.example:8/a", "h.example"},   {"rtmp://[::1]/a", "::1"},
+        {"rtmp://[fe80::1%25lo]", "fe80::1%lo"}, {"rtmp://[fe80::1%lo]", "fe80::1%lo"},
+        {"rtmp://[fe80::1%25]", "fe80::1%25"},   {"rtmp://[fe80::1%]", "fe80::1"},
+    };
+    char host[CV_LIMIT_HOST_BYTES + 1];
+    struct cv_url url;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(cv_url_parse(&url, cv_text_of(rows[i][0]), NULL), CV_OK);
+        cv_url_host(&url, host);
+        assert_string_equal(host, rows[i][1]);
+    }
+    char longest[16 + CV_LIMIT_HOST_BYTES] = "rtmp://";
+    memset(longest + 7, 'a', CV_LIMIT_HOST_BYTES);
+    assert_int_equal(cv_url_parse(&url, cv_text_of(longest), NULL), CV_OK);
+    cv_url_host(&url, host);
+    assert_string_equal(host, longest + 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +306,7 @@ int main(void)
         cmocka_unit_test(bug_25_url_ends_exactly_at_its_limit),
         cmocka_unit_test(bug_25_host_ends_exactly_at_its_limit),
         cmocka_unit_test(client_cuts_app_and_name_as_ffmpeg),
+        cmocka_unit_test(bug_25_host_is_written_for_the_resolver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

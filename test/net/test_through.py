@@ -1,0 +1,179 @@
+"""`culvert publish`, `play` and `check` behind other people's firewalls (firewalls.py), and to other people's servers.
+
+Numbered frames: none may be missing and none come twice. How long it took from the start of the process to the first
+media message is printed at the end of the run, beside the floor: what a client could do that did everything right. The
+bench (bench/ways.py) holds it to a target; here it must only not be a time-out of anybody's.
+"""
+import json
+
+import pytest
+
+import crossing
+import firewalls
+import synth
+from firewalls import KINDS, PASSING, Firewall
+from netns import NAME_RTMP, NAME_RTMPT, OTHER_RTMP, SIDE_DOOR
+from rtmp_raw import Closed, TimedOut
+
+FRAMES = 40
+FIRST_MEDIA_MAX_S = 3
+EXIT_NO_WAY = 7
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return synth.write_file(tmp_path_factory.mktemp("source") / "source.flv", FRAMES)
+
+
+def log_of(tmp_path):
+    return tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
+
+
+def slug(name):
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def publish(net, wall, tmp_path, source, url, stream, *options, last=FRAMES - 1, at=SIDE_DOOR[0], **env):
+    """The whole file arrives beside the server. Returns the seconds to the first media message."""
+    watcher = crossing.Watcher(net, stream, at)
+    command = crossing.Command(net, log_of(tmp_path), ["publish", source, url, *options], wall.environment(**env))
+    try:
+        crossing.check_whole(watcher.until(last), first=0, last=last)
+        command.wait()
+        return watcher.first_media_s(command)
+    except (Closed, TimedOut) as err:
+        raise AssertionError(f"{err}; the publisher said: {command.log()[-3000:]}") from err
+    finally:
+        command.stop()
+        watcher.close()
+
+
+def play(net, wall, tmp_path, url, stream, *options, at=SIDE_DOOR[0], **how):
+    """A stream from a key frame to its end. Returns the seconds to the first media message."""
+    feed = crossing.Feeder(net, stream, at)
+    try:
+        command, last = crossing.play(net, wall, log_of(tmp_path), url, *options, feed=feed, **how)
+        crossing.check_whole(command.media(), last=last)
+        return command.first_media_s()
+    finally:
+        feed.stop()
+
+
+@pytest.mark.parametrize("name", [name for name in PASSING if name != "cut"])
+def test_publish(net, serving, squid, source, tmp_path, measured, name):
+    with Firewall(net, name, squid) as wall:
+        known, stream = len(serving.log()), f"publish-{slug(name)}"
+        first_s = publish(net, wall, tmp_path, source, wall.url(f"live/{stream}"), stream, "--no-memory")
+        measured("publish", name, first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+        assert len(serving.connects(known)) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in PASSING if name != "cut"])
+def test_play(net, serving, squid, tmp_path, measured, name):
+    with Firewall(net, name, squid) as wall:
+        known, stream = len(serving.log()), f"play-{slug(name)}"
+        first_s = play(net, wall, tmp_path, wall.url(f"live/{stream}"), stream, "--no-memory")
+        measured("play", name, first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+        assert len(serving.connects(known)) == 1
+
+
+@pytest.mark.parametrize("name", ["open", "1935 dropped", "80 and 443 only", "80 only, rest reset",
+                                  "inspector resets", "inspector swallows"])
+def test_one_connection(net, serving, tmp_path, name):
+    """Where the offer passes nothing else is opened."""
+    with Firewall(net, name) as wall:
+        play(net, wall, tmp_path, wall.url("live/one"), "one", "--no-memory")
+        assert net.counted().connections == 1
+
+
+# ---- connections that are cut ------------------------------------------------------------------
+
+@pytest.mark.parametrize("seconds", [1.5])
+def test_publish_is_cut(net, serving, tmp_path, seconds):
+    """Nothing is lost, nothing comes twice, and there is one stream."""
+    with Firewall(net, "cut", rules=firewalls.cut_after(seconds)) as wall:
+        known, long = len(serving.log()), synth.write_file(tmp_path / "long.flv", 125)
+        publish(net, wall, tmp_path, long, wall.url("live/cut"), "cut", "--no-memory", last=124)
+        assert net.counted().connections >= 3
+        assert 3 <= len(serving.connects(known)) <= 6
+
+
+@pytest.mark.parametrize("seconds", [1.5])
+def test_play_is_cut(net, serving, tmp_path, seconds):
+    with Firewall(net, "cut", rules=firewalls.cut_after(seconds)) as wall:
+        play(net, wall, tmp_path, wall.url("live/cut"), "cut", "--no-memory", frames=125)
+        assert net.counted().connections >= 3
+
+
+# ---- servers of other people -------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def rtmp_only(net, tmp_path_factory):
+    made = crossing.RtmpOnly(net, tmp_path_factory.mktemp("nginx"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def rtmpt_only(net, serving, tmp_path_factory):
+    made = crossing.RtmptOnly(net, tmp_path_factory.mktemp("rtmpt"))
+    yield made
+    made.stop()
+
+
+def test_publish_to_rtmp_only(net, rtmp_only, source, tmp_path, measured):
+    with Firewall(net, "open") as wall:
+        first_s = publish(net, wall, tmp_path, source, f"rtmp://{NAME_RTMP}/live/p", "p", "--no-memory", at=OTHER_RTMP)
+        measured("publish", "RTMP-only server", first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+
+
+def test_play_from_rtmp_only(net, rtmp_only, tmp_path, measured):
+    with Firewall(net, "open") as wall:
+        first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/q", "q", "--no-memory", at=OTHER_RTMP, ends=False)
+        measured("play", "RTMP-only server", first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+
+
+def test_publish_to_rtmpt_only(net, rtmpt_only, source, tmp_path, measured):
+    with Firewall(net, "open") as wall:
+        first_s = publish(net, wall, tmp_path, source, f"rtmp://{NAME_RTMPT}/live/p", "p", "--no-memory")
+        measured("publish", "RTMPT-only server", first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+
+
+def test_play_from_rtmpt_only(net, rtmpt_only, tmp_path, measured):
+    with Firewall(net, "open") as wall:
+        first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMPT}/live/q", "q", "--no-memory")
+        measured("play", "RTMPT-only server", first_s, net.counted().connections)
+        assert first_s < FIRST_MEDIA_MAX_S
+
+
+def test_remembered(net, rtmp_only, tmp_path, measured):
+    """The second time the way that won is taken at once, and no other is opened."""
+    state = str(tmp_path / "state")
+    connections = []
+    for _ in range(2):
+        with Firewall(net, "open") as wall:
+            first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/r", "r", at=OTHER_RTMP, ends=False,
+                           XDG_STATE_HOME=state)
+            connections.append(net.counted().connections)
+    measured("play", "RTMP-only server, remembered", first_s, connections[1])
+    assert connections[0] > 1 and connections[1] == 1
+
+
+# ---- what is said of the network ---------------------------------------------------------------
+
+def check(net, wall, tmp_path, code, *options):
+    command = crossing.Command(net, log_of(tmp_path), ["check", wall.url("live/a"), *options], wall.environment())
+    return command.wait(15, code)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_check(net, serving, squid, tmp_path, name):
+    with Firewall(net, name, squid) as wall:
+        code = 0 if KINDS[name].passes else EXIT_NO_WAY
+        said = json.loads(check(net, wall, tmp_path, code, "--json"))
+        assert said
