@@ -81,6 +81,10 @@ class Command:
     def media(self):
         return [message for _, message in self.messages() if message.is_media]
 
+    def longest_gap_s(self):
+        """The longest time without bytes, between two pieces."""
+        return max(after[0] - before[0] for before, after in zip(self.arrivals, self.arrivals[1:]))
+
     def first_media_s(self):
         """When the first audio or video message was complete; None: not yet."""
         end = next((at for at, message in self.messages() if message.is_media), None)

@@ -51,12 +51,13 @@ def publish(net, wall, tmp_path, source, url, stream, *options, last=FRAMES - 1,
 
 
 def play(net, wall, tmp_path, url, stream, *options, at=SIDE_DOOR[0], **how):
-    """A stream from a key frame to its end. Returns the seconds to the first media message."""
+    """A stream from a key frame to its end. Returns the seconds to the first media message, and the longest time
+    without one after it."""
     feed = crossing.Feeder(net, stream, at)
     try:
         command, last = crossing.play(net, wall, log_of(tmp_path), url, *options, feed=feed, **how)
         crossing.check_whole(command.media(), last=last)
-        return command.first_media_s()
+        return command.first_media_s(), command.longest_gap_s()
     finally:
         feed.stop()
 
@@ -83,7 +84,7 @@ def test_publish(net, serving, squid, source, tmp_path, measured, name):
 def test_play(net, serving, squid, tmp_path, measured, name):
     with Firewall(net, name, squid) as wall:
         known, stream = len(serving.log()), f"play-{slug(name)}"
-        first_s = play(net, wall, tmp_path, wall.url(f"live/{stream}"), stream, "--no-memory")
+        first_s, _ = play(net, wall, tmp_path, wall.url(f"live/{stream}"), stream, "--no-memory")
         measured("play", name, first_s, net.counted().connections)
         assert first_s < FIRST_MEDIA_MAX_S
         assert len(serving.connects(known)) == 1
@@ -113,9 +114,11 @@ def test_publish_is_cut(net, serving, tmp_path, tell, seconds):
 
 
 @pytest.mark.parametrize("seconds", [1.5])
-def test_play_is_cut(net, serving, tmp_path, seconds):
+def test_play_is_cut(net, serving, tmp_path, tell, seconds):
     with Firewall(net, "cut", rules=firewalls.cut_after(seconds)) as wall:
-        play(net, wall, tmp_path, wall.url("live/cut"), "cut", "--no-memory", frames=125)
+        _, gap_s = play(net, wall, tmp_path, wall.url("live/cut"), "cut", "--no-memory", frames=125)
+        tell(f"play     cut after {seconds} s: longest time without media {gap_s * 1000:.0f} ms")
+        assert gap_s < FIRST_MEDIA_MAX_S
         assert net.counted().connections >= 3
 
 
@@ -144,7 +147,7 @@ def test_publish_to_rtmp_only(net, rtmp_only, source, tmp_path, measured):
 
 def test_play_from_rtmp_only(net, rtmp_only, tmp_path, measured):
     with Firewall(net, "open") as wall:
-        first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/q", "q", "--no-memory", at=OTHER_RTMP, ends=False)
+        first_s, _ = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/q", "q", "--no-memory", at=OTHER_RTMP, ends=False)
         measured("play", "RTMP-only server", first_s, net.counted().connections)
         assert first_s < FIRST_MEDIA_MAX_S
 
@@ -158,7 +161,7 @@ def test_publish_to_rtmpt_only(net, rtmpt_only, source, tmp_path, measured):
 
 def test_play_from_rtmpt_only(net, rtmpt_only, tmp_path, measured):
     with Firewall(net, "open") as wall:
-        first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMPT}/live/q", "q", "--no-memory")
+        first_s, _ = play(net, wall, tmp_path, f"rtmp://{NAME_RTMPT}/live/q", "q", "--no-memory")
         measured("play", "RTMPT-only server", first_s, net.counted().connections)
         assert first_s < FIRST_MEDIA_MAX_S
 
@@ -169,7 +172,7 @@ def test_remembered(net, rtmp_only, tmp_path, measured):
     connections = []
     for _ in range(2):
         with Firewall(net, "open") as wall:
-            first_s = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/r", "r", at=OTHER_RTMP, ends=False,
+            first_s, _ = play(net, wall, tmp_path, f"rtmp://{NAME_RTMP}/live/r", "r", at=OTHER_RTMP, ends=False,
                            XDG_STATE_HOME=state)
             connections.append(net.counted().connections)
     measured("play", "RTMP-only server, remembered", first_s, connections[1])
