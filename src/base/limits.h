@@ -157,6 +157,14 @@ enum {
     CV_READER_BYTES = 64 * 1024, // one read of a file or pipe
     CV_PLAY_BEHIND_MS = 30000,   // a reader of our output may be so far behind, then it skips
 
+    // ---- relay: programs on this machine
+    CV_LIMIT_LOCALS = 64,         // connections
+    CV_LOCAL_ASK_S = 20,          // from a connection to its publish or play
+    CV_LOCAL_FINISH_S = 2,        // for last words to be read
+    CV_LOCAL_OUT_BYTES = 1 << 20, // taken out of the log for a player at a time
+    CV_RELAY_ANSWER_MS = 1500,    // an encoder waits so long for the far server's word, if need be
+    CV_RELAY_RETURN_S = 7 * 24 * 3600, // the far server may be away so long
+
     // ---- client's end of a tunnel
     CV_TUNNEL_DEPTH = 8,                  // sends without their replies, where that works
     CV_LIMIT_TUNNEL_FLIGHT = 16,          // the same, and idles: half of what a server parks

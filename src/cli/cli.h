@@ -40,6 +40,7 @@ struct cv_command {
 extern const struct cv_command cv_command_serve;
 extern const struct cv_command cv_command_publish;
 extern const struct cv_command cv_command_play;
+extern const struct cv_command cv_command_relay;
 extern const struct cv_command cv_command_key;
 extern const struct cv_command cv_command_bench;
 extern const struct cv_command cv_command_help;

@@ -5,7 +5,6 @@
 #include "cli/sink.h"
 #include "cli/stream_run.h"
 #include "io/clock.h"
-#include "media/avtag.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +27,6 @@ struct play {
     struct cv_stream_run run;
     struct cv_sink *sink;
     struct cv_timer timer; // the duration's end, the next attempt, or the last writing's end
-    bool resumed;          // the next message tells how
     bool closing;
     bool over;     // ENDED has come
     int exit_code; // when the sink is through
@@ -139,38 +137,15 @@ static void on_timer(void *arg)
         say_goodbye(play); // the duration is over
 }
 
-static bool is_header(const struct cv_msg *msg)
-{
-    if (msg->type == CV_MSG_DATA_AMF0)
-        return true;
-    struct cv_avtag tag;
-    return cv_avtag_parse(&tag, msg->type == CV_MSG_VIDEO, msg->payload->data, msg->payload->len,
-                          NULL) == CV_OK &&
-           cv_avtag_is_header(&tag);
-}
-
-// Of interest to Flash only, and not a part of the stream.
-static bool is_sample_access(const struct cv_msg *msg)
-{
-    static const char head[] = "\x02\x00\x11|RtmpSampleAccess";
-    size_t len = sizeof head - 1;
-    return msg->type == CV_MSG_DATA_AMF0 && msg->payload->len >= len &&
-           memcmp(msg->payload->data, head, len) == 0;
-}
-
 static void on_message(struct play *play, const struct cv_msg *msg)
 {
-    if (!play->sink || is_sample_access(msg))
+    if (!play->sink)
         return;
     if (msg->type != CV_MSG_DATA_AMF0 && !play->run.teller.first_us) {
         cv_teller_first_media(&play->run.teller);
         if (play->duration_us)
             cv_timer_start(&play->timer, play->duration_us);
     }
-    // A server that goes on where it was cut does not tell what it has told before.
-    if (play->resumed && is_header(msg))
-        cv_sink_restart(play->sink);
-    play->resumed = false;
     cv_sink_put(play->sink, msg);
 }
 
@@ -201,7 +176,8 @@ static void on_event(void *arg, const struct cv_connection_event *event)
         on_message(play, &event->msg);
         return;
     case CV_CONNECTION_RESUMED:
-        play->resumed = true;
+        if (play->sink)
+            cv_sink_resumed(play->sink);
         return;
     case CV_CONNECTION_ENDED:
         on_ended(play, event);

@@ -4,11 +4,11 @@
 #include "base/gather.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/seq.h"
 #include "io/loop.h"
 #include "io/watch.h"
 #include "media/cursor.h"
 #include "media/flv_out.h"
+#include "media/intake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +31,7 @@ struct cv_sink {
     struct cv_watch watch; //
     struct cv_timer timer; // for the end
     struct cv_stream_log log;
+    struct cv_intake intake; // into the log
     struct cv_cursor cursor;
     struct cv_flv_view view;
     struct cv_flv_out out;
@@ -38,8 +39,6 @@ struct cv_sink {
     bool finished; // nothing more comes
     bool ended;
     struct cv_why why;
-    bool seen[2];        // audio, video: last_ms is known
-    uint32_t last_ms[2]; // as it came
     struct cv_gather gather;
 };
 
@@ -148,22 +147,9 @@ static void on_writable(void *arg, unsigned events)
 
 // ---- taking ---------------------------------------------------------------------------------
 
-void cv_sink_restart(struct cv_sink *sink)
+void cv_sink_resumed(struct cv_sink *sink)
 {
-    cv_stream_log_restart(&sink->log);
-    sink->seen[0] = sink->seen[1] = false;
-}
-
-// Some servers let a publisher's new line of time through as it is.
-static void watch_time(struct cv_sink *sink, const struct cv_msg *msg)
-{
-    unsigned kind = msg->type == CV_MSG_VIDEO;
-    if (msg->type == CV_MSG_DATA_AMF0)
-        return;
-    if (sink->seen[kind] && cv_seq_diff(sink->last_ms[kind], msg->ts_ms) > CV_PACE_BACK_MS)
-        cv_sink_restart(sink);
-    sink->seen[kind] = true;
-    sink->last_ms[kind] = msg->ts_ms;
+    cv_intake_resumed(&sink->intake);
 }
 
 void cv_sink_put(struct cv_sink *sink, const struct cv_msg *msg)
@@ -171,8 +157,7 @@ void cv_sink_put(struct cv_sink *sink, const struct cv_msg *msg)
     CV_ASSERT(!sink->finished);
     if (sink->ended)
         return;
-    watch_time(sink, msg);
-    if (cv_stream_log_append(&sink->log, msg) != CV_OK)
+    if (cv_intake_put(&sink->intake, msg) < 0)
         end(sink, CV_E_NOMEM, "no memory");
     else if (!sink->watched || sink->watch.events == 0)
         flush(sink);
@@ -229,6 +214,7 @@ int cv_sink_open(struct cv_sink **out, struct cv_loop *loop, const char *path,
                                                            .ms_max = CV_PLAY_BEHIND_MS,
                                                            .gop_ms_max = CV_LOG_GOP_MS_MAX,
                                                            .gop_cache = true});
+    sink->intake = cv_intake_new(&sink->log);
     sink->cursor = cv_cursor_new();
     cv_cursor_wait(&sink->cursor, &sink->log);
     *out = sink;

@@ -26,8 +26,8 @@ int cv_sink_open(struct cv_sink **out, struct cv_loop *loop, const char *path,
                  cv_sink_end_fn *on_end, void *arg, struct cv_why *why);
 // Takes a message, and a reference of its own to the payload.
 void cv_sink_put(struct cv_sink *sink, const struct cv_msg *msg);
-// The next message may begin a new line of time: the connection was lost and could not be resumed.
-void cv_sink_restart(struct cv_sink *sink);
+// The connection was cut and goes on.
+void cv_sink_resumed(struct cv_sink *sink);
 // Nothing more comes.
 void cv_sink_finish(struct cv_sink *sink);
 // Stream time that was written.

@@ -487,6 +487,7 @@ static void put_leg(const struct cv_attempt *attempt, struct cv_attempt_stats *s
         stats->peer = leg.peer;
         stats->rtt_us = leg.rtt_us;
         stats->unacked_bytes += leg.unacked_bytes;
+        stats->written_bytes += leg.written_bytes;
     }
 }
 
