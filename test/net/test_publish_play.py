@@ -3,11 +3,13 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
 import flv
 import frames
+import media
 import server as server_module
 from server import wait_until
 
@@ -48,7 +50,6 @@ def test_both_orders_get_through(server, cli, short_clip):
 
 @pytest.mark.parametrize("name", ["h264_aac_bframes", "h264_mp3", "audio_only", "video_only"])
 def test_other_codecs(server, cli, clip_folder, tmp_path, name):
-    import media
     source, out = media.make_clip(clip_folder, name, 3), tmp_path / "out.flv"
     player = cli("play", server.url(), "-o", out)
     player.says("through: ")
@@ -100,8 +101,9 @@ def test_a_loop_is_one_line_of_time(server, cli, short_clip, tmp_path):
     publisher.says("started after")
     cli("play", server.url(), "-o", out, "--duration", 5).expect(0)
     video = [tag.timestamp for tag in flv.read_tags(out) if tag.type == 9 and tag.data[1] == 1]
-    steps = {later - sooner for sooner, later in zip(video, video[1:])}
-    assert video[-1] > 3500 and steps == {40}, steps
+    steps = [later - sooner for sooner, later in zip(video, video[1:])]
+    seams = [step for step in steps if step != 40]  # the file's sound is a little longer than its pictures
+    assert video[-1] > 3500 and 1 <= len(seams) <= 2 and all(40 < step < 120 for step in seams), seams
     publisher.interrupt()
     publisher.expect(130)
 
@@ -116,7 +118,7 @@ def test_the_pace_is_that_of_the_clock(server, cli, short_clip):
 def test_wait_for_a_publisher(server, cli, short_clip, tmp_path, start_server):
     quick = start_server(config={"apps": [server_module.app(play_wait_s=1)]})
     player = cli("play", quick.url(), "-o", tmp_path / "out.flv", "--wait", 30)
-    player.says(r"(through.*\s+){2}")  # it has asked once more
+    player.says("(?s)through.*through")  # it has asked once more
     cli("publish", short_clip, quick.url()).expect(0)
     player.expect(0)
 
@@ -152,8 +154,6 @@ def test_nobody_listens(cli, short_clip):
 def test_wrong_service(cli, short_clip):
     """A port that says something else at once."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        import threading
-
         def greet():
             while True:
                 try:
@@ -176,10 +176,9 @@ def test_refused_key(start_server, cli, short_clip):
     assert key not in server.log()
 
 
-def test_name_in_use(server, cli, looping, short_clip, raw):
-    second = cli("publish", short_clip, server.url().replace("127.0.0.1", "127.0.0.2"))
-    # the same machine, so the server takes it for a return, until it hears the first one
-    second.expect(8, "culvert: the server refuses: ")
+def test_name_in_use(server, cli, looping, short_clip):
+    """From the same address, so the server takes it for a return, until it hears the first one."""
+    cli("publish", short_clip, server.url()).expect(8, "culvert: the server refuses: ")
 
 
 def test_not_found(start_server, cli, tmp_path):

@@ -1,6 +1,6 @@
 """culvert relay: other programs publish to it and play from it; the far server comes and goes."""
 import signal
-import subprocess
+import socket
 
 import pytest
 
@@ -228,7 +228,6 @@ def test_stop_with_everything_under_way(server, relay, clients, cli, clip, tmp_p
 
 def test_intruders_do_not_disturb(server, relay, clients, short_clip):
     """Bytes that are no RTMP, and connections that say nothing."""
-    import socket
     one = relay(server.url("live"))
     port = int(one.url().split(":")[2].split("/")[0])
     socks = []
