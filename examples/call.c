@@ -50,15 +50,18 @@ int main(int argc, char **argv)
     struct culvert_config config = {.size = sizeof config, .url = argc == 2 ? argv[1] : ""};
     struct culvert *culvert = culvert_connect(&config);
     struct culvert_amf_writer *args = culvert_amf_writer_new();
-    if (culvert_open(culvert) != CULVERT_OK || !args)
-        return fprintf(stderr, "call: %s\n", culvert_why(culvert)), 1;
+    if (!culvert || !args)
+        return fprintf(stderr, "call: out of memory\n"), 1;
 
     setvbuf(stdin, NULL, _IONBF, 0); // so that poll knows of every line
     struct pollfd ready[2] = {{.fd = culvert_fd(culvert), .events = POLLIN},
                               {.fd = -1, .events = POLLIN}};
     bool started = false, eof = false;
-    int error = 0;
-    while (culvert_process(culvert) >= 0) {
+    int error = culvert_open(culvert); // what is wrong is told by an event, too
+    do {
+        ready[1].fd = started && !eof ? fileno(stdin) : -1;
+        if (poll(ready, 2, culvert_timeout_ms(culvert)) > 0 && ready[1].revents)
+            eof = !read_line(culvert, args);
         const struct culvert_event *event;
         while (culvert_next(culvert, &event) > 0) {
             if (event->type == CULVERT_EVENT_STARTED)
@@ -68,12 +71,9 @@ int main(int argc, char **argv)
             else if (event->type == CULVERT_EVENT_ENDED && (error = event->error) != 0)
                 fprintf(stderr, "call: %s\n", event->why);
         }
-        ready[1].fd = started && !eof ? fileno(stdin) : -1;
-        if (poll(ready, 2, culvert_timeout_ms(culvert)) > 0 && ready[1].revents)
-            eof = !read_line(culvert, args);
         if (eof && waiting == 0)
             culvert_close(culvert);
-    }
+    } while (culvert_process(culvert) >= 0);
     culvert_amf_writer_free(args);
     culvert_free(culvert);
     return error != 0;

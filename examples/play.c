@@ -26,15 +26,13 @@ int main(int argc, char **argv)
         return fail("usage: play URL");
     struct culvert_config config = {.size = sizeof config, .url = argv[1]};
     struct culvert *culvert = culvert_connect(&config);
-    if (culvert_play(culvert, NULL) != CULVERT_OK)
-        return fail(culvert_why(culvert));
+    int result = culvert_play(culvert, NULL) == CULVERT_OK ? 0 : fail(culvert_why(culvert));
 
     uint8_t header[CULVERT_FLV_HEADER_BYTES];
     culvert_flv_header(header);
     fwrite(header, 1, sizeof header, stdout);
     const struct culvert_event *event;
-    int result = 0;
-    while (!ferror(stdout) && culvert_wait(culvert, &event, -1) > 0) {
+    while (result == 0 && !ferror(stdout) && culvert_wait(culvert, &event, -1) > 0) {
         if (event->type == CULVERT_EVENT_MESSAGE)
             write_message(event);
         else if (event->type == CULVERT_EVENT_THROUGH)

@@ -171,7 +171,7 @@ int culvert_close(struct culvert *culvert)
 {
     if (!culvert)
         return CULVERT_E_USAGE;
-    if (culvert->ended)
+    if (culvert->ended || culvert->closing)
         return CULVERT_OK;
     culvert->touched = true;
     if (!culvert->connection) {

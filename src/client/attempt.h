@@ -91,6 +91,7 @@ struct cv_attempt_stats {
     struct cv_addr peer;    // who the TCP connection leads to: the server, or the proxy
     uint32_t rtt_us;        // the latest measure; 0: none
     uint32_t unacked_bytes; // written, and not acknowledged by the peer's TCP; 0 when unknown
+    uint64_t written_bytes; // by the connections that are open now
     uint64_t heard_us;      // when anything came last, by the loop's clock; 0: nothing yet
     uint64_t bytes_in;      // RTMP's own
     uint64_t bytes_out;     //

@@ -30,6 +30,7 @@ static uint64_t now_us(const struct cv_connection *connection)
 static void free_now(struct cv_connection *connection)
 {
     cv_timer_stop(&connection->timer);
+    cv_timer_stop(&connection->watch);
     cv_turn_cancel(connection->room, &connection->turn);
     cv_reach_free(&connection->reach);
     for (int i = 0; i < 2; i++)
@@ -69,6 +70,13 @@ void cv__connection_tell(struct cv_connection *connection, struct cv_connection_
         connection->config.on_event(connection->config.arg, event);
 }
 
+// There is another way than the one in use, not started yet.
+static bool has_other(const struct cv_connection *connection)
+{
+    const struct cv_way_in_use *ways = connection->ways;
+    return ways[0].attempt && ways[1].attempt;
+}
+
 static void drop_way(struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
@@ -92,6 +100,7 @@ void cv__connection_end(struct cv_connection *connection, enum cv_connection_end
         .why = &connection->why,
     };
     cv_timer_stop(&connection->timer);
+    cv_timer_stop(&connection->watch);
     cv_reach_free(&connection->reach);
     for (int i = 0; i < 2; i++)
         drop_way(&connection->ways[i]);
@@ -140,8 +149,10 @@ static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_fir
     struct cv_connection *connection = arg;
     if (connection->config.via != CV_VIA_AUTO)
         return;
-    if (!connection->started)
+    if (!connection->started) {
         cv__connection_recall(connection);
+        cv_watchdog_init(&connection->watchdog, connection->known.cut_ms);
+    }
     bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
     if (possible)
         ladder->remembered = connection->known.way;
@@ -150,8 +161,14 @@ static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_fir
     *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
 }
 
+static bool has_free_place(const struct cv_connection *connection)
+{
+    return !connection->ways[0].attempt || !connection->ways[1].attempt;
+}
+
 static bool start_reach(struct cv_connection *connection)
 {
+    CV_ASSERT(!connection->reach && has_free_place(connection));
     char position[POSITION_BYTES];
     struct cv_reach_config config = {
         .target = &connection->target,
@@ -294,8 +311,13 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
     cv_timer_stop(&connection->timer);
     way->started = true;
     connection->active = way;
-    if (old)
+    if (old) {
+        if (connection->silent)
+            cv_watchdog_cut(&connection->watchdog, now_us(connection));
         drop_way(old);
+    }
+    connection->silent = false;
+    cv_watchdog_begin(&connection->watchdog, way->since_us, now_us(connection));
     int err = cv__flow_start(connection, event);
     if (err != CV_OK) {
         cv_why_set(&connection->why, err, place, "the server counts more than it was sent");
@@ -309,6 +331,8 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
         cv__connection_learn(connection, way);
     if (!connection->ended && connection->closing)
         try_finish(connection);
+    if (!connection->ended)
+        cv__connection_watch(connection);
 }
 
 static void on_event(void *arg, const struct cv_rtmp_client_event *event)
@@ -355,6 +379,52 @@ static bool may_come_back(const struct cv_connection *connection, const struct c
            connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
 }
 
+static void lose(struct cv_way_in_use *way, const struct cv_why *why)
+{
+    struct cv_connection *connection = way->connection;
+    struct cv_why copy = *why; // it may be the attempt's
+    count_life(way);
+    if (connection->active == way)
+        cv_watchdog_cut(&connection->watchdog, now_us(connection));
+    drop_way(way);
+    cut(connection, &copy);
+}
+
+void cv__connection_lose(struct cv_connection *connection)
+{
+    struct cv_why why = {0};
+    cv_why_set(&why, CV_E_TIMEOUT, place, "nothing comes any more");
+    if (connection->reach || has_other(connection))
+        drop_way(connection->active);
+    else
+        lose(connection->active, &why);
+}
+
+void cv__connection_renew(struct cv_connection *connection)
+{
+    connection->silent = cv_watchdog_is_silent(&connection->watchdog);
+    if (!connection->reach && has_free_place(connection))
+        start_reach(connection);
+}
+
+void cv__connection_keep(struct cv_connection *connection)
+{
+    cv_reach_free(&connection->reach);
+    for (int i = 0; i < 2; i++) {
+        if (!connection->ways[i].started)
+            drop_way(&connection->ways[i]);
+    }
+    connection->silent = false;
+}
+
+static void on_watch(void *arg)
+{
+    struct cv_connection *connection = arg;
+    enter(connection);
+    cv__connection_watch(connection);
+    leave(connection);
+}
+
 static void on_end(void *arg, const struct cv_why *why)
 {
     struct cv_way_in_use *way = arg;
@@ -370,10 +440,7 @@ static void on_end(void *arg, const struct cv_why *why)
     } else if (other) {
         drop_way(way); // the one that comes has thrown it out, or will go on
     } else if (may_come_back(connection, way)) {
-        struct cv_why copy = *why;
-        count_life(way);
-        drop_way(way);
-        cut(connection, &copy);
+        lose(way, why);
     } else {
         bool said = cv_attempt_said_end(way->attempt);
         connection->why = *why;
@@ -418,7 +485,7 @@ static void on_timer(void *arg)
     bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
     if (connection->closing && (connection->active || !waits))
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
-    else if (waits && !connection->active)
+    else if (waits)
         start_is_late(connection);
     else if (!waits && !connection->reach && !start_reach(connection))
         try_later(connection, CV_OBSTACLE_NONE);
@@ -453,6 +520,8 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
     for (int i = 0; i < 2; i++)
         connection->ways[i].connection = connection;
     cv_timer_init(&connection->timer, cv_attempt_room_loop(room), on_timer, connection);
+    cv_timer_init(&connection->watch, cv_attempt_room_loop(room), on_watch, connection);
+    cv_watchdog_init(&connection->watchdog, 0);
     cv_turn_init(&connection->turn, on_turn, connection);
     cv_outbox_init(&connection->outbox,
                    config->keep_bytes ? config->keep_bytes : CV_CONNECTION_KEEP_BYTES,

@@ -213,10 +213,12 @@ void cv__flow_event(struct cv_way_in_use *way, const struct cv_rtmp_client_event
     case CV_RTMP_CLIENT_RESULT:
         on_result(connection, event);
         return;
+    case CV_RTMP_CLIENT_PONG:
+        connection->pongs = true;
+        return;
     case CV_RTMP_CLIENT_READY:
     case CV_RTMP_CLIENT_CONNECTED:
     case CV_RTMP_CLIENT_STARTED:
-    case CV_RTMP_CLIENT_PONG:
     case CV_RTMP_CLIENT_ENDED:
         return;
     }

@@ -68,12 +68,12 @@ void cv__connection_learn(struct cv_connection *connection, const struct cv_way_
         .raw = !stats.tunnel,
         .ipv4 = stats.peer.family == CV_ADDR_IPV4,
         .rtt_us = stats.rtt_us,
-        .cut_ms = connection->known.cut_ms,
+        .cut_ms = cv_watchdog_cut_ms(&connection->watchdog),
         .at_s = now_s(),
     };
     const struct cv_memory_entry *known = &connection->known;
     bool same = known->way == entry.way && known->raw == entry.raw && known->ipv4 == entry.ipv4 &&
-                entry.at_s - known->at_s < REFRESH_S;
+                known->cut_ms == entry.cut_ms && entry.at_s - known->at_s < REFRESH_S;
     if (remembers(connection) && !same)
         put(connection, &entry);
 }

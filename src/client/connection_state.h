@@ -9,6 +9,7 @@
 #include "client/memory.h"
 #include "client/outbox.h"
 #include "client/reach.h"
+#include "client/watchdog.h"
 #include "io/loop.h"
 
 enum { CV_EPOCH_BYTES = 64, CV_TOKEN_BYTES = 32 };
@@ -36,11 +37,16 @@ struct cv_connection {
     struct cv_way_in_use *active; // has started; NULL: none
     struct cv_turn turn;          // flushes at the end of the loop's turn
     struct cv_timer timer;        // START: for STARTED. Else: the next try, or the end of a goodbye
-    unsigned depth;               // calls of ours that are under way: freed behind the outermost
+    struct cv_timer watch;        // the watchdog's next look
+    struct cv_watchdog watchdog;
+    uint32_t pings;
+    bool pongs;     // the server has answered one
+    unsigned depth; // calls of ours that are under way: freed behind the outermost
     bool freed;
     bool ended;   // ENDED was told
     bool started; // STARTED was told
     bool closing; // cv_connection_close was called
+    bool silent;  // the way in use is being replaced because nothing comes on it
     bool refused; // cv_connection_send said CV_E_AGAIN
     uint64_t start_us;
     uint64_t cut_us;      // when the way was lost; 0: it was not
@@ -66,6 +72,15 @@ struct cv_connection {
 void cv__connection_tell(struct cv_connection *connection, struct cv_connection_event *event);
 void cv__connection_end(struct cv_connection *connection, enum cv_connection_end end,
                         enum cv_obstacle obstacle, const char *location);
+
+// The watch: looks at the way in use, and does what the watchdog wants.
+void cv__connection_watch(struct cv_connection *connection);
+// Opens another way beside the one in use.
+void cv__connection_renew(struct cv_connection *connection);
+// The one in use is well: what was opened beside it is not needed.
+void cv__connection_keep(struct cv_connection *connection);
+// The one in use is dead.
+void cv__connection_lose(struct cv_connection *connection);
 
 // The memory: called by connection.c. What is known of this network goes to connection->known.
 void cv__connection_recall(struct cv_connection *connection);

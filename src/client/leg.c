@@ -20,6 +20,7 @@ struct cv_leg {
     int code; // of that write
     struct cv_addr peer;
     uint32_t connect_us;
+    uint64_t written_bytes;
     bool reads;
     bool blocked;
     bool over;   // down was told, or will not be
@@ -136,6 +137,8 @@ int cv_leg_write(struct cv_leg *leg, const struct cv_gather *gather)
     if (leg->blocked)
         return CV_E_AGAIN;
     int sent = cv_socket_write(leg->fd, gather->vectors, gather->count);
+    if (sent > 0)
+        leg->written_bytes += (uint64_t)sent;
     if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
         leg->blocked = true;
         set_events(leg);
@@ -205,7 +208,8 @@ static void on_dialled(void *arg, const struct cv_dial_result *result)
 
 struct cv_leg_stats cv_leg_stats(const struct cv_leg *leg)
 {
-    struct cv_leg_stats stats = {.peer = leg->peer, .rtt_us = leg->connect_us};
+    struct cv_leg_stats stats = {
+        .peer = leg->peer, .rtt_us = leg->connect_us, .written_bytes = leg->written_bytes};
     if (!cv_leg_is_up(leg))
         return stats;
     uint32_t smoothed = cv_socket_rtt_us(leg->fd);

@@ -61,6 +61,7 @@ struct cv_leg_stats {
     struct cv_addr peer;
     uint32_t rtt_us;        // the kernel's smoothed one, or that of the connect; 0 before up
     uint32_t unacked_bytes; //
+    uint64_t written_bytes; // in all
 };
 struct cv_leg_stats cv_leg_stats(const struct cv_leg *leg);
 

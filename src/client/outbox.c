@@ -50,6 +50,11 @@ size_t cv_outbox_waiting_bytes(const struct cv_outbox *outbox)
     return bytes;
 }
 
+uint32_t cv_outbox_newest_ts_ms(const struct cv_outbox *outbox)
+{
+    return outbox->head > outbox->tail ? entry_at(outbox, outbox->head - 1)->ts_ms : 0;
+}
+
 // ---- headers ----------------------------------------------------------------------------------
 
 // What a message is to a server that begins anew. False: an entry like any other.

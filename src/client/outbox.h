@@ -70,6 +70,8 @@ int cv_outbox_resume(struct cv_outbox *outbox, uint64_t taken);
 // have arrived.
 void cv_outbox_restart(struct cv_outbox *outbox);
 
+// The time of the newest message; 0 when there is none.
+uint32_t cv_outbox_newest_ts_ms(const struct cv_outbox *outbox);
 // Bytes that are not known to have arrived.
 size_t cv_outbox_waiting_bytes(const struct cv_outbox *outbox);
 

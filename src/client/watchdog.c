@@ -252,3 +252,8 @@ void cv_watchdog_begin(struct cv_watchdog *watchdog, uint64_t since_us, uint64_t
                                      .look_us = 0, // the first one is due at once
                                      .starved = watchdog->starved};
 }
+
+bool cv_watchdog_is_silent(const struct cv_watchdog *watchdog)
+{
+    return watchdog->silent;
+}

@@ -91,6 +91,8 @@ void cv_watchdog_look(struct cv_watchdog *watchdog, const struct cv_watchdog_sam
 uint64_t cv_watchdog_deadline_us(const struct cv_watchdog *watchdog);
 // 1 and the next action; 0: none. To be pulled after each look.
 int cv_watchdog_next(struct cv_watchdog *watchdog, enum cv_watchdog_act *out);
+// RENEW was told because nothing comes: what is replaced then counts as cut.
+bool cv_watchdog_is_silent(const struct cv_watchdog *watchdog);
 // After how long ways are cut here, for the memory; 0: not known.
 uint32_t cv_watchdog_cut_ms(const struct cv_watchdog *watchdog);
 

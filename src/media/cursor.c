@@ -7,6 +7,14 @@ struct cv_cursor cv_cursor_new(void)
     return (struct cv_cursor){0};
 }
 
+// Should it fall behind, headers come again: whether they have changed since is not known.
+struct cv_cursor cv_cursor_resumed(const struct cv_stream_log *log, uint64_t seq)
+{
+    CV_ASSERT(seq >= log->tail && seq <= log->head);
+    return (struct cv_cursor){
+        .seq = seq, .headers_version = log->headers_version - 1, .joined = true};
+}
+
 // Somebody publishes; or did, from beginning to end, while the viewer was there and had no turn.
 static bool may_join(const struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
@@ -62,10 +70,17 @@ static void go_to_newest(struct cv_cursor *cursor, const struct cv_stream_log *l
     cursor->wants_key = !at_key && log->has_video;
 }
 
+void cv_cursor_start_at(struct cv_cursor *cursor, const struct cv_stream_log *log, uint64_t seq)
+{
+    CV_ASSERT(seq >= log->tail && seq <= log->head);
+    *cursor = (struct cv_cursor){.seq = seq, .joined = true};
+    resend_headers(cursor, log);
+}
+
 static void join(struct cv_cursor *cursor, const struct cv_stream_log *log)
 {
     go_to_newest(cursor, log);
-    if (cursor->early && log->first >= log->tail) {
+    if (cursor->early && !log->continued && log->first >= log->tail) {
         cursor->seq = log->first;
         cursor->wants_key = false;
     }
@@ -143,6 +158,7 @@ int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, st
         join(cursor, log);
     if (cursor->seq < log->tail)
         jump(cursor, log);
+    cursor->from_log = false;
     while (cursor->headers_left) {
         if (next_header(cursor, log, out))
             return 1;
@@ -151,9 +167,18 @@ int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, st
         const struct cv_log_entry *entry = cv_stream_log_at(log, cursor->seq++);
         if (!passes(cursor, entry))
             continue;
+        cursor->from_log = true;
         *out =
             (struct cv_msg){.type = entry->type, .ts_ms = entry->ts_ms, .payload = entry->payload};
         return 1;
     }
     return 0;
+}
+
+uint64_t cv_cursor_last_number(const struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    bool holds_back = cursor->wants_key || cursor->audio_off || cursor->video_off;
+    if (!cursor->from_log || holds_back)
+        return CV_LOG_NONE;
+    return cv_stream_log_at(log, cursor->seq - 1)->number;
 }

@@ -18,6 +18,7 @@ struct cv_cursor {
     bool wants_key;           // video is held back until a key frame
     bool audio_off;           // receiveAudio(false)
     bool video_off;           // receiveVideo(false)
+    bool from_log;            // what was given last is an entry, not a header before entries
     uint32_t jumps;           // how often it fell behind
     uint64_t skipped;         // messages lost by that
 };
@@ -28,6 +29,17 @@ struct cv_cursor cv_cursor_new(void);
 // The next message for this viewer: 1 with *out, whose payload is lent until the log changes; 0
 // when there is nothing new. out->stream_id is 0.
 int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, struct cv_msg *out);
+
+// The number of what cv_cursor_next gave last, before the log changes. CV_LOG_NONE: it has none, or
+// something beside it is held back from this viewer. From a number on the viewer gets everything
+// that follows, as long as there are numbers, each one more than the one before.
+uint64_t cv_cursor_last_number(const struct cv_cursor *cursor, const struct cv_stream_log *log);
+
+// A viewer that was here before, in a log or its copy, and has everything before this position.
+struct cv_cursor cv_cursor_resumed(const struct cv_stream_log *log, uint64_t seq);
+
+// A new viewer that gets metadata and codec headers, then everything from this position on.
+void cv_cursor_start_at(struct cv_cursor *cursor, const struct cv_stream_log *log, uint64_t seq);
 
 // Says that the viewer is there: when the log has not started, it will get everything from the
 // first frame on, however late it reads. cv_cursor_next says so, too.

@@ -21,6 +21,13 @@ void cv_stream_log_init(struct cv_stream_log *log, const struct cv_log_limits *l
     *log = (struct cv_stream_log){.limits = *limits, .gop = CV_LOG_NONE, .wants_key = true};
 }
 
+void cv_stream_log_init_copy(struct cv_stream_log *log, const struct cv_log_limits *limits)
+{
+    cv_stream_log_init(log, limits);
+    log->copy = true;
+    log->next_number = log->whole_from = CV_LOG_NONE;
+}
+
 static struct cv_log_entry *entry_at(const struct cv_stream_log *log, uint64_t seq)
 {
     return &log->ring[seq & (log->capacity - 1)];
@@ -37,6 +44,8 @@ static void drop_tail(struct cv_stream_log *log)
     struct cv_log_entry *entry = entry_at(log, log->tail);
     if (log->tail == log->gop)
         log->gop = CV_LOG_NONE;
+    if (entry->number != CV_LOG_NONE && entry->number >= log->whole_from)
+        log->whole_from = entry->number + 1;
     log->bytes -= entry->payload->len;
     cv_block_unref(&entry->payload);
     log->tail++;
@@ -118,12 +127,18 @@ void cv_stream_log_end(struct cv_stream_log *log)
     log->ended = true;
 }
 
+static void headers_have_changed(struct cv_stream_log *log)
+{
+    log->headers_version++;
+    log->headers_at = log->head;
+}
+
 // The next publisher begins: nobody needs the last one's headers any more.
 static void forget(struct cv_stream_log *log)
 {
     drop_headers(log);
     cv_block_unref(&log->metadata);
-    log->headers_version++;
+    headers_have_changed(log);
     log->has_video = false;
     log->has_audio = false;
     log->ended = false;
@@ -205,8 +220,11 @@ static void put(struct cv_stream_log *log, uint8_t type, uint8_t flags, uint32_t
         log->gop = log->head;
         log->key_frames++;
     }
-    *entry_at(log, log->head) = (struct cv_log_entry){
-        .payload = cv_block_ref(payload), .ts_ms = ts_ms, .type = type, .flags = flags};
+    *entry_at(log, log->head) = (struct cv_log_entry){.payload = cv_block_ref(payload),
+                                                      .number = log->copy ? log->number : log->head,
+                                                      .ts_ms = ts_ms,
+                                                      .type = type,
+                                                      .flags = flags};
     log->head++;
     log->bytes += payload->len;
     log->messages++;
@@ -297,7 +315,7 @@ static bool keep_header(struct cv_stream_log *log, const struct cv_avtag *tag, u
         log->gop = CV_LOG_NONE;
     drop_replaced(log, tag);
     add_header(log, tag, type, payload);
-    log->headers_version++;
+    headers_have_changed(log);
     return true;
 }
 
@@ -371,10 +389,10 @@ static void append_metadata(struct cv_stream_log *log, const struct cv_msg *msg)
 {
     if (log->metadata && same_bytes(log->metadata, msg->payload))
         return;
+    headers_have_changed(log);
     put(log, msg->type, CV_LOG_SCRIPT, header_time(log, msg->ts_ms), msg->payload);
     cv_block_unref(&log->metadata);
     log->metadata = cv_block_ref(msg->payload);
-    log->headers_version++;
 }
 
 // In a stream without audio and video the data messages are what it is about, and make its time.
@@ -394,7 +412,7 @@ static void append_kind(struct cv_stream_log *log, const struct cv_msg *msg, enu
         return;
     case CV_DATA_CLEAR:
         cv_block_unref(&log->metadata);
-        log->headers_version++;
+        headers_have_changed(log);
         return;
     case CV_DATA_PASS:
         append_passed(log, msg);
@@ -434,4 +452,42 @@ int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg)
     CV_ASSERT(msg->type == CV_MSG_AUDIO || msg->type == CV_MSG_VIDEO);
     append_media(log, msg);
     return CV_OK;
+}
+
+// ---- copies ---------------------------------------------------------------------------------
+
+// Anything but the number that was expected breaks the row: it begins again here, or nowhere.
+static void take_number(struct cv_stream_log *log, uint64_t number)
+{
+    if (number != log->next_number)
+        log->whole_from = number;
+    log->number = number;
+    log->next_number = number == CV_LOG_NONE ? CV_LOG_NONE : number + 1;
+}
+
+int cv_stream_log_append_copy(struct cv_stream_log *log, const struct cv_msg *msg, uint64_t number)
+{
+    CV_ASSERT(log->copy);
+    take_number(log, number);
+    log->wants_key = false; // the original has seen to that
+    int err = cv_stream_log_append(log, msg);
+    if (err != CV_OK)
+        take_number(log, CV_LOG_NONE);
+    return err;
+}
+
+bool cv_stream_log_find(const struct cv_stream_log *log, uint64_t number, uint64_t *out_seq)
+{
+    uint64_t next = log->copy ? log->next_number : log->head;
+    if (log->whole_from == CV_LOG_NONE || number < log->whole_from || number > next)
+        return false;
+    uint64_t seq = log->head;
+    while (seq > log->tail) {
+        uint64_t before = entry_at(log, seq - 1)->number;
+        if (before == CV_LOG_NONE || before < number)
+            break;
+        seq--;
+    }
+    *out_seq = seq;
+    return true;
 }

@@ -5,6 +5,10 @@
 // numbers that never repeat. The log is bounded in bytes, in stream time and in messages; what
 // falls off its tail is gone for those who have not read it. One thread at a time; the blocks in it
 // may be shared with other threads.
+//
+// Numbers: an entry's number is its position in the original of a log, and the same in each copy
+// of it, whatever its position there. So a viewer that was cut off can go on elsewhere. A copy may
+// have gaps, and entries without a number; from `whole_from` on there are none.
 #ifndef CV_MEDIA_STREAMLOG_H
 #define CV_MEDIA_STREAMLOG_H
 
@@ -32,6 +36,7 @@ enum cv_log_flags {
 
 struct cv_log_entry {
     struct cv_block *payload; // one reference
+    uint64_t number;          // CV_LOG_NONE: a copy's, and not in the original at this place
     uint32_t ts_ms;           // on the log's own timeline
     uint8_t type;
     uint8_t flags; // enum cv_log_flags
@@ -61,12 +66,19 @@ struct cv_stream_log {
     struct cv_log_header headers[CV_LIMIT_TRACKS]; // in the order they came
     uint32_t header_count;
     uint32_t headers_version; // counts changes of headers and metadata
+    uint64_t headers_at;      // where the last one was: entries behind this position need no other
     struct cv_block *metadata;
     bool has_video; // a video header or frame has been seen
     bool has_audio;
     bool ended;     // the publisher has gone; what is kept of it is for those who were there
     bool started;   // a frame (or a data message to pass on) has come: viewers may join
     bool wants_key; // from a publisher's start on: video frames are dropped until a key frame
+    // numbers
+    bool copy;            //
+    bool continued;       // a copy that begins in the middle of things: nobody was here before
+    uint64_t number;      // copy: of the message that is being appended
+    uint64_t next_number; // copy: of the next one; CV_LOG_NONE: any
+    uint64_t whole_from;  // nothing is missing from this number on; CV_LOG_NONE: all of them may
     // timeline
     uint32_t ts_offset_ms; // added to the publisher's time
     uint32_t last_ts_ms;   // of the latest frame; headers and metadata do not count
@@ -82,12 +94,20 @@ struct cv_stream_log {
 };
 
 void cv_stream_log_init(struct cv_stream_log *log, const struct cv_log_limits *limits);
+// A copy of a log, elsewhere.
+void cv_stream_log_init_copy(struct cv_stream_log *log, const struct cv_log_limits *limits);
 void cv_stream_log_done(struct cv_stream_log *log);
 
 // Appends an audio, video or data message (AMF0) of the publisher; takes references of its own.
 // Unchanged repeated codec headers are swallowed, "@setDataFrame" is cut off. 0 or CV_E_NOMEM, then
 // the message is lost and the log as it was.
 int cv_stream_log_append(struct cv_stream_log *log, const struct cv_msg *msg);
+
+// The same for what a cursor gave of the original, in order; `number`: as cv_cursor_last_number.
+int cv_stream_log_append_copy(struct cv_stream_log *log, const struct cv_msg *msg, uint64_t number);
+// The position from which on everything from this number on can be read; the head when that is
+// still to come. False: something is missing.
+bool cv_stream_log_find(const struct cv_stream_log *log, uint64_t number, uint64_t *out_seq);
 
 // Viewers may join, though no frame has been appended: for a copy of a log that has started.
 void cv_stream_log_start(struct cv_stream_log *log);

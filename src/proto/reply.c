@@ -134,6 +134,15 @@ int cv_reply_taken(struct cv_rtmp *rtmp, uint32_t stream_id, uint64_t taken)
     return cv_rtmp_command_end(rtmp, &wr, stream_id, CV_CSID_STATUS);
 }
 
+int cv_reply_position(struct cv_rtmp *rtmp, uint32_t stream_id, const char *epoch, uint64_t number)
+{
+    struct cv_wr wr = cv_rtmp_command_begin(rtmp, "onPosition", 0);
+    cv_amf0_null(&wr);
+    cv_amf0_string(&wr, epoch);
+    cv_amf0_number(&wr, (double)number);
+    return cv_rtmp_command_end(rtmp, &wr, stream_id, CV_CSID_STATUS);
+}
+
 int cv_reply_fc(struct cv_rtmp *rtmp, const char *name, enum cv_status status,
                 const char *description)
 {

@@ -29,6 +29,9 @@ int cv_reply_publish_start(struct cv_rtmp *rtmp, uint32_t stream_id, const char 
                            uint64_t taken);
 // onTaken null, number: how many messages of this publishing the stream has.
 int cv_reply_taken(struct cv_rtmp *rtmp, uint32_t stream_id, uint64_t taken);
+// onPosition null, epoch, number: the message that follows has this number, and each further one
+// the next. An empty epoch: they have none, until the next onPosition.
+int cv_reply_position(struct cv_rtmp *rtmp, uint32_t stream_id, const char *epoch, uint64_t number);
 // onFCPublish, onFCUnpublish, onFCSubscribe: old encoders wait for them.
 int cv_reply_fc(struct cv_rtmp *rtmp, const char *name, enum cv_status status,
                 const char *description);

@@ -27,7 +27,7 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
     return batch;
 }
 
-int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg)
+int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg, uint64_t number)
 {
     if ((*batch)->count == CV_BATCH_ITEMS_MAX)
         return CV_E_QUEUE_FULL;
@@ -39,8 +39,11 @@ int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg)
         moved->capacity = capacity;
         *batch = moved;
     }
-    (*batch)->items[(*batch)->count++] = (struct cv_batch_item){
-        .payload = cv_block_ref(msg->payload), .ts_ms = msg->ts_ms, .type = msg->type};
+    (*batch)->items[(*batch)->count++] =
+        (struct cv_batch_item){.payload = cv_block_ref(msg->payload),
+                               .number = number,
+                               .ts_ms = msg->ts_ms,
+                               .type = msg->type};
     (*batch)->bytes += msg->payload->len;
     return CV_OK;
 }

@@ -25,9 +25,9 @@ enum cv_note_kind {
     CV_NOTE_KICK,        // to the publisher: kick
     CV_NOTE_PROBE,       // to the publisher: when was your client heard last?
     CV_NOTE_HEARD,       // to home: then
-    CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path
+    CV_NOTE_SUBSCRIBE,   // to home: this thread has viewers of path; position: where one was
     CV_NOTE_UNSUBSCRIBE, // to home: it has none any more
-    CV_NOTE_STATE,       // to a thread with viewers: live, or over
+    CV_NOTE_STATE,       // to a thread with viewers: live, or over; position
     CV_NOTE_POLICY,      // to all: use this policy from now on
     CV_NOTE_STOP,        // to all: end all connections, then stop
     CV_NOTE_STATS,       // to all: send your counters to the main thread
@@ -82,6 +82,9 @@ struct cv_note {
     struct cv_identity identity; // PUBLISH: who asks
     struct cv_resume resume;     // PUBLISH: what is presented; PUBLISHED: what is given
     uint64_t heard_us;           // HEARD: monotonic, the same clock on all threads
+    // SUBSCRIBE: wanted. STATE: the epoch, and with what the thread's copy of the log begins, or
+    // CV_LOG_NONE: as for any joiner.
+    struct cv_position position;
     struct cv_stream_settings settings;
     struct cv_moved *moved;                   // owned
     struct cv_policy *policy;                 // one reference
@@ -92,6 +95,7 @@ struct cv_note {
 
 struct cv_batch_item {
     struct cv_block *payload; // one reference
+    uint64_t number;          // from home: as cv_cursor_last_number
     uint32_t ts_ms;
     uint8_t type;
 };
@@ -115,7 +119,7 @@ struct cv_batch {
 struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publisher_id *publisher);
 // Appends a message, taking a reference of its own to its payload. The batch may move. 0,
 // CV_E_QUEUE_FULL at CV_BATCH_ITEMS_MAX, or CV_E_NOMEM.
-int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg);
+int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg, uint64_t number);
 // Frees it with the references that are left in it; *batch may be NULL.
 void cv_batch_free(struct cv_batch **batch);
 // NULL is allowed.

@@ -22,7 +22,7 @@ static struct cv_outlet *outlet_find_id(struct cv_worker *worker, const struct c
 }
 
 // Subscribes, when the note for the end is there.
-static int subscribe(struct cv_outlet *outlet)
+static int subscribe(struct cv_outlet *outlet, const struct cv_position *wanted)
 {
     struct cv_note note = {
         .kind = CV_NOTE_UNSUBSCRIBE, .path = outlet->path, .outlet_id = outlet->id};
@@ -30,6 +30,7 @@ static int subscribe(struct cv_outlet *outlet)
     if (!outlet->unsubscribe)
         return CV_E_NOMEM;
     note.kind = CV_NOTE_SUBSCRIBE;
+    note.position = *wanted;
     return cv_worker_send_note(outlet->worker, cv_worker_home(outlet->worker, &outlet->path),
                                &note);
 }
@@ -40,7 +41,8 @@ static void on_window(void *arg)
 }
 
 static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_path *path,
-                                    const struct cv_log_limits *limits)
+                                    const struct cv_log_limits *limits,
+                                    const struct cv_position *wanted)
 {
     struct cv_outlet *outlet = cv_mem_zero(1, sizeof *outlet);
     if (!outlet)
@@ -48,7 +50,8 @@ static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_pa
     outlet->worker = worker;
     outlet->id = ++worker->last_outlet;
     outlet->path = *path;
-    cv_stream_log_init(&outlet->own_log, limits);
+    outlet->begins_at = CV_LOG_NONE;
+    cv_stream_log_init_copy(&outlet->own_log, limits);
     outlet->log = &outlet->own_log;
     cv_timer_init(&outlet->window, worker->loop, on_window, outlet);
     HASH_ADD_KEYPTR(hh, worker->outlets, outlet->path.text, outlet->path.len, outlet);
@@ -56,7 +59,7 @@ static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_pa
         cv_mem_free(outlet);
         return NULL;
     }
-    if (subscribe(outlet) != CV_OK) {
+    if (subscribe(outlet, wanted) != CV_OK) {
         cv_outlet_free(outlet);
         return NULL;
     }
@@ -64,10 +67,31 @@ static struct cv_outlet *outlet_new(struct cv_worker *worker, const struct cv_pa
 }
 
 struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *path,
-                                const struct cv_log_limits *limits)
+                                const struct cv_log_limits *limits,
+                                const struct cv_position *wanted)
 {
     struct cv_outlet *outlet = outlet_find(worker, path);
-    return outlet ? outlet : outlet_new(worker, path, limits);
+    return outlet ? outlet : outlet_new(worker, path, limits, wanted);
+}
+
+// The copy has not come to this number yet, and will.
+static bool will_come(const struct cv_outlet *outlet, uint64_t number)
+{
+    const struct cv_stream_log *log = outlet->log;
+    bool ahead = log->next_number == CV_LOG_NONE || log->next_number < number;
+    return outlet->live && log->copy && outlet->begins_at <= number && ahead;
+}
+
+int cv_outlet_find(const struct cv_outlet *outlet, const struct cv_position *wanted,
+                   uint64_t *out_seq)
+{
+    if (!outlet->answered)
+        return 0;
+    if (outlet->epoch == 0 || outlet->epoch != wanted->epoch)
+        return CV_E_NOT_FOUND;
+    if (cv_stream_log_find(outlet->log, wanted->number, out_seq))
+        return 1;
+    return will_come(outlet, wanted->number) ? 0 : CV_E_NOT_FOUND;
 }
 
 void cv_outlet_free(struct cv_outlet *outlet)
@@ -158,6 +182,8 @@ void cv_outlet_attach(struct cv_worker *worker, struct cv_stream *stream, uint64
     CV_ASSERT(!stream->local || stream->local == outlet);
     outlet->stream = stream;
     outlet->log = &stream->log;
+    outlet->epoch = stream->epoch;
+    outlet->answered = true;
     stream->local = outlet;
     for (struct cv_seat *seat = outlet->seats; seat; seat = seat->next)
         cv_seat_on_log(seat);
@@ -168,6 +194,10 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
     struct cv_outlet *outlet = outlet_find_id(worker, &note->path, note->outlet_id);
     if (!outlet)
         return;
+    outlet->epoch = note->position.epoch;
+    outlet->begins_at = note->position.number;
+    outlet->own_log.continued = outlet->begins_at != CV_LOG_NONE;
+    outlet->answered = true;
     bool over = outlet->live && !note->flag;
     if (over && outlet->log == &outlet->own_log)
         cv_stream_log_end(&outlet->own_log);
@@ -186,7 +216,7 @@ void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct cv_batch_item *item = &batch->items[i];
         struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};
-        if (cv_stream_log_append(&outlet->own_log, &msg) != CV_OK)
+        if (cv_stream_log_append_copy(&outlet->own_log, &msg, item->number) != CV_OK)
             worker->stats.lost++;
     }
     if (batch->started)

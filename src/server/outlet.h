@@ -26,14 +26,23 @@ struct cv_outlet {
     struct cv_note *unsubscribe;  // made in advance: saying goodbye cannot fail
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed
+    uint64_t epoch;               // the stream's; 0: players are not told positions
+    uint64_t begins_at;           // own_log's first number; CV_LOG_NONE: as for any joiner
+    bool answered;                // the stream's home has: the two above are known
     bool live;                    // a publisher is there, or may return in its grace time
     bool dirty;
     struct cv_outlet *prev, *next; // in the worker's dirty list
 };
 
-// The outlet of this path, made (and subscribed to its home) when there is none. NULL: no memory.
+// The outlet of this path, made (and subscribed to its home) when there is none. `wanted`: where
+// its first viewer was before. NULL: no memory.
 struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *path,
-                                const struct cv_log_limits *limits);
+                                const struct cv_log_limits *limits,
+                                const struct cv_position *wanted);
+// Whether a viewer can go on at this position: 1 and where that is in the log; 0: not yet, what
+// lies before it is on its way; negative: it cannot.
+int cv_outlet_find(const struct cv_outlet *outlet, const struct cv_position *wanted,
+                   uint64_t *out_seq);
 // After a viewer has left; frees the outlet when it was the last.
 void cv_outlet_release(struct cv_outlet *outlet);
 

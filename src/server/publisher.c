@@ -200,7 +200,7 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
         publisher->batch = cv_batch_new(&publisher->path, &publisher->id);
     if (!publisher->batch)
         return CV_E_NOMEM;
-    int err = cv_batch_add(&publisher->batch, msg);
+    int err = cv_batch_add(&publisher->batch, msg, CV_LOG_NONE);
     if (err != CV_OK)
         return err;
     publisher->messages++;

@@ -8,7 +8,7 @@ int cv_seat_take(struct cv_seat *seat, struct cv_worker *worker, const struct cv
 {
     struct cv_pass *pass = seat->pass;
     struct cv_stream_settings settings = cv_policy_stream_settings(app);
-    seat->outlet = cv_outlet_get(worker, path, &settings.log);
+    seat->outlet = cv_outlet_get(worker, path, &settings.log, &pass->wanted);
     if (!seat->outlet)
         return CV_E_NOMEM;
     seat->cursor = cv_cursor_new();
@@ -39,6 +39,20 @@ int cv_seat_next(struct cv_seat *seat, struct cv_msg *out)
     stats->jumps += seat->cursor.jumps - before.jumps;
     stats->skipped += seat->cursor.skipped - before.skipped;
     return more;
+}
+
+uint64_t cv_seat_last_number(const struct cv_seat *seat)
+{
+    return cv_cursor_last_number(&seat->cursor, seat->outlet->log);
+}
+
+bool cv_seat_find_place(struct cv_seat *seat)
+{
+    uint64_t seq;
+    int found = cv_outlet_find(seat->outlet, &seat->pass->wanted, &seq);
+    if (found == 1)
+        seat->cursor = cv_cursor_resumed(seat->outlet->log, seq);
+    return found != 0;
 }
 
 bool cv_seat_behind(const struct cv_seat *seat)

@@ -7,6 +7,7 @@
 
 #include "media/cursor.h"
 #include "server/policy.h"
+#include "server/resume.h"
 
 struct cv_outlet;
 struct cv_seat;
@@ -28,7 +29,8 @@ struct cv_pass {
     struct cv_policy *policy; // one reference; app points into it
     const struct cv_config_app *app;
     struct cv_path path;
-    uint64_t waiting_us; // since when it waits for a publisher; UINT64_MAX: it does not
+    struct cv_position wanted; // where it was before a cut; none: all zero
+    uint64_t waiting_us;       // since when it waits for a publisher; UINT64_MAX: it does not
 };
 
 enum { CV_SEAT_HOT_BYTES = 128 }; // at the beginning of the owner: what a flush touches
@@ -42,15 +44,20 @@ struct cv_seat {
     uint64_t messages; // taken from the log
 };
 
-// Sits down at the path's outlet; kind and pass are set, the rest is zero. `policy` and `app` (in
-// its configuration): whose tallies have been entered for this seat; it takes a reference and
-// leaves them at its end. 0, or CV_E_NOMEM: then the tallies are still the caller's.
+// Sits down at the path's outlet; kind, pass and pass->wanted are set, the rest is zero. `policy`
+// and `app` (in its configuration): whose tallies have been entered for this seat; it takes a
+// reference and leaves them at its end. 0, or CV_E_NOMEM: then the tallies are still the caller's.
 int cv_seat_take(struct cv_seat *seat, struct cv_worker *worker, const struct cv_path *path,
                  struct cv_policy *policy, const struct cv_config_app *app);
 void cv_seat_leave(struct cv_seat *seat);
 
 // As cv_cursor_next, and counted.
 int cv_seat_next(struct cv_seat *seat, struct cv_msg *out);
+// The number of what cv_seat_next gave last, as cv_cursor_last_number.
+uint64_t cv_seat_last_number(const struct cv_seat *seat);
+// Goes to where it wants to go on, before its first read. True: that is decided, and if it cannot
+// be, it will join as usual. False: call again when something has come.
+bool cv_seat_find_place(struct cv_seat *seat);
 // The outlet's log has something that this one has not looked at.
 bool cv_seat_behind(const struct cv_seat *seat);
 

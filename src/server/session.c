@@ -259,10 +259,22 @@ static int on_publish(struct command *command)
                   cv_publish_refusal(err));
 }
 
+// Behind name, start, duration and reset: {position: "epoch:number", or ""}.
+static bool wanted_position(const struct command *command, struct cv_position *out)
+{
+    const struct cv_amf *position = cv_amf_get(argument(command, 4), "position");
+    if (!position || position->type != CV_AMF_STRING)
+        return false;
+    *out = cv_position_wanted(cv_amf_text(position));
+    return true;
+}
+
 // The third argument in milliseconds (protocol: -2000, -1000, or GStreamer's -2) only tells live
 // from recorded; there is nothing recorded here.
 static int on_play(struct command *command)
 {
+    struct cv_position wanted;
+    bool resumes = wanted_position(command, &wanted);
     struct cv_policy *policy = command->session->policy;
     struct target target = {0};
     if (!command->stream || command->stream->publisher)
@@ -280,7 +292,8 @@ static int on_play(struct command *command)
         return refuse(command, status, cv_err_text(err));
     }
     command->stream->viewer =
-        cv_viewer_new(command->session->conn, command->stream_id, &target.path, policy, target.app);
+        cv_viewer_new(command->session->conn, command->stream_id, &target.path, policy, target.app,
+                      resumes ? &wanted : NULL);
     if (!command->stream->viewer) {
         cv_policy_leave_viewer(policy, target.app, &target.path);
         return CV_E_NOMEM;

@@ -38,6 +38,7 @@ static struct cv_stream *stream_new(struct cv_worker *worker, const struct cv_pa
         cv_mem_free(stream);
         return NULL;
     }
+    stream->epoch = cv_position_epoch();
     // Until a publisher brings its app's settings nothing is appended.
     cv_stream_log_init(&stream->log, &(struct cv_log_limits){0});
     cv_timer_init(&stream->grace, worker->loop, on_grace_over, stream);
@@ -79,6 +80,7 @@ static void tell_thread(struct cv_stream *stream, unsigned thread)
         .path = stream->path,
         .outlet_id = stream->threads[thread].outlet_id,
         .flag = stream->state != CV_STREAM_WAITING,
+        .position = {.epoch = stream->epoch, .number = stream->threads[thread].begins_at},
     };
     // Without memory that thread's viewers wait in vain, and their own time-outs end them.
     cv_worker_send_note(stream->worker, thread, &note);
@@ -114,7 +116,8 @@ static int distribute_batch(struct cv_stream *stream, unsigned thread)
            cv_cursor_next(cursor, &stream->log, &msg) == 1) {
         if (!batch)
             batch = cv_batch_new(&stream->path, NULL);
-        if (!batch || cv_batch_add(&batch, &msg) != CV_OK) {
+        if (!batch ||
+            cv_batch_add(&batch, &msg, cv_cursor_last_number(cursor, &stream->log)) != CV_OK) {
             cv_batch_free(&batch);
             *cursor = before;
             return CV_E_NOMEM;
@@ -318,6 +321,9 @@ static void end_stream(struct cv_stream *stream)
         return;
     }
     stream->state = CV_STREAM_WAITING;
+    for (unsigned i = 0; i < stream->worker->shared->workers; i++)
+        stream->threads[i].begins_at =
+            CV_LOG_NONE; // who waits now sees the next from its beginning
     cv_stream_log_end(&stream->log);
     tell_threads(stream);
     free_if_unused(stream);
@@ -372,6 +378,28 @@ void cv_stream_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
 
 // ---- viewers --------------------------------------------------------------------------------
 
+// Where a thread's copy must begin so that this place is in it: at the newest key frame, for the
+// sake of joiners there, or before. They get the headers of now, so none may have come since.
+static uint64_t copy_begins_at(const struct cv_stream *stream, const struct cv_position *wanted)
+{
+    const struct cv_stream_log *log = &stream->log;
+    uint64_t seq;
+    if (stream->epoch == 0 || wanted->epoch != stream->epoch || !log->started ||
+        !cv_stream_log_find(log, wanted->number, &seq))
+        return CV_LOG_NONE;
+    uint64_t first = log->gop < seq ? log->gop : seq;
+    return first > log->headers_at ? first : CV_LOG_NONE;
+}
+
+static void begin_copy(struct cv_stream *stream, struct cv_subscriber *subscriber)
+{
+    if (subscriber->begins_at == CV_LOG_NONE)
+        cv_cursor_wait(&subscriber->cursor,
+                       &stream->log); // now: media may come before this turn ends
+    else
+        cv_cursor_start_at(&subscriber->cursor, &stream->log, subscriber->begins_at);
+}
+
 void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_stream *stream = stream_get(worker, &note->path);
@@ -380,9 +408,11 @@ void cv_stream_on_subscribe(struct cv_worker *worker, const struct cv_note *note
     struct cv_subscriber *subscriber = &stream->threads[note->from];
     if (!subscriber->on)
         stream->subscribers++;
-    *subscriber =
-        (struct cv_subscriber){.on = true, .outlet_id = note->outlet_id, .cursor = cv_cursor_new()};
-    cv_cursor_wait(&subscriber->cursor, &stream->log); // now: media may come before this turn ends
+    *subscriber = (struct cv_subscriber){.on = true,
+                                         .outlet_id = note->outlet_id,
+                                         .cursor = cv_cursor_new(),
+                                         .begins_at = copy_begins_at(stream, &note->position)};
+    begin_copy(stream, subscriber);
     if (note->from == worker->index)
         cv_outlet_attach(worker, stream, note->outlet_id);
     tell_thread(stream, note->from);

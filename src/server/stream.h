@@ -23,6 +23,7 @@ struct cv_subscriber {
     bool on;
     uint64_t outlet_id; // there
     struct cv_cursor cursor;
+    uint64_t begins_at; // its log's first number; CV_LOG_NONE: as for any joiner
 };
 
 struct cv_stream {
@@ -35,6 +36,7 @@ struct cv_stream {
     struct cv_resume resume;          // its; no token: it cannot resume, or has ended for good
     struct cv_stream_settings settings;
     struct cv_stream_log log;
+    uint64_t epoch; // for players: positions in this log; 0: they are not told any
     struct cv_timer grace;
     struct cv_note
         *returning; // owned; asks for the stream while its own ghost may hold it; or NULL

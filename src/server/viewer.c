@@ -25,6 +25,9 @@ struct cv_viewer {
     bool started; // Play.Start has been sent
     bool live;    // it was told that somebody publishes
     bool paused;
+    bool returns;         // it was here before: its place has not been found yet
+    bool wants_position;  // is told numbers
+    uint64_t next_number; // what it takes the next message for; CV_LOG_NONE: it does not know
     // The rest.
     struct cv_pass pass;
 };
@@ -85,7 +88,7 @@ static const struct cv_seat_kind seat_kind = {
 
 struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
                                 const struct cv_path *path, struct cv_policy *policy,
-                                const struct cv_config_app *app)
+                                const struct cv_config_app *app, const struct cv_position *wanted)
 {
     struct cv_viewer *viewer = cv_mem_zero(1, sizeof *viewer);
     if (!viewer)
@@ -94,6 +97,12 @@ struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
     viewer->seat.pass = &viewer->pass;
     viewer->conn = conn;
     viewer->net_stream = net_stream;
+    viewer->next_number = CV_LOG_NONE;
+    if (wanted) {
+        viewer->wants_position = true;
+        viewer->returns = wanted->epoch != 0;
+        viewer->pass.wanted = *wanted;
+    }
     if (cv_seat_take(&viewer->seat, conn->worker, path, policy, app) != CV_OK) {
         cv_mem_free(viewer);
         return NULL;
@@ -172,6 +181,32 @@ static enum cv_csid csid_of(uint8_t type)
                                   : CV_CSID_STATUS;
 }
 
+// The next message has this number, or none. A player counts on by itself, so it hears of it only
+// when it would count wrong: at its place in the log, after a jump, and before a message that has
+// no number, since what it has counted must never lead it to a wrong place.
+static int say_position(struct cv_viewer *viewer, uint64_t number)
+{
+    char epoch[CV_RESUME_EPOCH_CHARS + 1] = "";
+    bool known = number != CV_LOG_NONE && viewer->seat.outlet->epoch != 0;
+    if (!viewer->wants_position || viewer->next_number == (known ? number : CV_LOG_NONE))
+        return CV_OK;
+    if (known)
+        cv_position_print(viewer->seat.outlet->epoch, epoch);
+    viewer->next_number = known ? number : CV_LOG_NONE;
+    return cv_reply_position(viewer->conn->rtmp, viewer->net_stream, epoch, known ? number : 0);
+}
+
+static int send_media(struct cv_viewer *viewer, struct cv_msg *msg)
+{
+    int err = say_position(viewer, cv_seat_last_number(&viewer->seat));
+    if (err != CV_OK)
+        return err;
+    if (viewer->next_number != CV_LOG_NONE)
+        viewer->next_number++;
+    msg->stream_id = viewer->net_stream;
+    return cv_rtmp_send(viewer->conn->rtmp, msg, csid_of(msg->type));
+}
+
 static int fill_media(struct cv_viewer *viewer)
 {
     struct cv_rtmp *rtmp = viewer->conn->rtmp;
@@ -180,8 +215,7 @@ static int fill_media(struct cv_viewer *viewer)
     while (cv_rtmp_out_count(rtmp) < FILL_MESSAGES && cv_rtmp_out_bytes(rtmp) < FILL_BYTES) {
         if (cv_seat_next(&viewer->seat, &msg) != 1)
             return CV_OK;
-        msg.stream_id = viewer->net_stream;
-        int err = cv_rtmp_send(rtmp, &msg, csid_of(msg.type));
+        int err = send_media(viewer, &msg);
         if (err != CV_OK)
             return err;
         viewer->seat.messages++;
@@ -190,19 +224,27 @@ static int fill_media(struct cv_viewer *viewer)
     return 1;
 }
 
+// Nothing is to be read for it now: it has asked for that, or its place is not known yet.
+static bool is_held(struct cv_viewer *viewer)
+{
+    if (viewer->returns)
+        viewer->returns = !cv_seat_find_place(&viewer->seat);
+    return viewer->paused || viewer->returns;
+}
+
 int cv_viewer_fill(struct cv_viewer *viewer)
 {
     bool live = viewer->seat.outlet->live;
+    bool held = is_held(viewer);
     int more = CV_OK;
     // It may be over already, and there is something for those who were here.
-    bool missed =
-        viewer->seat.outlet->log->ended && !viewer->paused && cv_seat_behind(&viewer->seat);
+    bool missed = viewer->seat.outlet->log->ended && !held && cv_seat_behind(&viewer->seat);
     if (!viewer->live && (live || missed))
         more = say_live(viewer);
-    if (more == CV_OK && viewer->started && !viewer->paused)
+    if (more == CV_OK && viewer->started && !held)
         more = fill_media(viewer);
     // Over: but first everything that was published.
-    bool all_read = viewer->paused || !cv_seat_behind(&viewer->seat);
+    bool all_read = held || !cv_seat_behind(&viewer->seat);
     if (more >= 0 && !live && viewer->live && all_read)
         more = cv_viewer_say_over(viewer);
     return more;

@@ -9,10 +9,11 @@ struct cv_viewer;
 
 // Starts to play: enters the path's outlet. `net_stream`: the message stream of the play command.
 // `policy` and `app` (in its configuration): whose tallies the viewer has entered; the viewer takes
-// a reference and leaves them at its end, so on success the entry is the viewer's. NULL: no memory.
+// a reference and leaves them at its end, so on success the entry is the viewer's. `wanted`: the
+// client can resume, and was there (or nowhere yet); NULL: it cannot. NULL: no memory.
 struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
                                 const struct cv_path *path, struct cv_policy *policy,
-                                const struct cv_config_app *app);
+                                const struct cv_config_app *app, const struct cv_position *wanted);
 // Leaves the outlet. NULL is allowed.
 void cv_viewer_free(struct cv_viewer *viewer);
 

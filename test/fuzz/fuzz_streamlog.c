@@ -107,12 +107,42 @@ static bool read_one(struct cv_cursor *cursor, const struct cv_stream_log *log, 
     return got == 1;
 }
 
+// Numbers grow, and a place that is found is the first that is not before it.
+static void check_numbers(const struct cv_stream_log *log)
+{
+    uint64_t least = 0;
+    for (uint64_t seq = log->tail; seq < log->head; seq++) {
+        uint64_t number = cv_stream_log_at(log, seq)->number;
+        uint64_t found;
+        if (number == CV_LOG_NONE)
+            continue;
+        CV_ASSERT(number >= least);
+        CV_ASSERT(!cv_stream_log_find(log, number, &found) || found == seq);
+        least = number + 1;
+    }
+    uint64_t found;
+    if (log->next_number != CV_LOG_NONE && log->whole_from != CV_LOG_NONE)
+        CV_ASSERT(cv_stream_log_find(log, log->next_number, &found) && found == log->head);
+}
+
 static void pass_on(struct script *s)
 {
     struct cv_msg msg;
-    while (read_one(&s->cursors[0], &s->log, &msg))
-        CV_ASSERT(cv_stream_log_append(&s->replica, &msg) == CV_OK);
+    while (read_one(&s->cursors[0], &s->log, &msg)) {
+        uint64_t number = cv_cursor_last_number(&s->cursors[0], &s->log);
+        CV_ASSERT(cv_stream_log_append_copy(&s->replica, &msg, number) == CV_OK);
+    }
     check_log(&s->replica);
+    check_numbers(&s->replica);
+}
+
+// Its cursor starts again, somewhere: so does the copy, as a thread's that gets viewers again.
+static void begin_replica(struct script *s)
+{
+    struct cv_log_limits same = s->replica.limits;
+    cv_stream_log_done(&s->replica);
+    cv_stream_log_init_copy(&s->replica, &same);
+    s->cursors[CURSORS - 1] = cv_cursor_new();
 }
 
 static void cursor_does(struct script *s, uint8_t index, uint8_t what)
@@ -139,6 +169,8 @@ static void cursor_does(struct script *s, uint8_t index, uint8_t what)
         break;
     case 5:
         *cursor = cv_cursor_new();
+        if (index == 0)
+            begin_replica(s);
         break;
     default:
         pass_on(s);
@@ -194,7 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct script s = {.rd = cv_rd_over(data, len)};
     uint8_t chosen = cv_rd_u8(&s.rd) & 3;
     cv_stream_log_init(&s.log, &limits[chosen]);
-    cv_stream_log_init(&s.replica, &limits[chosen]);
+    cv_stream_log_init_copy(&s.replica, &limits[chosen]);
     while (cv_rd_left(&s.rd) > 0)
         run(&s, cv_rd_u8(&s.rd));
     cv_stream_log_done(&s.log);

@@ -7,7 +7,7 @@ import pytest
 import frames
 import server as server_module
 from clients import Playing
-from library import EXAMPLES, STRICT, Library, run
+from library import EXAMPLES, STRICT, Cutter, Library, run
 from server import wait_until
 
 
@@ -165,11 +165,13 @@ def test_a_key_is_asked_for(start_server, example, clip):
     example("publish", clip("h264_aac"), server.url(f"live/a?key={server.publish_key()}")).wait(30)
 
 
-def test_the_server_comes_back(start_server, example, player, clip):
-    """A cut is survived: the library comes back by itself, and the player is told of the end."""
-    server = start_server(config={"apps": [server_module.app(grace_s=10)]})
-    child = example("publish", clip("h264_aac"), server.url())
-    wait_until(lambda: "publish.start" in server.log(), 10, "published")
-    server.kill()
-    wait_until(lambda: "coming back" in child.log(), 10, "the cut is told")
-    child.kill()
+def test_a_cut_is_survived(server, clients, example, clip, tmp_path):
+    """The way breaks in mid-stream: the library makes another one, and FFmpeg's picture is complete."""
+    with Cutter(server.port) as cutter:
+        playing = Playing(clients, "ffmpeg", server.url(), tmp_path / "out.flv")
+        child = example("publish", clip("h264_aac"), f"rtmp://127.0.0.1:{cutter.port}/live/a")
+        wait_until(lambda: cutter.bytes_in > 100000, 20, "in mid-stream")
+        cutter.cut()
+        child.wait(30)
+        playing.finish(clip("h264_aac"))
+        assert cutter.connections >= 2

@@ -5,7 +5,7 @@ import time
 import pytest
 
 import server as server_module
-from rtmp_raw import AUDIO, COMMAND, VIDEO, Closed, RtmpClient, delta_ms
+from rtmp_raw import AUDIO, COMMAND, DATA, VIDEO, Closed, RtmpClient, delta_ms
 from rtmpt_raw import Tunnel, Upgraded
 from synth import AAC_HEADER, AVC_HEADER, check_run, number_of, picture
 from ws_raw import WsRtmpClient
@@ -170,3 +170,124 @@ def test_foreign_key_with_the_right_token(start_server, raw):
         thief.drain(5)
     publishing.send_up_to(40)
     assert publishing.told(40)
+
+
+# ---- players
+
+class Playing:
+    """One player over all its connections: what it got, and the position that it would go on with."""
+
+    def __init__(self, server, raw, name="a"):
+        self.server, self.raw, self.name = server, raw, name
+        self.position, self.numbers = "", []
+        self.client, self.counts, self.others = None, False, []
+
+    def go_on(self, way):
+        self.client, self.counts, self.others = connect(self.server, way), False, []
+        self.raw.keep(self.client)
+        msid = self.client.create_stream()
+        self.client.command("play", self.name, -2000, -1, True, {"position": self.position}, msid=msid)
+        self.client.expect_status("NetStream.Play.Start", msid=msid)
+
+    def _take(self, msg):
+        if msg.type == COMMAND and msg.values()[0] == "onPosition":
+            self.position = f"{msg.values()[3]}:{int(msg.values()[4])}"
+            self.counts = True
+            self.others.append("position")
+        if msg.type not in (AUDIO, VIDEO, DATA):
+            return
+        if self.counts:
+            epoch, number = self.position.split(":")
+            self.position = f"{epoch}:{int(number) + 1}"
+        if msg.type == VIDEO and not msg.is_header:
+            self.numbers.append(number_of(msg))
+        else:
+            self.others.append("header" if msg.is_header else "data")
+
+    def up_to(self, last):
+        """Reads up to this picture."""
+        while not self.numbers or self.numbers[-1] < last:
+            self._take(self.client.recv(10))
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("there", WAYS)
+@pytest.mark.parametrize("back", WAYS)
+def test_player_goes_on(lasting, raw, there, back):
+    """Its old connection stands unread, or is closed; while it is away the stream goes on."""
+    publishing, playing = Publishing(lasting, raw), Playing(lasting, raw)
+    publishing.go_on("rtmp")
+    publishing.send_up_to(20)
+    publishing.told(20)
+    playing.go_on(there)
+    playing.up_to(10)
+    assert playing.others == ["data", "header", "header", "position"]
+    last = 20
+    for cut in ("unread", "closed", "unread"):
+        last += 45
+        publishing.send_up_to(last)
+        playing.up_to(last - 20)
+        if cut == "closed":
+            playing.client.close()
+        playing.go_on(back)
+        playing.up_to(last)
+        assert playing.others == ["data", "position"]  # sample access, then the next message
+    assert playing.numbers == list(range(3, last + 1))
+
+
+def test_player_that_was_away_too_long_joins(start_server, raw):
+    server = start_server(config={"apps": [server_module.app(grace_s=20, log_s_max=1)]})
+    publishing, playing = Publishing(server, raw), Playing(server, raw)
+    publishing.go_on("rtmp")
+    publishing.send_up_to(20)
+    publishing.told(20)
+    playing.go_on("rtmp")
+    playing.up_to(20)
+    playing.client.close()
+    publishing.send_up_to(210)
+    publishing.told(210)
+    playing.go_on("rtmp")
+    playing.up_to(210)
+    assert playing.numbers == [*range(3, 21), *range(203, 211)]
+    assert playing.others == ["data", "header", "header", "position"]
+    assert playing.position.endswith(":210")
+
+
+def test_players_of_others_are_told_nothing(lasting, raw):
+    publishing = Publishing(lasting, raw)
+    publishing.go_on("rtmp")
+    publishing.send_up_to(20)
+    client = raw(lasting)
+    client.play("a")
+    up_to(client, 20)
+    assert not [msg for msg in client.inbox if msg.type == COMMAND and msg.values()[0] == "onPosition"]
+
+
+def said_and_shown(client):
+    """Commands and media up to a silence, without Play.Reset."""
+    return [msg for msg in client.drain(0.3) if msg.is_media or msg.type == COMMAND and msg.values()[0] != "onStatus"]
+
+
+def test_play_positions_wire(lasting, raw):
+    """To the letter: right behind the headers, once, and with the next number after each message."""
+    publishing = Publishing(lasting, raw)
+    publishing.go_on("rtmp")
+    publishing.send_up_to(60)
+    publishing.told(60)
+    client = raw(lasting)
+    msid = client.create_stream()
+    client.command("play", "a", -2000, -1, True, {"position": ""}, msid=msid)
+    client.expect_status("NetStream.Play.Start", msid=msid)
+    got = said_and_shown(client)
+    kinds = [msg.values()[0] if msg.type == COMMAND else "header" if msg.is_header else msg.type for msg in got]
+    assert kinds == ["header", "header", "onPosition"] + [VIDEO] * 8  # from the key frame that is message 53
+    values, said = next((msg.values(), msg) for msg in got if msg.type == COMMAND)
+    assert values[1:3] == [0, None] and said.msid == msid
+    assert re.fullmatch("[0-9a-f]{16}", values[3]) and values[4] == 52  # two headers were 0 and 1
+    again = raw(lasting)
+    msid = again.create_stream()
+    again.command("play", "a", -2000, -1, True, {"position": f"{values[3]}:57"}, msid=msid)
+    again.expect_status("NetStream.Play.Start", msid=msid)
+    got = said_and_shown(again)
+    assert got[0].values()[3:] == [values[3], 57]
+    assert [number_of(msg) for msg in got[1:]] == [58, 59, 60]

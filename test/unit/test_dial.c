@@ -98,7 +98,8 @@ struct scene {
     struct cv_addr result_addrs[CV_LIMIT_ADDRESSES];
     uint64_t start_us;
     uint64_t took_us;
-    unsigned fds; // open ones before the dial
+    unsigned fds_outside; // open ones before the scene
+    unsigned fds;         // and before the dial
 };
 
 static unsigned count_fds(void)
@@ -161,6 +162,8 @@ static void open_places(struct scene *scene, const struct place_row *rows)
 static void open_scene(struct scene *scene, const struct place_row *rows)
 {
     memset(scene, 0, sizeof *scene);
+    cv_loop_free(cv_loop_new()); // what the first loop of a process opens for good
+    scene->fds_outside = count_fds();
     scene->loop = cv_loop_new();
     assert_non_null(scene->loop);
     open_places(scene, rows);
@@ -174,10 +177,11 @@ static void close_scene(struct scene *scene)
     cv_loop_run_once(scene->loop);
     if (scene->calls && scene->result.fd >= 0)
         cv_socket_close(&scene->result.fd);
-    assert_int_equal(count_fds(), scene->fds);
     for (unsigned i = 0; i < scene->count; i++)
         close_place(&scene->places[i]);
+    // Waits for a look-up that was cancelled: the helper thread may have a descriptor of its own.
     cv_loop_free(scene->loop);
+    assert_int_equal(count_fds(), scene->fds_outside);
 }
 
 static void on_done(void *arg, const struct cv_dial_result *result)
@@ -300,7 +304,6 @@ static void slow_address_may_win_after_the_next_has_started(void **state)
     assert_true(taken >= 0);
     cv_socket_close(&taken);
     cv_socket_close(&scene.places[0].fillers[1]);
-    scene.fds = count_fds() - 2;
     cv_loop_run(scene.loop);
     assert_int_equal(scene.calls, 1);
     assert_won(&scene, 0);

@@ -41,11 +41,11 @@ static void a_batch_grows_to_its_cap_and_keeps_order(void **state)
     for (uint32_t i = 0; i < CV_BATCH_ITEMS_MAX; i++) {
         msg.ts_ms = i;
         msg.type = i % 2 ? CV_MSG_AUDIO : CV_MSG_VIDEO;
-        assert_int_equal(cv_batch_add(&batch, &msg), CV_OK);
+        assert_int_equal(cv_batch_add(&batch, &msg, CV_LOG_NONE), CV_OK);
         assert_true(batch->count <= batch->capacity && batch->capacity <= CV_BATCH_ITEMS_MAX);
     }
     assert_int_equal(block->refs, CV_BATCH_ITEMS_MAX + 1);
-    assert_int_equal(cv_batch_add(&batch, &msg), CV_E_QUEUE_FULL);
+    assert_int_equal(cv_batch_add(&batch, &msg, CV_LOG_NONE), CV_E_QUEUE_FULL);
     assert_int_equal(block->refs, CV_BATCH_ITEMS_MAX + 1);
     assert_int_equal(batch->count, CV_BATCH_ITEMS_MAX);
     for (uint32_t i = 0; i < CV_BATCH_ITEMS_MAX; i++) {
@@ -70,7 +70,7 @@ static bool fill(void *arg)
     for (uint32_t i = 0; batch && i < CV_BATCH_ITEMS_MAX; i++) {
         msg.ts_ms = i;
         uint32_t count = batch->count;
-        int err = cv_batch_add(&batch, &msg);
+        int err = cv_batch_add(&batch, &msg, CV_LOG_NONE);
         assert_int_equal(batch->count, count + (err == CV_OK));
         assert_int_equal(block->refs, batch->count + 1); // a failure has taken nothing
         all &= err == CV_OK;

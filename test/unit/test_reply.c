@@ -246,6 +246,21 @@ static void status_is_a_command_of_its_stream(void **state)
                  "18@5 '|RtmpSampleAccess' true true\n");
 }
 
+static void resuming_clients_are_told_numbers(void **state)
+{
+    (void)state;
+    struct cv_rtmp *rtmp = new_server();
+    assert_int_equal(cv_reply_publish_start(rtmp, 1, "0123", 7), CV_OK);
+    assert_int_equal(cv_reply_taken(rtmp, 1, 123456), CV_OK);
+    assert_int_equal(cv_reply_position(rtmp, 3, "ab", 9), CV_OK);
+    assert_int_equal(cv_reply_position(rtmp, 3, "", 0), CV_OK);
+    expect(rtmp, "20@1 'onStatus' 0 null {level:'status' code:'NetStream.Publish.Start' "
+                 "description:'Publishing.' resume:'0123' taken:7}\n"
+                 "20@1 'onTaken' 0 null 123456\n"
+                 "20@3 'onPosition' 0 null 'ab' 9\n"
+                 "20@3 'onPosition' 0 null '' 0\n");
+}
+
 // FFmpeg ignores an error without a description, and would wait for ever.
 static void description_is_never_empty(void **state)
 {
@@ -281,6 +296,9 @@ static void full_queue_is_told(void **state)
     assert_int_equal(cv_reply_status(rtmp, 1, CV_STATUS_PLAY_START, "a"), CV_E_QUEUE_FULL);
     assert_int_equal(cv_reply_fc(rtmp, "a", CV_STATUS_PLAY_START, "a"), CV_E_QUEUE_FULL);
     assert_int_equal(cv_reply_sample_access(rtmp, 1), CV_E_QUEUE_FULL);
+    assert_int_equal(cv_reply_publish_start(rtmp, 1, "a", 1), CV_E_QUEUE_FULL);
+    assert_int_equal(cv_reply_taken(rtmp, 1, 1), CV_E_QUEUE_FULL);
+    assert_int_equal(cv_reply_position(rtmp, 1, "a", 1), CV_E_QUEUE_FULL);
     assert_int_equal(cv_reply_connect(rtmp, 1, &connect, 4096), CV_E_QUEUE_FULL);
     assert_int_equal(cv_rtmp_send_buffer_ms(rtmp, 1, 1), CV_E_QUEUE_FULL);
     cv_rtmp_free(rtmp);
@@ -296,6 +314,9 @@ static bool reply_everything(void *arg)
         cv_reply_result(rtmp, 1),
         cv_reply_result_number(rtmp, 1, 1),
         cv_reply_status(rtmp, 1, CV_STATUS_PLAY_START, "a"),
+        cv_reply_publish_start(rtmp, 1, "a", 1),
+        cv_reply_taken(rtmp, 1, 1),
+        cv_reply_position(rtmp, 1, "a", 1),
         cv_reply_sample_access(rtmp, 1),
     };
     bool good = true;
@@ -496,6 +517,7 @@ int main(void)
         cmocka_unit_test(results_and_errors),
         cmocka_unit_test(transaction_0_is_never_answered),
         cmocka_unit_test(status_is_a_command_of_its_stream),
+        cmocka_unit_test(resuming_clients_are_told_numbers),
         cmocka_unit_test(description_is_never_empty),
         cmocka_unit_test(full_queue_is_told),
         cmocka_unit_test(failing_memory_is_told),
