@@ -7,7 +7,7 @@ import pytest
 import frames
 import server as server_module
 from clients import Playing
-from library import EXAMPLES, STRICT, Library, run
+from library import EXAMPLES, STRICT, Cutter, Library, run
 from server import wait_until
 
 
