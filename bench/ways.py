@@ -22,7 +22,7 @@ import netns  # noqa: E402
 import server  # noqa: E402
 
 TITLE = "Through other people's networks (`make bench-ways`)"
-LIMIT_S = 20
+LIMIT_S, CUT_S, FILE_FRAMES = 20, 3, 250
 NEAR_MS, FAR_MS = 50, 150
 SILENCE_MS = 300  # so much later, at most, a server of other people is tried in its own way
 # Where the offer passes as it is: all must travel in one flight, on one connection.
@@ -47,7 +47,7 @@ class Bench:
         self.parts.append(firewalls.Squid(self.net))
         self.parts.append(crossing.RtmpOnly(self.net, self.folder / "nginx"))
         self.parts.append(crossing.RtmptOnly(self.net, self.folder / "rtmpt"))
-        self.source = crossing.synth.write_file(self.folder / "source.flv", 250)
+        self.source = crossing.synth.write_file(self.folder / "source.flv", FILE_FRAMES)
         for door in (netns.SIDE_DOOR[0], netns.OTHER_RTMP):
             self.parts.append(crossing.Feeder(self.net, "playing", door))
 
@@ -104,6 +104,22 @@ class Bench:
         return [median_ms(plays), median_ms(publishes), median_ms(again), max(connections)]
 
 
+    def gaps_ms(self):
+        """Longest times without a message while each connection is cut after some seconds: of a viewer beside the
+        server, and of `culvert play`."""
+        with firewalls.Firewall(self.net, "cut", rules=firewalls.cut_after(CUT_S)) as wall:
+            watcher = crossing.Watcher(self.net, "cut")
+            publisher = self._command(wall, ["publish", self.source, f"rtmp://{netns.NAME}/live/cut"], None)
+            player = self._command(wall, ["play", f"rtmp://{netns.NAME}/live/playing", "-o", "-"], None)
+            try:
+                watcher.until(FILE_FRAMES - 1, LIMIT_S)
+                return watcher.longest_gap_s() * 1000, player.longest_gap_s() * 1000
+            finally:
+                publisher.stop()
+                player.stop()
+                watcher.close()
+
+
 def median_ms(times):
     return statistics.median(LIMIT_S * 1000 if one is None else one * 1000 for one in times)
 
@@ -111,8 +127,10 @@ def median_ms(times):
 def limits_ms(name):
     """For the first time in a network, and for each time after that."""
     floor = firewalls.floor_ms(name)
-    first = NEAR_MS if name in ONE_FLIGHT else netns.R_MS + FAR_MS
-    return floor + first + (SILENCE_MS if name in FOREIGN else 0), floor + NEAR_MS
+    if name in FOREIGN:
+        return floor + netns.R_MS + FAR_MS + SILENCE_MS, floor + netns.R_MS + FAR_MS
+    first = floor + (NEAR_MS if name in ONE_FLIGHT else netns.R_MS + FAR_MS)
+    return first, first
 
 
 def measured_row(bench, name):
@@ -139,6 +157,16 @@ def measure_all(bench, names):
     return kit.table(titles, rows), targets
 
 
+def told_gaps(bench):
+    kit.say("gaps")
+    try:
+        publish_ms, play_ms = bench.gaps_ms()
+    except Exception as err:  # pylint: disable=broad-except
+        return f"Each connection cut after {CUT_S} s: {str(err)[:200]}"
+    return (f"Each connection cut after {CUT_S} s, frames every 40 ms: the longest time without media is {publish_ms:.0f} ms "
+            f"behind `culvert publish`, {play_ms:.0f} ms behind `culvert play`.")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(kit.ROOT, "build"))
@@ -155,6 +183,7 @@ def main():
             sys.exit(f"bench/ways.py: {err}")
         try:
             text, targets = measure_all(bench, names)
+            text += "\n\n" + told_gaps(bench)
         finally:
             bench.close()
     print(text)

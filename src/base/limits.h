@@ -74,7 +74,8 @@ enum {
     CV_TUNNEL_SILENCE_S = 20,                 // a session without a request ends
     CV_TUNNEL_OPEN_S = 20,                    // from /open to the first request
     CV_TUNNEL_WINDOW_MS = 1000, // a chunked reply; a proxy may hold it that long [config]
-    CV_LIMIT_TUNNEL_OPEN_BYTES = 64 * 1024, // body of /open: a handshake, and what goes with it
+    CV_TUNNEL_WINDOW_BYTES = 2 * 1024 * 1024, // it ends with so many: they may be kept for a replay
+    CV_LIMIT_TUNNEL_OPEN_BYTES = 64 * 1024,   // body of /open: a handshake, and what goes with it
 
     // ---- the site's own web server
     CV_LIMIT_SITE_IDLE = 32,      // connections kept for the next request, of one thread
@@ -173,13 +174,15 @@ enum {
     CV_TUNNEL_FLUSH_BYTES = 16 * 1024,    // so much waits no longer: heads are 1 % of it
     CV_TUNNEL_COALESCE_MIN_MS = 20,       // media waits for more of it, within these
     CV_TUNNEL_COALESCE_MAX_MS = 50,       //
-    CV_TUNNEL_IDLE_GAP_MS = 100,          // between idles of servers that do not hold them
-    CV_TUNNEL_KEEPALIVE_MS = 1000,        // a publisher is heard at least so often
-    CV_TUNNEL_REPLY_S = 15,               // nothing comes: the connection counts as lost
-    CV_TUNNEL_PROBE_MS = 2000,            // the same while pipelining is tried
-    CV_TUNNEL_RETRY_MS = 250,             // before a connection is tried again
-    CV_LIMIT_TUNNEL_CONNECTS = 3,         // failed ones in a row
-    CV_TUNNEL_GOODBYE_MS = 2000,          // for the last sends and /close
+    CV_TUNNEL_WINDOW_MIN_MS = 250, // the first chunked replies: what passes them on at their end is
+                                   // late by so much, twice
+    CV_TUNNEL_IDLE_GAP_MS = 100,   // between idles of servers that do not hold them
+    CV_TUNNEL_KEEPALIVE_MS = 1000, // a publisher is heard at least so often
+    CV_TUNNEL_REPLY_S = 15,        // nothing comes: the connection counts as lost
+    CV_TUNNEL_PROBE_MS = 2000,     // the same while pipelining is tried
+    CV_TUNNEL_RETRY_MS = 250,      // before a connection is tried again
+    CV_LIMIT_TUNNEL_CONNECTS = 3,  // failed ones in a row
+    CV_TUNNEL_GOODBYE_MS = 2000,   // for the last sends and /close
     CV_LIMIT_TUNNEL_EARLY_BYTES = 1024 * 1024, // replies that came before their turn
     CV_LIMIT_TUNNEL_ID_BYTES = 63,             // a session's id: FFmpeg's buffer
     CV_LIMIT_TUNNEL_HEAD_BYTES = 2048,         // head of a request: host, user agent, credentials

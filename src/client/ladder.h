@@ -174,6 +174,8 @@ int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out);
 // Behind FAILED: what was in the way. Behind THROUGH: what was met on the way, as far as that was
 // tried.
 enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder);
+// For machines: "port-dropped". Static.
+const char *cv_obstacle_id(enum cv_obstacle obstacle);
 // The sentence for the user. Static.
 const char *cv_obstacle_text(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.

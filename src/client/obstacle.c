@@ -4,59 +4,74 @@
 #include <stddef.h>
 
 struct words {
+    const char *id;
     const char *text;
     const char *advice;
 };
 
 static const struct words words[CV_OBSTACLES] = {
-    [CV_OBSTACLE_NONE] = {"Nothing is in the way.", NULL},
-    [CV_OBSTACLE_UNREACHABLE] = {"The server cannot be reached: there is no route to it.",
+    [CV_OBSTACLE_NONE] = {"open", "Nothing is in the way.", NULL},
+    [CV_OBSTACLE_UNREACHABLE] = {"unreachable",
+                                 "The server cannot be reached: there is no route to it.",
                                  "Check that this machine is connected to a network."},
-    [CV_OBSTACLE_UNKNOWN_HOST] = {"There is no server of this name.",
+    [CV_OBSTACLE_UNKNOWN_HOST] = {"unknown-host", "There is no server of this name.",
                                   "Check the spelling of the host name. If web pages work in a "
                                   "browser here, set its proxy: http_proxy=http://HOST:PORT."},
-    [CV_OBSTACLE_SILENT] = {"Nobody answers on this port: a firewall drops it, or the server is "
+    [CV_OBSTACLE_SILENT] = {"port-dropped",
+                            "Nobody answers on this port: a firewall drops it, or the server is "
                             "off.",
                             "Ask for outgoing TCP to this host and port, or for an HTTP proxy."},
-    [CV_OBSTACLE_REFUSED] = {"The port is closed: the server does not run, or a firewall refuses.",
+    [CV_OBSTACLE_REFUSED] = {"port-closed",
+                             "The port is closed: the server does not run, or a firewall refuses.",
                              "Check that the server runs; then ask for outgoing TCP to this port."},
-    [CV_OBSTACLE_PROXY_DOWN] = {"The proxy of this network does not answer.",
+    [CV_OBSTACLE_PROXY_DOWN] = {"proxy-down", "The proxy of this network does not answer.",
                                 "Check the proxy's host and port (http_proxy), or go without it: "
                                 "--proxy none."},
-    [CV_OBSTACLE_MUTE] = {"The connection stands, but no answer comes: a filter swallows it.",
+    [CV_OBSTACLE_MUTE] = {"swallowed",
+                          "The connection stands, but no answer comes: a filter swallows it.",
                           "Ask for HTTP POST to this host to be let through unfiltered."},
-    [CV_OBSTACLE_CUT] = {"Connections are cut as soon as they carry the stream.",
+    [CV_OBSTACLE_CUT] = {"cut", "Connections are cut as soon as they carry the stream.",
                          "A filter recognises and cuts it: ask for this host to be exempt from "
                          "application control."},
-    [CV_OBSTACLE_CUT_LATER] = {"Connections are cut after a while.",
+    [CV_OBSTACLE_CUT_LATER] = {"cut-later", "Connections are cut after a while.",
                                "Ask for connections to this host to be left open: no time limit, "
                                "no limit of size."},
-    [CV_OBSTACLE_STARVED] = {"The network carries less than the stream needs.",
+    [CV_OBSTACLE_STARVED] = {"starved", "The network carries less than the stream needs.",
                              "Lower the stream's bit rate, or ask for more upstream bandwidth to "
                              "this host."},
-    [CV_OBSTACLE_HTTP_ONLY] = {"Only HTTP passes on this port: a proxy or a filter stands between.",
+    [CV_OBSTACLE_HTTP_ONLY] = {"http-only",
+                               "Only HTTP passes on this port: a proxy or a filter stands between.",
                                "Ask for this host to be exempt from inspection, or for its HTTP "
                                "POST requests to be let through."},
-    [CV_OBSTACLE_NO_CONNECT] = {"The proxy passes web pages and opens no other connections.",
+    [CV_OBSTACLE_NO_CONNECT] = {"no-connect",
+                                "The proxy passes web pages and opens no other connections.",
                                 "Ask for CONNECT to this host and port, or for its HTTP POST "
                                 "requests to be let through."},
-    [CV_OBSTACLE_NOT_OURS] = {"A web server answers, but there is no media server behind it.",
+    [CV_OBSTACLE_NOT_OURS] = {"not-ours",
+                              "A web server answers, but there is no media server behind it.",
                               "Check the host name, and that Culvert owns the port there."},
-    [CV_OBSTACLE_NO_SERVER] = {"A proxy answers, but it reaches no server behind it.",
+    [CV_OBSTACLE_NO_SERVER] = {"no-server", "A proxy answers, but it reaches no server behind it.",
                                "Check the host name and that the server runs; then ask for the "
                                "proxy to be let through to it."},
-    [CV_OBSTACLE_FOREIGN] = {"The port belongs to another service: neither RTMP nor HTTP.",
+    [CV_OBSTACLE_FOREIGN] = {"foreign",
+                             "The port belongs to another service: neither RTMP nor HTTP.",
                              "Check the port in the URL."},
-    [CV_OBSTACLE_FORBIDDEN] = {"This is forbidden here: a filter, or the server, answers 403.",
+    [CV_OBSTACLE_FORBIDDEN] = {"forbidden",
+                               "This is forbidden here: a filter, or the server, answers 403.",
                                "Ask for HTTP POST to this host to be allowed."},
-    [CV_OBSTACLE_PROXY_AUTH] = {"The proxy wants a name and a password.",
+    [CV_OBSTACLE_PROXY_AUTH] = {"proxy-auth", "The proxy wants a name and a password.",
                                 "Give them in http_proxy=http://NAME:PASSWORD@HOST:PORT."},
-    [CV_OBSTACLE_PROXY_DENIED] = {"The proxy does not take this name and password.",
+    [CV_OBSTACLE_PROXY_DENIED] = {"proxy-denied", "The proxy does not take this name and password.",
                                   "Check them in http_proxy, and ask whether the proxy knows Basic "
                                   "authentication."},
-    [CV_OBSTACLE_PORTAL] = {"This network wants you to log in first.",
+    [CV_OBSTACLE_PORTAL] = {"portal", "This network wants you to log in first.",
                             "Open a web page in a browser, log in, and try again."},
 };
+
+const char *cv_obstacle_id(enum cv_obstacle obstacle)
+{
+    return words[obstacle].id;
+}
 
 const char *cv_obstacle_text(enum cv_obstacle obstacle)
 {

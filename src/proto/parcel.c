@@ -1,5 +1,6 @@
 #include "proto/parcel.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 
 static size_t raw_bytes(struct cv_block *const raw[2])
@@ -29,6 +30,35 @@ struct cv_parcel *cv_parcel_new(struct cv_block *raw[2], struct cv_chunk_out *ou
     if (out)
         cv_chunk_out_take(out, parcel->items, count);
     return parcel;
+}
+
+// For so many messages; doubled each time, so that adding one by one is cheap.
+static size_t room_for(uint32_t count)
+{
+    size_t room = 8;
+    while (room < count)
+        room *= 2;
+    return sizeof(struct cv_parcel) + room * sizeof(struct cv_chunk_item);
+}
+
+int cv_parcel_add(struct cv_parcel **to, const struct cv_parcel *more)
+{
+    CV_ASSERT(!more->raw[0] && !more->raw[1]);
+    uint32_t count = *to ? (*to)->count : 0;
+    struct cv_parcel *parcel = cv_mem_resize(*to, room_for(count + more->count));
+    if (!parcel)
+        return CV_E_NOMEM;
+    if (!*to) {
+        *parcel = (struct cv_parcel){0};
+        atomic_init(&parcel->refs, 1);
+    }
+    for (uint32_t i = 0; i < more->count; i++) {
+        parcel->items[parcel->count] = more->items[i];
+        cv_block_ref(parcel->items[parcel->count++].payload);
+    }
+    parcel->bytes += more->bytes;
+    *to = parcel;
+    return CV_OK;
 }
 
 struct cv_parcel *cv_parcel_ref(struct cv_parcel *parcel)

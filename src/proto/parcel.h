@@ -25,6 +25,9 @@ struct cv_parcel {
 // memory, then nothing was taken.
 struct cv_parcel *cv_parcel_new(struct cv_block *raw[2], struct cv_chunk_out *out,
                                 size_t bytes_max);
+// Appends the messages of `more`, which has no handshake parts, to *to, which nobody else has a
+// reference to; NULL inside: begins one. 0, or CV_E_NOMEM, then *to is as it was.
+int cv_parcel_add(struct cv_parcel **to, const struct cv_parcel *more);
 struct cv_parcel *cv_parcel_ref(struct cv_parcel *parcel);
 // Gives up the caller's reference and clears its pointer. *parcel may be NULL.
 void cv_parcel_unref(struct cv_parcel **parcel);

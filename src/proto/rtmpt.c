@@ -38,12 +38,19 @@ void cv_rtmpt_free(struct cv_rtmpt *t)
     for (uint32_t i = 0; i < t->older_count; i++)
         cv_parcel_unref(&t->older[i].parcel);
     cv_parcel_unref(&t->again.parcel);
+    cv_parcel_unref(&t->stream);
     cv_mem_free(t);
 }
 
 void cv_rtmpt_set_mode(struct cv_rtmpt *t, enum cv_rtmpt_mode mode)
 {
     t->mode = mode;
+}
+
+void cv_rtmpt_set_window(struct cv_rtmpt *t, uint32_t window_ms, bool kept)
+{
+    t->window_us = UINT64_C(1000) * window_ms;
+    t->keeps = kept;
 }
 
 const struct cv_why *cv_rtmpt_why(const struct cv_rtmpt *t)
@@ -498,6 +505,12 @@ static void drop_again(struct cv_rtmpt *t, uint64_t ticket)
     t->again = (struct again){0};
 }
 
+void cv__rtmpt_lose(struct cv_rtmpt *t, uint64_t n)
+{
+    t->lost_n = t->lost && t->lost_n < n ? t->lost_n : n;
+    t->lost = true;
+}
+
 // Replies that have not left whole can all be asked for again.
 static bool is_saved(struct cv_rtmpt *t)
 {
@@ -519,8 +532,7 @@ static void drop_written(struct cv_rtmpt *t, uint64_t ticket)
         return;
     bool any = t->writing.data || t->writing.old_data;
     if (any && is_saved(t)) {
-        t->lost_n = t->lost && t->lost_n < t->writing.first_n ? t->lost_n : t->writing.first_n;
-        t->lost = true;
+        cv__rtmpt_lose(t, t->writing.first_n);
     } else if (cv__rtmpt_serving(t) && any) {
         cv__rtmpt_failed(t, CV_E_CLOSED, "a reply was cut off, and cannot be asked for again");
     }
@@ -543,10 +555,8 @@ void cv_rtmpt_gone(struct cv_rtmpt *t, uint64_t ticket, uint64_t now_us)
 {
     CV_ASSERT(cv_rd_left(&t->lent) == 0 || t->state == FAILED);
     t->now_us = now_us;
-    if (t->streaming && t->runs[0].ticket == ticket) {
-        t->streaming = false;
-        cv__rtmpt_failed(t, CV_E_CLOSED, "a chunked reply was cut off");
-    }
+    if (t->streaming && t->runs[0].ticket == ticket)
+        cv__rtmpt_cut_stream(t);
     drop_written(t, ticket);
     drop_requests(t, ticket);
     cv__rtmpt_drop_runs(t, ticket);

@@ -82,6 +82,10 @@ struct cv_rtmpt;
 struct cv_rtmpt *cv_rtmpt_new(const struct cv_rtmpt_config *config, uint64_t now_us);
 void cv_rtmpt_free(struct cv_rtmpt *tunnel);
 void cv_rtmpt_set_mode(struct cv_rtmpt *tunnel, enum cv_rtmpt_mode mode);
+// Another length for the chunked replies that begin from now on; 0: none does. kept: the client may
+// ask again for one that was cut off, and gets all of it as a whole reply; else a cut ends the
+// session.
+void cv_rtmpt_set_window(struct cv_rtmpt *tunnel, uint32_t window_ms, bool kept);
 
 // A request begins: send, idle or close. Its body follows in pieces of any size, then its end;
 // meanwhile no other request begins with this ticket. 0, or the code of the failure: the session is

@@ -38,6 +38,7 @@ struct cv_rtmpt_client *cv_rtmpt_client_new(const struct cv_rtmpt_client_config 
     t->depth_max = config->depth ? config->depth : CV_TUNNEL_DEPTH;
     if (t->depth_max > depth_most)
         t->depth_max = depth_most;
+    t->window_ms = CV_TUNNEL_WINDOW_MIN_MS;
     t->coalesce_us = UINT64_C(1000) * config->coalesce_ms;
     t->rest = cv_rd_over(NULL, 0);
     t->now_us = now_us;

@@ -4,6 +4,8 @@
 #include "proto/basic_auth.h"
 #include "proto/http1_write.h"
 
+#include <stdio.h>
+
 static const char method[] = "POST";
 
 size_t cv__tunnel_body_len(const struct errand *errand)
@@ -102,6 +104,14 @@ static void put_target(const struct cv_rtmpt_client *t, const struct errand *err
     put_number(wr, errand->n);
 }
 
+// A chunked reply that lasts. The number stays the same when the head is written again.
+static void put_window(struct cv_wr *wr, const struct errand *errand)
+{
+    char value[32];
+    int len = snprintf(value, sizeof value, "1; window=%u", errand->window_ms);
+    cv_http1_write_field(wr, cv_text_of("Culvert"), (struct cv_text){value, (size_t)len});
+}
+
 // The word "handshake": the server may take C0 C1 out of the body, and answer them at once.
 static void put_offer(struct cv_wr *wr, const struct errand *errand, bool offer)
 {
@@ -124,6 +134,8 @@ size_t cv__tunnel_head(const struct cv_rtmpt_client *t, const struct errand *err
         put_offer(&wr, errand, t->offer);
     else
         cv_http1_write_header(&wr, "Connection", "keep-alive");
+    if (errand->window_ms)
+        put_window(&wr, errand);
     cv_http1_write_length(&wr, cv__tunnel_body_len(errand));
     cv_http1_write_head_end(&wr);
     return path.err == CV_OK && wr.err == CV_OK ? wr.len : 0;

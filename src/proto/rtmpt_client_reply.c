@@ -105,10 +105,31 @@ static void measure(struct cv_rtmpt_client *t, const struct errand *errand)
     set_depth(t, reply_us);
 }
 
+// Where pieces come as the server sends them, chunked replies may last longer. Something on the way
+// may pass them on at their end only: then whole replies are quicker. One that our own word has
+// ended, or that was full, says nothing.
+static void judge_window(struct cv_rtmpt_client *t, const struct errand *errand)
+{
+    enum { CLUMPS_MAX = 2 };
+    uint64_t window_us = UINT64_C(1000) * errand->window_ms;
+    uint64_t waited_us = errand->polled_us - errand->written_us;
+    bool cut_short = t->next_n != errand->n + 1 || errand->seen >= CV_TUNNEL_WINDOW_BYTES;
+    if (!window_us || errand->losses || !errand->seen)
+        return;
+    if (t->now_us - errand->polled_us >= window_us / 4) {
+        t->clumps = 0;
+        if (t->window_ms < CV_TUNNEL_WINDOW_MS)
+            t->window_ms *= 2;
+    } else if (waited_us >= window_us && !cut_short && ++t->clumps == CLUMPS_MAX) {
+        t->window_ms = 0;
+    }
+}
+
 // Servers that do not hold idles are asked less and less often while they have nothing to say.
 static void pace_idles(struct cv_rtmpt_client *t, const struct errand *errand)
 {
     const uint64_t max_us = UINT64_C(1000) * CV_TUNNEL_IDLE_GAP_MS;
+    t->floods = errand->seen ? t->floods + 1 : 0;
     if (errand->seen) {
         t->gap_us = 0;
         return;
@@ -175,6 +196,7 @@ static int read_body(struct cv_rtmpt_client *t, struct errand *errand, struct cv
 {
     if (!errand->polled) {
         errand->polled = true;
+        errand->polled_us = t->now_us;
         errand->bye = body.at[0] == 0;
         body = cv_text_skip(body, 1);
     }
@@ -211,8 +233,10 @@ static int read_end(struct cv_rtmpt_client *t, enum cv_rtmpt_slot which, struct 
         t->pipe = PIPE_NO;
     }
     measure(t, errand);
-    if (errand->kind == CV_RTMPT_IDLE)
+    if (errand->kind == CV_RTMPT_IDLE) {
         pace_idles(t, errand);
+        judge_window(t, errand);
+    }
     note_probe(t, errand);
     return GO_ON;
 }

@@ -138,6 +138,14 @@ static void put_on(struct cv_rtmpt_client *t, struct errand *errand)
     t->slots[errand->home].active_us = t->now_us;
 }
 
+// A chunked reply, once media flows, and where nothing else has to wait for its end.
+static uint32_t window_ms(const struct cv_rtmpt_client *t, enum cv_rtmpt_slot home)
+{
+    enum { FLOODS_MIN = 4 };
+    bool flows = t->mode == CV_RTMPT_CLIENT_PLAY && t->floods >= FLOODS_MIN;
+    return flows && home == CV_RTMPT_DOWN && t->stage == RUNNING ? t->window_ms : 0;
+}
+
 // Adds a request. The body's reference is taken.
 static struct errand *make(struct cv_rtmpt_client *t, enum cv_rtmpt_kind kind,
                            enum cv_rtmpt_slot home, struct cv_block *body)
@@ -148,6 +156,8 @@ static struct errand *make(struct cv_rtmpt_client *t, enum cv_rtmpt_kind kind,
     *errand = (struct errand){.kind = kind, .home = home, .body = body};
     if (kind != CV_RTMPT_OPEN)
         errand->n = t->next_n++;
+    if (kind == CV_RTMPT_IDLE)
+        errand->window_ms = window_ms(t, home);
     size_t head_len = cv__tunnel_head(t, errand, head);
     if (head_len == 0)
         cv__tunnel_fail(t, CV_E_USAGE, "the head of a request is too long");

@@ -32,9 +32,11 @@ struct errand {
     size_t written;
     uint32_t losses;
     uint64_t written_us;
+    uint32_t window_ms; // an idle: the chunked reply that it asks for; 0: none
 
     // the reply
     bool polled;            // its first byte has come
+    uint64_t polled_us;     // when
     bool bye;               // and was 0: the server ends the session
     bool answered;          // it is complete
     uint64_t seen;          // bytes behind the first one
@@ -111,6 +113,9 @@ struct cv_rtmpt_client {
     uint64_t request_us; // one was made
     uint64_t idle_us;    // an idle was made
     uint64_t gap_us;     // to the next one
+    uint32_t floods;     // idles in a row that brought something
+    uint32_t window_ms;  // what the next one asks for while media flows; 0: no chunked reply
+    uint32_t clumps;     // chunked replies in a row that came all at once, at their end
 
     // reading
     struct slot slots[CV_RTMPT_SLOTS];

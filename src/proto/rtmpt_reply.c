@@ -165,24 +165,70 @@ static bool may_stream(const struct cv_rtmpt *t)
     return t->window_us && t->mode == CV_RTMPT_FLOW && quiet(t) && !cv_rtmp_out_empty(t->rtmp);
 }
 
+static void begin_stream(struct cv_rtmpt *t, uint64_t now_us)
+{
+    cv_parcel_unref(&t->stream);
+    t->stream_us = now_us + t->window_us;
+    t->stream_bytes = 0;
+    t->stream_kept = t->keeps;
+}
+
+static void keep_piece(struct cv_rtmpt *t, const struct cv_parcel *piece)
+{
+    t->stream_bytes += piece ? piece->bytes : 0;
+    if (!t->stream_kept || !piece)
+        return;
+    t->stream_kept = cv_parcel_add(&t->stream, piece) == CV_OK;
+    if (!t->stream_kept)
+        cv_parcel_unref(&t->stream);
+}
+
+// All that was said of it belongs to the number that it answers.
+static struct served *end_stream(struct cv_rtmpt *t)
+{
+    struct served *served = pop_owed(t);
+    t->streaming = false;
+    if (!served || !t->stream_kept)
+        return served;
+    served->kept = true;
+    served->poll = POLL_SOON;
+    served->parcel = t->stream;
+    t->stream = NULL;
+    return served;
+}
+
+void cv__rtmpt_cut_stream(struct cv_rtmpt *t)
+{
+    const struct served *served = end_stream(t);
+    if (!served || !served->kept) {
+        cv__rtmpt_failed(t, CV_E_CLOSED, "a chunked reply was cut off");
+        return;
+    }
+    cv__rtmpt_lose(t, served->n);
+    if (is_asked_again(t, served))
+        cv__rtmpt_ready_again(t, served);
+}
+
 static int make_chunk(struct cv_rtmpt *t, uint64_t now_us, struct cv_rtmpt_reply *out)
 {
     bool first = !t->streaming;
-    bool end = t->streaming && (now_us >= t->stream_us || !quiet(t));
+    bool full = t->stream_bytes >= CV_TUNNEL_WINDOW_BYTES;
+    bool end = t->streaming && (now_us >= t->stream_us || full || !quiet(t));
     int err = take(t, &out->parcel);
     if (err != CV_OK)
         return err;
     if (first)
-        t->stream_us = now_us + t->window_us;
-    t->streaming = !end;
+        begin_stream(t, now_us);
+    keep_piece(t, out->parcel);
+    t->streaming = true;
     out->form = first ? CV_RTMPT_CHUNK_FIRST : end ? CV_RTMPT_CHUNK_LAST : CV_RTMPT_CHUNK;
     out->has_poll = first;
     out->poll = POLL_SOON;
     out->bytes = (first ? 1 : 0) + (out->parcel ? out->parcel->bytes : 0);
-    struct served *served = end ? pop_owed(t) : NULL;
-    note_written(t, out, NULL);
-    if (is_asked_again(t, served))
-        cv__rtmpt_ready_again(t, served); // fails: a chunked reply is not kept
+    const struct served *served = end ? end_stream(t) : cv__rtmpt_owed(t);
+    note_written(t, out, served);
+    if (end && is_asked_again(t, served))
+        cv__rtmpt_ready_again(t, served); // fails for one that was not kept
     return CV_OK;
 }
 

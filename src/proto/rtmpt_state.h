@@ -99,8 +99,12 @@ struct cv_rtmpt {
     struct writing writing;
     bool lost; // a reply was cut off: the session lives as long as it can be asked for again
     uint64_t lost_n;
-    bool hurried;   // the idle that was served last is not to be held
-    bool streaming; // the reply that is due is a chunked one which has begun
+    bool hurried;             // the idle that was served last is not to be held
+    bool streaming;           // the reply that is due is a chunked one which has begun
+    bool keeps;               // chunked replies that begin are kept
+    bool stream_kept;         // the one that has begun is, up to now
+    size_t stream_bytes;      // of it
+    struct cv_parcel *stream; // what is kept of it; NULL: nothing
 
     // time
     uint64_t now_us;
@@ -120,8 +124,12 @@ void cv__rtmpt_drop_runs(struct cv_rtmpt *t, uint64_t ticket);
 void cv__rtmpt_forget(struct cv_rtmpt *t, uint64_t ticket);
 // The request with this number, if it was served not long ago; NULL: it was not, or is forgotten.
 struct served *cv__rtmpt_served(struct cv_rtmpt *t, uint64_t n);
+// Its reply was cut off: the session lives as long as it can be asked for again.
+void cv__rtmpt_lose(struct cv_rtmpt *t, uint64_t n);
 // The oldest one whose reply is to be made, if it is remembered: the next reply is for it.
 struct served *cv__rtmpt_owed(struct cv_rtmpt *t);
+// The connection of the chunked reply that has begun is gone: it ends there.
+void cv__rtmpt_cut_stream(struct cv_rtmpt *t);
 // The reply that was asked for again has been made. It can be given if it was kept.
 int cv__rtmpt_ready_again(struct cv_rtmpt *t, const struct served *served);
 

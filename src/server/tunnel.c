@@ -21,8 +21,9 @@ struct cv_tunnel {
     struct cv_rtmpt *rtmpt;
     struct cv_timer timer;
     bool finishing;
-    bool takes_chunks; // the client of the last request can read a reply in pieces
-    bool was_full;     // connections may have stopped to read for it
+    struct cv_tunnel_window window; // of the newest idle
+    uint32_t window_ms_max;         // as configured
+    bool was_full;                  // connections may have stopped to read for it
 };
 
 static struct cv_tunnel *tunnel_of(struct cv_netconn *net)
@@ -61,11 +62,14 @@ static void take_events(struct cv_tunnel *tunnel)
 }
 
 int cv_tunnel_request(struct cv_tunnel *tunnel, uint64_t ticket,
-                      const struct cv_rtmpt_target *target, bool takes_chunks)
+                      const struct cv_rtmpt_target *target, struct cv_tunnel_window window)
 {
     if (tunnel->net.doomed)
         return CV_E_CLOSED;
-    tunnel->takes_chunks = takes_chunks;
+    if (window.ms > tunnel->window_ms_max)
+        window.ms = tunnel->window_ms_max;
+    if (target->kind == CV_RTMPT_IDLE)
+        tunnel->window = window;
     int err = cv_rtmpt_request(tunnel->rtmpt, ticket, target, now_us(tunnel));
     take_events(tunnel);
     return err;
@@ -118,10 +122,11 @@ static void set_mode(struct cv_tunnel *tunnel)
     const struct cv_session *session = &tunnel->net.session;
     enum cv_rtmpt_mode mode = CV_RTMPT_SETUP;
     if (cv_session_is_playing(session))
-        mode = tunnel->takes_chunks && cv_session_flows(session) ? CV_RTMPT_FLOW : CV_RTMPT_PLAY;
+        mode = tunnel->window.ms && cv_session_flows(session) ? CV_RTMPT_FLOW : CV_RTMPT_PLAY;
     if (cv_session_is_publishing(session))
         mode = CV_RTMPT_PUBLISH;
     cv_rtmpt_set_mode(tunnel->rtmpt, mode);
+    cv_rtmpt_set_window(tunnel->rtmpt, tunnel->window.ms, tunnel->window.kept);
 }
 
 static void rearm(struct cv_tunnel *tunnel)
@@ -268,10 +273,8 @@ static struct cv_tunnel *tunnel_new(struct cv_worker *worker, const char *id,
     memcpy(tunnel->id, id, sizeof tunnel->id);
     cv_timer_init(&tunnel->timer, worker->loop, on_timer, tunnel);
     HASH_ADD(hh, worker->tunnels, id, sizeof tunnel->id, tunnel);
-    struct cv_rtmpt_config config = {
-        .rtmp = tunnel->net.rtmp,
-        .window_ms = worker->policy->config->limits.tunnel_window_ms,
-    };
+    struct cv_rtmpt_config config = {.rtmp = tunnel->net.rtmp};
+    tunnel->window_ms_max = worker->policy->config->limits.tunnel_window_ms;
     tunnel->rtmpt = cv_rtmpt_new(&config, origin.opened_us);
     if (tunnel->hh.tbl && tunnel->rtmpt)
         return tunnel;

@@ -29,11 +29,17 @@ bool cv_tunnel_is_ours(struct cv_worker *worker, struct cv_text id);
 // The same, and its session belongs to another thread, which is set.
 bool cv_tunnel_is_elsewhere(struct cv_worker *worker, struct cv_text id, unsigned *thread);
 
+// How the client of a request can read a reply that comes in chunks, as long as there is something
+// to say.
+struct cv_tunnel_window {
+    uint32_t ms; // it may last so long, or as long as is configured, if that is less; 0: not at all
+    bool kept;   // the client asks again for one that was cut off
+};
+
 // A request of the connection `ticket`: its beginning (0, or an error: it is not taken), its body
 // in pieces, its end. Replies come by cv_web_reply, at the end of the turn at the earliest.
-// `takes_chunks`: a reply to this client may be a chunked one, that lasts.
 int cv_tunnel_request(struct cv_tunnel *tunnel, uint64_t ticket,
-                      const struct cv_rtmpt_target *target, bool takes_chunks);
+                      const struct cv_rtmpt_target *target, struct cv_tunnel_window window);
 void cv_tunnel_body(struct cv_tunnel *tunnel, uint64_t ticket, const uint8_t *data, size_t len);
 void cv_tunnel_end(struct cv_tunnel *tunnel, uint64_t ticket);
 // The reply has left altogether.

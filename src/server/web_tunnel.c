@@ -63,6 +63,29 @@ static bool takes_chunks(const struct cv_http1_head *head)
            cv_text_is(cv_http1_header(head, "User-Agent"), "Shockwave Flash");
 }
 
+// Our own client says how long a reply in pieces it wants, since it has seen what the way does to
+// them: "Culvert: 1; window=1000". A client behind HTTP/1.0 knows no chunks.
+static uint32_t asked_window_ms(const struct cv_http1_head *head)
+{
+    static const char word[] = "window=";
+    struct cv_text rest = cv_http1_header(head, "culvert");
+    bool is_1 = cv_text_is(cv_text_trim(cv_text_take(&rest, ';')), "1");
+    uint64_t ms = 0;
+    while (is_1 && rest.len && head->minor > 0) {
+        struct cv_text one = cv_text_trim(cv_text_take(&rest, ';'));
+        if (cv_text_starts(one, word))
+            (void)cv_text_u64(cv_text_skip(one, sizeof word - 1), 0, UINT32_MAX, &ms);
+    }
+    return (uint32_t)ms;
+}
+
+static struct cv_tunnel_window window_of(const struct cv_http1_head *head)
+{
+    if (takes_chunks(head))
+        return (struct cv_tunnel_window){.ms = UINT32_MAX};
+    return (struct cv_tunnel_window){.ms = asked_window_ms(head), .kept = true};
+}
+
 bool cv_web_tunnel_culvert(const struct cv_http1_head *head, const char *word)
 {
     struct cv_text rest = cv_http1_header(head, "culvert");
@@ -194,7 +217,7 @@ static bool parse_target(const struct cv_http1_head *head, struct cv_rtmpt_targe
 static bool begin(struct cv_web *web, struct cv_tunnel *tunnel, const struct cv_http1_head *head,
                   const struct cv_rtmpt_target *target)
 {
-    if (cv_tunnel_request(tunnel, web->conn->id, target, takes_chunks(head)) != CV_OK)
+    if (cv_tunnel_request(tunnel, web->conn->id, target, window_of(head)) != CV_OK)
         return false;
     note_client(web, head);
     cv_http1_set_body_max(web->http, CV_HTTP_BODY_BYTES_MAX);

@@ -1,10 +1,10 @@
 // The tunnel session, driven by a script: requests with odd numbers on four connections, bodies in
 // pieces, connections that go, time, and an RTMP engine with something to say.
 //
-// Input: byte 0 is the mode and whether chunked replies are wanted; then operations, two bytes
-// each. What is checked: the client's byte stream is made of the bodies in the order of their
-// numbers; the server's is what the engine said, in order; nobody gets more replies than requests;
-// the counters and caps hold.
+// Input: byte 0 is the mode, whether chunked replies are wanted (bit 2) and kept (bit 3); then
+// operations, two bytes each. What is checked: the client's byte stream is made of the bodies in
+// the order of their numbers; the server's is what the engine said, in order; nobody gets more
+// replies than requests; the counters and caps hold.
 #include "base/check.h"
 #include "base/limits.h"
 #include "proto/handshake.h"
@@ -51,6 +51,7 @@ struct script {
     uint32_t first_ids[REPLIES]; // of replies that said something new, by number
     uint32_t end_ids[REPLIES];   // behind the last one in them
     uint32_t reply_count;
+    uint32_t stream_first_id; // of the chunked reply that has begun; UINT32_MAX: nothing yet
 };
 
 static struct cv_gather gather;
@@ -192,11 +193,14 @@ static void gone(struct script *s, struct connection *c)
 
 // ---- replies --------------------------------------------------------------------------------
 
-// A repeated reply is repeated whole.
-static void check_ids(struct script *s, uint32_t first_id, uint32_t end_id)
+// A repeated reply is repeated whole; a chunked one up to where it was cut off.
+static void check_ids(struct script *s, enum cv_rtmpt_form form, uint32_t first_id, uint32_t end_id)
 {
     if (first_id == s->expected_id) {
-        s->first_ids[s->reply_count % REPLIES] = first_id;
+        if (form != CV_RTMPT_WHOLE && s->stream_first_id == UINT32_MAX)
+            s->stream_first_id = first_id;
+        s->first_ids[s->reply_count % REPLIES] =
+            form == CV_RTMPT_WHOLE ? first_id : s->stream_first_id;
         s->end_ids[s->reply_count++ % REPLIES] = end_id;
         s->expected_id = end_id;
         return;
@@ -208,7 +212,7 @@ static void check_ids(struct script *s, uint32_t first_id, uint32_t end_id)
 }
 
 // The numbers of the messages in a parcel: they go on, or they are those of an earlier one again.
-static void check_parcel(struct script *s, const struct cv_parcel *parcel)
+static void check_parcel(struct script *s, enum cv_rtmpt_form form, const struct cv_parcel *parcel)
 {
     size_t bytes = 0;
     uint32_t first_id = 0;
@@ -229,7 +233,7 @@ static void check_parcel(struct script *s, const struct cv_parcel *parcel)
     }
     CV_ASSERT(bytes == parcel->bytes && parcel->count > 0);
     if (any)
-        check_ids(s, first_id, id + 1);
+        check_ids(s, form, first_id, id + 1);
     cv_gather_clear(&gather);
     cv_parcel_pull(parcel, bytes / 2, &gather);
     CV_ASSERT(gather.bytes == bytes - bytes / 2 || cv_gather_full(&gather) ||
@@ -252,8 +256,10 @@ static void check_reply(struct script *s, const struct cv_rtmpt_reply *reply)
     }
     if (reply->form == CV_RTMPT_WHOLE || reply->form == CV_RTMPT_CHUNK_LAST)
         c->waiting--;
+    if (reply->form == CV_RTMPT_CHUNK_FIRST)
+        s->stream_first_id = UINT32_MAX;
     if (reply->parcel)
-        check_parcel(s, reply->parcel);
+        check_parcel(s, reply->form, reply->parcel);
 }
 
 // Connections in the mask take replies; those in the other one have them written at once.
@@ -377,6 +383,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct cv_rtmpt_config tunnel = {.rtmp = s.rtmp, .window_ms = mode & 4 ? 700 : 0};
     s.t = cv_rtmpt_new(&tunnel, s.now_us);
     cv_rtmpt_set_mode(s.t, (enum cv_rtmpt_mode)(mode & 3));
+    cv_rtmpt_set_window(s.t, mode & 4 ? 700 : 0, mode & 8);
     while (cv_rd_left(&s.rd) > 1)
         run(&s);
     settle(&s);

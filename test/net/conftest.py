@@ -160,20 +160,17 @@ def serving(net, tmp_path_factory):
     made.stop()
 
 
-_measured = []
+_told = []
 
 
 @pytest.fixture
-def measured():
-    """measured(what, network, seconds, connections): told at the end of the run, with the floor."""
-    return lambda *row: _measured.append(row)
+def tell():
+    """tell(line): what was measured, printed at the end of the run."""
+    return _told.append
 
 
 def pytest_terminal_summary(terminalreporter):
-    if not _measured:
-        return
-    terminalreporter.section("first media message, from the start of the process")
-    for what, name, seconds, connections in _measured:
-        floor = firewalls.floor_ms(name)
-        terminalreporter.line(f"{what:8} {name:34} {seconds * 1000:5.0f} ms   floor {floor:4.0f} ms   "
-                              f"connections: {connections}")
+    if _told:
+        terminalreporter.section("measured")
+    for line in _told:
+        terminalreporter.line(line)

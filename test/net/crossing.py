@@ -9,6 +9,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 import synth
 from middlebox import HttpProxy
 from netns import OTHER_RTMP, OTHER_RTMPT, PATH, SERVER, SIDE_DOOR, Service
@@ -79,10 +81,21 @@ class Command:
     def media(self):
         return [message for _, message in self.messages() if message.is_media]
 
+    def longest_gap_s(self):
+        """The longest time without bytes, between two pieces."""
+        return max(after[0] - before[0] for before, after in zip(self.arrivals, self.arrivals[1:]))
+
     def first_media_s(self):
         """When the first audio or video message was complete; None: not yet."""
         end = next((at for at, message in self.messages() if message.is_media), None)
         return next((when for when, size in self.arrivals if end and size >= end), None)
+
+
+def require(command):
+    """Skips where this build has no such command."""
+    done = subprocess.run([find_binary(), "help", command], capture_output=True, timeout=20, check=False)
+    if done.returncode:
+        pytest.skip(f"this build has no `culvert {command}`")
 
 
 class Feeder:
@@ -123,12 +136,11 @@ class Watcher:
         self.viewer = (at or net.server).run(lambda: RtmpClient.open(port, host=address))
         self.viewer.play(name)
         self.viewer.create_stream()
-        self.messages = []
-        self.first = None
+        self.messages, self.times = [], []
 
     def next(self, timeout_s=10):
         message = self.viewer.media(timeout_s)
-        self.first = self.first or time.monotonic()
+        self.times.append(time.monotonic())
         self.messages.append(message)
         return message
 
@@ -140,7 +152,11 @@ class Watcher:
                 return self.messages
 
     def first_media_s(self, command):
-        return self.first - command.begin
+        return self.times[0] - command.begin
+
+    def longest_gap_s(self):
+        """The longest time without a message, between two."""
+        return max(after - before for before, after in zip(self.times, self.times[1:]))
 
     def close(self):
         self.viewer.close()

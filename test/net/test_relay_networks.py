@@ -9,20 +9,21 @@ from firewalls import Firewall
 from rtmp_raw import AUDIO, VIDEO, Closed, TimedOut
 from server import wait_until
 
-LOCAL = "rtmp://127.0.0.1:1935/live/obs"
+PORT = 1935
 BEFORE = 60  # messages, about a second
 
 
 @pytest.fixture
 def relay(net, tmp_path):
     """relay(wall, url): the running command, which listens on 127.0.0.1:1935 at the client's end."""
+    crossing.require("relay")
     started = []
 
     def start(wall, url, *options):
         command = crossing.Command(net, tmp_path / "relay.log", ["relay", url, "--no-memory", *options],
                                    wall.environment())
         started.append(command)
-        wait_until(lambda: "LISTEN" in net.client.shell("ss -Hltn sport = 1935") or command.process.poll() is not None,
+        wait_until(lambda: "LISTEN" in net.client.shell(f"ss -Hltn sport = {PORT}") or command.process.poll() is not None,
                    10, "the relay listens", 0.05)
         assert command.process.poll() is None, command.log()
         return command
@@ -31,9 +32,9 @@ def relay(net, tmp_path):
         command.stop()
 
 
-def as_ffmpeg(net, tmp_path, source):
+def as_obs(net, tmp_path, source, stream):
     return crossing.Service(net.client, ["ffmpeg", "-hide_banner", "-nostdin", "-re", "-i", source, "-c", "copy", "-f",
-                                         "flv", LOCAL], tmp_path / "ffmpeg.log")
+                                         "flv", f"rtmp://127.0.0.1:{PORT}/live/{stream}"], tmp_path / "ffmpeg.log")
 
 
 def far_file(watcher, path, source):
@@ -58,13 +59,13 @@ def check_complete(source, played):
 
 
 @pytest.mark.parametrize("how", ["reset", "silent"])
-def test_the_network_changes_in_mid_stream(net, serving, clip, relay, tmp_path, how):
+def test_the_network_changes_in_mid_stream(net, serving, clip, relay, tmp_path, tell, how):
     """From open to "HTTP is all that passes"; connections from before are reset, or hear nothing more."""
-    source, known = clip("h264_aac"), len(serving.log())
+    source, stream, known = clip("h264_aac"), f"obs-{how}", len(serving.log())
     with Firewall(net, "inspector accepts and swallows", rules=firewalls.KINDS["open"].rules) as wall:
-        watcher = crossing.Watcher(net, f"obs-{how}")
-        command = relay(wall, wall.url(f"live/obs-{how}"))
-        ffmpeg = as_ffmpeg(net, tmp_path, source)
+        watcher = crossing.Watcher(net, stream)
+        command = relay(wall, wall.url(f"live/{stream}"))
+        ffmpeg = as_obs(net, tmp_path, source, stream)
         try:
             while len(watcher.messages) < BEFORE:
                 watcher.next(20)
@@ -77,6 +78,7 @@ def test_the_network_changes_in_mid_stream(net, serving, clip, relay, tmp_path, 
             ffmpeg.stop()
             watcher.close()
         check_complete(source, played)
+        tell(f"relay    to HTTP only, {how}: longest time without media {watcher.longest_gap_s() * 1000:.0f} ms")
         assert len(serving.connects(known)) >= 2
         assert b"POST" in wall.box.seen
 
@@ -87,7 +89,7 @@ def test_relay_plays(net, serving, relay, tmp_path):
     try:
         with Firewall(net, "inspector swallows") as wall:
             relay(wall, wall.url("live/far"))
-            watcher = crossing.Watcher(net, "far", at=net.client, port=1935)
+            watcher = crossing.Watcher(net, "far", at=net.client, port=PORT)
             try:
                 while sum(message.type == VIDEO for message in watcher.messages) < 25:
                     watcher.next(20)

@@ -134,28 +134,65 @@ static void put_body(const struct path *p, struct bytes *out, const struct bytes
     bytes_add(out, body->data, body->len);
 }
 
-static void reply(struct path *p, int conn, int status, const struct bytes *body)
+static void put_head(struct path *p, int status, struct bytes *out)
 {
-    struct connection *c = &p->connections[conn];
-    struct bytes out = {0};
     char line[64];
     const char *version = p->habits.http10 || p->habits.until_close ? "1.0" : "1.1";
     if (p->habits.continues)
-        bytes_add(&out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    bytes_add(&out, line,
-              (size_t)snprintf(line, sizeof line, "HTTP/%s %d OK\r\n", version, status));
+        bytes_add(out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    bytes_add(out, line, (size_t)snprintf(line, sizeof line, "HTTP/%s %d OK\r\n", version, status));
     if (!p->habits.foreign)
-        put_name(p, &out, "Culvert", "1");
+        put_name(p, out, "Culvert", "1");
+}
+
+static void replied(struct path *p, int conn, bool closes)
+{
+    struct connection *c = &p->connections[conn];
+    assert_true(c->waiting > 0);
+    c->waiting--;
+    c->full = closes || p->habits.closing != STAYS || c->closes_after || p->habits.http10;
+    c->free_us = p->now_us + p->habits.late_us;
+}
+
+static void reply(struct path *p, int conn, int status, const struct bytes *body)
+{
+    struct bytes out = {0};
+    put_head(p, status, &out);
     bool closes = p->habits.closing == CLOSES || p->habits.until_close || status != 200;
     if (p->habits.closing == CLOSES)
         put_name(p, &out, "Connection", "close");
     put_body(p, &out, body);
     transmit(p, conn, true, p->habits.late_us, out.data, out.len);
     bytes_free(&out);
-    assert_true(c->waiting > 0);
-    c->waiting--;
-    c->full = closes || p->habits.closing != STAYS || c->closes_after || p->habits.http10;
-    c->free_us = p->now_us + p->habits.late_us;
+    replied(p, conn, closes);
+}
+
+// One more piece of a chunked reply.
+static void reply_piece(struct path *p, int conn, const struct cv_rtmpt_reply *made,
+                        const struct bytes *body)
+{
+    struct connection *c = &p->connections[conn];
+    bool last = made->form == CV_RTMPT_CHUNK_LAST;
+    char text[32];
+    if (made->form == CV_RTMPT_CHUNK_FIRST) {
+        p->streams++;
+        put_head(p, 200, &c->late);
+        put_name(p, &c->late, "Transfer-Encoding", "chunked");
+        bytes_add(&c->late, "\r\n", 2);
+    }
+    if (body->len) {
+        bytes_add(&c->late, text, (size_t)snprintf(text, sizeof text, "%zx\r\n", body->len));
+        bytes_add(&c->late, body->data, body->len);
+        bytes_add(&c->late, "\r\n", 2);
+    }
+    if (last)
+        bytes_add(&c->late, "0\r\n\r\n", 5);
+    if (last || !p->habits.buffers) {
+        transmit(p, conn, true, p->habits.late_us, c->late.data, c->late.len);
+        c->late.len = 0;
+    }
+    if (last)
+        replied(p, conn, false);
 }
 
 static void answer_open(struct path *p, int conn)
@@ -188,6 +225,16 @@ static void answer_open(struct path *p, int conn)
         hang_up(p, conn, p->habits.late_us);
 }
 
+// "1; window=250"
+static void note_window(struct path *p, struct cv_text value)
+{
+    static const char begin[] = "1; window=";
+    uint64_t ms = 0;
+    if (cv_text_starts(value, begin))
+        assert_int_equal(cv_text_u64(cv_text_skip(value, sizeof begin - 1), 1, 60000, &ms), CV_OK);
+    cv_rtmpt_set_window(p->tunnel.session, (uint32_t)ms, true);
+}
+
 static void read_request(struct path *p, int conn, const struct cv_http1_event *event)
 {
     struct connection *c = &p->connections[conn];
@@ -202,6 +249,8 @@ static void read_request(struct path *p, int conn, const struct cv_http1_event *
     if (c->opening)
         return;
     assert_true(cv_text_is(target.id, session_id));
+    if (target.kind == CV_RTMPT_IDLE)
+        note_window(p, cv_http1_header(event->head, "Culvert"));
     int err = cv_rtmpt_request(p->tunnel.session, (uint64_t)conn + 1, &target, p->now_us);
     if (err != CV_OK) {
         struct bytes none = {0};
@@ -290,7 +339,6 @@ static void answer_due(struct path *p)
         struct cv_rtmpt_reply made;
         struct bytes body = {0};
         cv_rtmpt_reply(p->tunnel.session, p->now_us, &made);
-        assert_int_equal(made.form, CV_RTMPT_WHOLE);
         if (made.has_poll)
             bytes_u8(&body, made.poll);
         for (size_t at = 0; made.parcel && at < made.parcel->bytes; at += gather.bytes) {
@@ -300,7 +348,9 @@ static void answer_due(struct path *p)
         }
         cv_parcel_unref(&made.parcel);
         int conn = (int)ticket - 1;
-        if (made.status == 200 || p->connections[conn].waiting)
+        if (made.form != CV_RTMPT_WHOLE)
+            reply_piece(p, conn, &made, &body);
+        else if (made.status == 200 || p->connections[conn].waiting)
             reply(p, conn, made.status, &body);
         bytes_free(&body);
         cv_rtmpt_sent(p->tunnel.session, ticket);
@@ -680,6 +730,7 @@ void path_free(struct path *p)
     for (int i = 0; i < p->connection_count; i++) {
         cv_http1_free(p->connections[i].http);
         bytes_free(&p->connections[i].held);
+        bytes_free(&p->connections[i].late);
     }
     bytes_free(&p->partial);
     bytes_free(&p->raw);

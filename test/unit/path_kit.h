@@ -26,6 +26,7 @@ struct habits {
     bool http10;
     bool until_close; // HTTP/1.0 without a length
     bool chunked;
+    bool buffers;       // chunked replies are passed on at their end
     bool continues;     // 100 Continue before each reply
     bool lower;         // header names in lower case
     bool no_second;     // a second connection is refused
@@ -56,6 +57,7 @@ struct connection {
     bool full;   // answered its one request
     struct cv_http1 *http;
     struct bytes held; // not read by the front yet
+    struct bytes late; // of a chunked reply, while a proxy waits for its end
     uint32_t waiting;  // requests without replies
     bool opening;
     bool offers; // its /open does
@@ -98,6 +100,7 @@ struct path {
     uint32_t got; // by the client, in order
     struct bytes partial;
     uint32_t acks;
+    uint32_t streams; // chunked replies that lasted
 
     // events
     bool opened;

@@ -129,6 +129,59 @@ static void parcel_outlives_its_queue(void **state)
     bytes_free(&again);
 }
 
+static void parcels_are_joined(void **state)
+{
+    (void)state;
+    for (size_t max = 0; max < 80000; max = max * 3 + 1) {
+        struct cv_chunk_out out;
+        struct bytes expected = {0};
+        struct bytes wire = {0};
+        struct cv_parcel *whole = NULL;
+        fill(&out);
+        while (!cv_chunk_out_empty(&out)) {
+            struct cv_block *raw[2] = {NULL, NULL};
+            struct cv_parcel *parcel = cv_parcel_new(raw, &out, max);
+            read_from(parcel, 0, SIZE_MAX, &expected);
+            assert_int_equal(cv_parcel_add(&whole, parcel), CV_OK);
+            cv_parcel_unref(&parcel);
+        }
+        assert_int_equal(whole->count, 8);
+        read_from(whole, 0, 1000, &wire);
+        bytes_equal(&wire, &expected);
+        bytes_free(&wire);
+        bytes_free(&expected);
+        cv_parcel_unref(&whole);
+        cv_chunk_out_done(&out);
+    }
+}
+
+static bool run_join(void *arg)
+{
+    const struct cv_parcel *parcel = arg;
+    struct cv_parcel *whole = NULL;
+    int err = CV_OK;
+    for (uint32_t i = 1; i < 5 && err == CV_OK; i++) {
+        err = cv_parcel_add(&whole, parcel);
+        uint32_t good = err == CV_OK ? i : i - 1;
+        assert_true(whole ? whole->count == good * parcel->count : good == 0);
+        assert_true(err == CV_OK || err == CV_E_NOMEM);
+    }
+    cv_parcel_unref(&whole);
+    return err == CV_OK;
+}
+
+static void joining_with_failing_memory(void **state)
+{
+    (void)state;
+    struct cv_chunk_out out;
+    struct cv_block *raw[2] = {NULL, NULL};
+    fill(&out);
+    struct cv_parcel *parcel = cv_parcel_new(raw, &out, SIZE_MAX);
+    fail_nth(run_join, parcel);
+    cv_parcel_unref(&parcel);
+    cv_chunk_out_done(&out);
+}
+
 static bool run_take(void *arg)
 {
     (void)arg;
@@ -162,6 +215,8 @@ int main(void)
         cmocka_unit_test(parcels_of_every_size_hold_the_same_bytes),
         cmocka_unit_test(parcel_from_every_byte_on),
         cmocka_unit_test(parcel_outlives_its_queue),
+        cmocka_unit_test(parcels_are_joined),
+        cmocka_unit_test(joining_with_failing_memory),
         cmocka_unit_test(taking_with_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

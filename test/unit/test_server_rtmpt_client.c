@@ -22,6 +22,7 @@ struct peer {
     bool raw;                // UP is plain RTMP
     bool opened;
     bool taken;
+    bool streamed; // a reply came in chunks
     bool ours;
     bool deaf_proxy; // something on the way does not let the offer through
     bool started;
@@ -99,6 +100,8 @@ static void read_some(struct peer *peer, enum cv_rtmpt_slot slot)
         int len = cv_socket_read(peer->fds[slot], data, sizeof data);
         if (len == CV_E_AGAIN)
             return;
+        if (len > 0 && memmem(data, (size_t)len, "Transfer-Encoding: chunked", 26))
+            peer->streamed = true;
         if (len < 0) {
             drop(peer, slot, len);
         } else if (peer->raw) {
@@ -284,6 +287,7 @@ static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned c
         assert_int_equal(peers[i].raw, raw);
         assert_int_equal(peers[i].opened, !raw);
         assert_int_equal(peers[i].taken, offer && !raw);
+        assert_int_equal(peers[i].streamed, !raw && i == 1);
         if (!raw)
             cv_rtmpt_client_finish(peers[i].tunnel, cv_clock_now_us());
     }
