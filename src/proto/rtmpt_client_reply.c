@@ -105,11 +105,13 @@ static void measure(struct cv_rtmpt_client *t, const struct errand *errand)
     set_depth(t, reply_us);
 }
 
-// Servers that do not hold idles are asked less and less often while they have nothing to say.
+// Servers that do not hold idles are asked less and less often while they have nothing to say. One
+// that was answered because another request came behind it tells nothing about that.
 static void pace_idles(struct cv_rtmpt_client *t, const struct errand *errand)
 {
     const uint64_t max_us = UINT64_C(1000) * CV_TUNNEL_IDLE_GAP_MS;
-    if (errand->seen) {
+    bool overtaken = errand != &t->errands[t->count - 1];
+    if (errand->seen || overtaken) {
         t->gap_us = 0;
         return;
     }
