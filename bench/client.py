@@ -149,27 +149,39 @@ def part_relay(args):
     return kit.table(["way", "p50 ms", "p99 ms", "added p50 ms", "intact"], rows), targets
 
 
+# ---- packets ----------------------------------------------------------------------------------
+
+def address(net, scheme):
+    """Of the server for the client of this scheme, so that its packets can be counted."""
+    return net.address(SCHEMES.index(scheme) + 1)
+
+
+def measure_flows(args, net, tap):
+    """What goes over the wire in the time to be measured, by scheme."""
+    before = {scheme: tap.flow(address(net, scheme)) for scheme in SCHEMES}
+    time.sleep(args.seconds)
+    return {scheme: tap.flow(address(net, scheme)).minus(before[scheme]) for scheme in SCHEMES}
+
+
 # ---- publishing -------------------------------------------------------------------------------
 
 def measure_publish(args, rtt_ms):
-    """Result by scheme. Each has an address of its own, so that its packets can be counted."""
+    """Result by scheme."""
     out = {}
     with rtt.Network(program(args, "bench/delay"), rtt_ms) as net, \
             kit.Culvert(args.build, PUBLISH_CONFIG, net) as server:
         tap = net.tap(server.port)
         judges = {scheme: start_judge(args, net, "far", f"rtmp://127.0.0.9:{server.port}/live/{scheme}")
                   for scheme in SCHEMES}
-        for number, scheme in enumerate(SCHEMES):
-            url = f"rtmp://{net.address(number + 1)}:{server.port}/live/{scheme}"
+        for scheme in SCHEMES:
+            url = f"rtmp://{address(net, scheme)}:{server.port}/live/{scheme}"
             start_publisher(args, net, url, scheme, args.seconds + WARM_S + SETTLE_S)
         time.sleep(WARM_S)
-        before = [tap.flow(net.address(number + 1)) for number, _ in enumerate(SCHEMES)]
-        time.sleep(args.seconds)
-        for number, scheme in enumerate(SCHEMES):
-            flow = tap.flow(net.address(number + 1)).minus(before[number])
+        flows = measure_flows(args, net, tap)
+        for scheme, flow in flows.items():
             out[scheme] = verdict(f"publish, {scheme}", judges[scheme])
             media = max(out[scheme]["media_bytes"], 1)
-            out[scheme].update(sends_per_s=flow.requests / args.seconds,
+            out[scheme].update(requests_per_s=flow.requests / args.seconds,
                                wire_per_media=(flow.up + flow.down) / media)
     return out
 
@@ -186,7 +198,7 @@ def part_publish(args):
         for scheme in SCHEMES:
             one = result[scheme]
             rows.append([scheme, rtt_ms, one["real_time_factor"], one["longest_gap_ms"],
-                         one["sends_per_s"], one["wire_per_media"], one["latency_p50_ms"],
+                         one["requests_per_s"], one["wire_per_media"], one["latency_p50_ms"],
                          one["latency_p99_ms"], added if scheme == "rtmpt" else None,
                          yes(one["intact"])])
         if rtt_ms in TARGET_RTTS_MS:
@@ -220,8 +232,8 @@ def measure_play(args, rtt_ms):
                       cpu=kit.CLIENT_CPU, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             name = f"live/bench{net.children[-1].pid}_0"
             players = {}
-            for number, scheme in enumerate(SCHEMES):
-                url = f"rtmp://{net.address(number + 1)}:{server.port}/{name}"
+            for scheme in SCHEMES:
+                url = f"rtmp://{address(net, scheme)}:{server.port}/{name}"
                 child = start_player(args, net, url, scheme, stdout=subprocess.PIPE)
                 players[scheme] = readers.add(os.dup(child.stdout.fileno()))
                 child.stdout.close()
@@ -229,10 +241,7 @@ def measure_play(args, rtt_ms):
                            "players that have caught up", SETTLE_S)
             time.sleep(WARM_S)
             readers.reset()
-            before = [tap.flow(net.address(number + 1)) for number, _ in enumerate(SCHEMES)]
-            time.sleep(args.seconds)
-            for number, scheme in enumerate(SCHEMES):
-                flow = tap.flow(net.address(number + 1)).minus(before[number])
+            for scheme, flow in measure_flows(args, net, tap).items():
                 out[scheme] = measure_flow(flow, *readers.taken(players[scheme]), args.seconds)
                 out[scheme]["latency_p50_ms"] = out[scheme]["p50_ms"]
     finally:
@@ -308,11 +317,14 @@ def part_cpu(args):
             rows.append([f"{count} x {verb} --via {scheme}", one["server_percent"],
                          one["server_s_per_gb"], one["client_percent"], one["client_s_per_gb"],
                          yes(one["intact"])])
-        for side in ("server", "client"):
-            key = f"{side}_s_per_gb"
-            ratio = statistics.median(run["rtmpt"][key] / max(run["rtmp"][key], 1e-9) for run in runs)
-            targets.append(kit.Target(f"{count} x culvert {verb}: {side}'s processor per GB over "
-                                      "RTMPT, times RTMP's", ratio, CPU_RATIO_MAX))
+        ratios = {key: statistics.median(run["rtmpt"][key] / max(run["rtmp"][key], 1e-9)
+                                         for run in runs)
+                  for key in ("server_s_per_gb", "client_s_per_gb")}
+        rows.append(["RTMPT, times RTMP", None, ratios["server_s_per_gb"], None,
+                     ratios["client_s_per_gb"], None])
+        if verb == "play":
+            targets.append(kit.Target(f"{count} x culvert play --via rtmpt: server's processor per "
+                                      "GB, times RTMP's", ratios["server_s_per_gb"], CPU_RATIO_MAX))
     titles = ["clients", "server CPU %", "server s/GB", "CPU % of a client", "client s/GB", "intact"]
     return kit.table(titles, rows), targets
 
