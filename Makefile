@@ -5,7 +5,7 @@ FUZZ    ?= wire
 SECONDS ?= 60
 
 .NOTPARALLEL:
-.PHONY: help run build test bench bench-tunnel bench-site bench-ways install format fuzz clean
+.PHONY: help run build test bench bench-tunnel bench-site bench-client bench-ways install format fuzz clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -34,6 +34,10 @@ bench-tunnel: build  ## the same for RTMPT beside RTMP (as root: it makes networ
 bench-site: build  ## the same for the site behind Culvert, beside nginx
 	@tools/install-deps.sh build test bench
 	bench/run.sh site $(ARGS)
+
+bench-client: build  ## what the relay, and RTMPT in our own client, add and cost (as root)
+	@tools/install-deps.sh build test
+	bench/run.sh client $(ARGS)
 
 bench-ways: build  ## how soon a client is through firewalls and proxies (as root, in namespaces)
 	@tools/install-deps.sh build test

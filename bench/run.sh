@@ -1,19 +1,22 @@
 #!/bin/sh
-# The measurements of `make bench`, `make bench-tunnel`, `make bench-site` and `make bench-ways`, which
-# build a release before. Each puts its sections into bench/RESULTS.md and ends with 1 when a target is missed.
-# usage: bench/run.sh [live|tunnel|site|ways] [options of bench/live.py, tunnel.py, proxy.py, ways.py]
+# The measurements of `make bench`, `make bench-tunnel`, `make bench-site`, `make bench-client` and
+# `make bench-ways`, which build a release before. Each puts its sections into bench/RESULTS.md and
+# ends with 1 when a target is missed.
+# usage: bench/run.sh [live|tunnel|site|client|ways] [options of bench/live.py, tunnel.py, proxy.py,
+#        client.py, ways.py]
 set -eu
 cd "$(dirname "$0")/.."
 test -x build/culvert || { echo "bench/run.sh: first: make build" >&2; exit 1; }
 
 what=live
 case ${1-} in
-live | tunnel | site | ways) what=$1 && shift ;;
+live | tunnel | site | client | ways) what=$1 && shift ;;
 esac
 
 case $what in
 live) exec python3 bench/live.py "$@" ;;
 site) exec python3 bench/proxy.py "$@" ;;
+client) exec python3 bench/client.py "$@" ;;
 ways) exec /usr/bin/python3 bench/ways.py "$@" ;; # Debian's own, as for the tests
 esac
 

@@ -305,7 +305,7 @@ def part_publish(args):
 PARTS = {
     "play": (part_play, """Playing: real players and, in C, one with FFmpeg's manners. Latency is from
 the publisher's send call to the player's output; wire is TCP payload in both directions; the ping
-is the link's own. rtmpdump and the project's own client: `culvert bench` has RTMP only, so far."""),
+is the link's own. The project's own client: see "The client"."""),
     "cpu": (part_cpu, """The server's processor, RTT 0, players with FFmpeg's manners, all of one
 process; a GB is of media. RTMP and RTMPT one after the other with the same server, in turns who is
 first; the ratio is of each pair."""),

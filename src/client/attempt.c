@@ -125,7 +125,8 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
     if (config->addr_count)
         memcpy(attempt->addrs, config->addrs, config->addr_count * sizeof *config->addrs);
     attempt->config.addrs = attempt->addrs;
-    attempt->config.rtmp.eager = config->eager && config->way == CV_WAY_OFFER;
+    bool tunnel = config->way == CV_WAY_TUNNEL && config->ours;
+    attempt->config.rtmp.eager = config->eager && (config->way == CV_WAY_OFFER || tunnel);
     attempt->carrier = carriers[config->way];
     attempt->depth = 1;
     int err = begin(attempt);
@@ -281,16 +282,16 @@ void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *
 
 // ---- RTMP -----------------------------------------------------------------------------------
 
-static void set_tunnel_mode(struct cv_attempt *attempt)
+static void set_tunnel_mode(struct cv_attempt *attempt, enum cv_rtmpt_client_mode mode)
 {
-    static const enum cv_rtmpt_client_mode modes[] = {
-        [CV_RTMP_CLIENT_PUBLISH] = CV_RTMPT_CLIENT_PUBLISH,
-        [CV_RTMP_CLIENT_PLAY] = CV_RTMPT_CLIENT_PLAY,
-        [CV_RTMP_CLIENT_CALL] = CV_RTMPT_CLIENT_SETUP,
-    };
     if (attempt->tunnel)
-        cv_rtmpt_client_set_mode(attempt->tunnel, modes[attempt->config.rtmp.mode],
-                                 now_us(attempt));
+        cv_rtmpt_client_set_mode(attempt->tunnel, mode, now_us(attempt));
+}
+
+static enum cv_rtmpt_client_mode running_mode(const struct cv_attempt *attempt)
+{
+    bool publishes = attempt->config.rtmp.mode == CV_RTMP_CLIENT_PUBLISH;
+    return publishes ? CV_RTMPT_CLIENT_PUBLISH : CV_RTMPT_CLIENT_PLAY;
 }
 
 // Whatever the server answered to connect: it is reached.
@@ -307,6 +308,8 @@ static void tell(struct cv_attempt *attempt, const struct cv_rtmp_client_event *
     switch (event->type) {
     case CV_RTMP_CLIENT_READY:
         attempt->handshake = true;
+        if (!attempt->asked)
+            set_tunnel_mode(attempt, CV_RTMPT_CLIENT_QUIET);
         cv__attempt_met(attempt, &(struct cv_met_report){.met = CV_MET_HANDSHAKE});
         return;
     case CV_RTMP_CLIENT_ENDED:
@@ -321,7 +324,7 @@ static void tell(struct cv_attempt *attempt, const struct cv_rtmp_client_event *
         break;
     case CV_RTMP_CLIENT_STARTED:
         attempt->started = true;
-        set_tunnel_mode(attempt);
+        set_tunnel_mode(attempt, running_mode(attempt));
         break;
     default:
         break;
@@ -415,6 +418,7 @@ void cv_attempt_connect(struct cv_attempt *attempt)
     if (attempt->asked)
         return;
     attempt->asked = true;
+    set_tunnel_mode(attempt, CV_RTMPT_CLIENT_SETUP);
     cv__attempt_enter(attempt);
     int err = cv_rtmp_client_connect(attempt->rtmp);
     if (err != CV_OK)

@@ -47,6 +47,7 @@ struct cv_attempt_config {
     // OFFER: connect, createStream and publish or play travel in the first flight. They count only
     // with a server that says that it has taken them; with others it begins anew.
     bool eager;
+    bool ours; // the server is known to take it in a tunnel, too
     // What it meets, in order. Nothing more after one that ends it. The function may free the
     // attempt.
     void (*on_met)(void *arg, const struct cv_met_report *report);

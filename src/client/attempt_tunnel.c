@@ -280,6 +280,7 @@ static int begin(struct cv_attempt *attempt)
         .host = cv_text_of(config->target->authority),
         .user_agent = cv_text_of("Shockwave Flash"),
         .offer = config->way == CV_WAY_OFFER,
+        .first = config->rtmp.eager,
         .proxy = config->proxy != NULL,
     };
     if (config->proxy) {

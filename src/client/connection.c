@@ -137,6 +137,7 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
         .proxy = connection->proxy.host[0] != '\0',
         .credentials = connection->proxy.user[0] != '\0',
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
+        .ours = connection->resumes || connection->epoch[0],
     };
     if (connection->config.via != CV_VIA_AUTO) {
         config.order = CV_LADDER_ONLY;
@@ -504,7 +505,8 @@ static void on_timer(void *arg)
     struct cv_connection *connection = arg;
     enter(connection);
     bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
-    if (connection->closing && (connection->active || !waits))
+    bool empty = connection->outbox.next == connection->outbox.head;
+    if (connection->closing && empty && !waits && !connection->reach)
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
     else if (waits)
         start_is_late(connection);
@@ -563,6 +565,7 @@ static void try_finish(struct cv_connection *connection)
         cv_attempt_finish(connection->active->attempt);
 }
 
+// What waits is delivered first, on whatever way. Without anything to deliver nobody need be told.
 void cv_connection_close(struct cv_connection *connection)
 {
     if (connection->closing || connection->ended)
@@ -570,14 +573,14 @@ void cv_connection_close(struct cv_connection *connection)
     enter(connection);
     connection->closing = true;
     bool empty = connection->outbox.next == connection->outbox.head;
-    if (!connection->active && (empty || !connection->started)) {
-        cv_timer_start(&connection->timer, 0); // there is nobody to say goodbye to
+    if (connection->active) {
+        cv__flow_push(connection);
+        try_finish(connection);
+    } else if (empty) {
+        cv_timer_start(&connection->timer, 0);
         for (int i = 0; i < 2; i++)
             drop_way(&connection->ways[i]);
         cv_reach_free(&connection->reach);
-    } else {
-        cv__flow_push(connection);
-        try_finish(connection);
     }
     leave(connection);
 }

@@ -78,8 +78,9 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
                                         const struct cv_connection_config *config);
 // Ends at once. *connection is cleared; NULL inside is allowed. May be called in on_event.
 void cv_connection_free(struct cv_connection **connection);
-// Says goodbye: what was sent is delivered, then ENDED with CV_END_CLOSED comes, in at most
-// CV_TUNNEL_GOODBYE_MS.
+// Says goodbye: what was sent is delivered, also behind a cut or before STARTED, as long as there
+// is hope; then ENDED with CV_END_CLOSED comes, at most CV_TUNNEL_GOODBYE_MS after the last byte
+// has left. Who does not want to wait frees it.
 void cv_connection_close(struct cv_connection *connection);
 
 // Publishes a message: audio, video, or data (type 18; metadata as "onMetaData" and its object, or

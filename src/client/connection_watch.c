@@ -82,7 +82,8 @@ static void act(struct cv_connection *connection, enum cv_watchdog_act what)
 void cv__connection_watch(struct cv_connection *connection)
 {
     enum cv_watchdog_act what;
-    if (!connection->active || connection->closing) {
+    bool leaving = connection->closing && connection->outbox.next == connection->outbox.head;
+    if (!connection->active || leaving) {
         cv_timer_stop(&connection->watch);
         return;
     }

@@ -93,11 +93,17 @@ static void fail(struct cv_ladder *ladder)
     act(ladder, CV_LADDER_FAILED, ladder->count - 1);
 }
 
+// Its first flight carries connect.
+static bool is_eager(const struct cv_ladder *ladder, enum cv_way way)
+{
+    const struct cv_ladder_config *config = &ladder->config;
+    return config->eager && (way == CV_WAY_OFFER || (way == CV_WAY_TUNNEL && config->ours));
+}
+
 static bool is_unanswered_eager(const struct cv_ladder *ladder, uint32_t i)
 {
     const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-    return ladder->config.eager && attempt->way == CV_WAY_OFFER && attempt->live &&
-           !attempt->answered;
+    return is_eager(ladder, attempt->way) && attempt->live && !attempt->answered;
 }
 
 // What it carries might be taken beside the connect of another one. It has not been judged, so it
@@ -111,8 +117,8 @@ static void stop_eager(struct cv_ladder *ladder)
         if (ladder->again)
             continue;
         ladder->again = true;
-        ladder->tried[CV_WAY_OFFER] = false;
-        ladder->wanted[CV_WAY_OFFER] = true;
+        ladder->tried[ladder->attempts[i].way] = false;
+        ladder->wanted[ladder->attempts[i].way] = true;
     }
 }
 
@@ -381,8 +387,7 @@ static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
 // What an eager offer carried has been taken.
 static void take(struct cv_ladder *ladder, uint32_t i, bool taken)
 {
-    if (taken && ladder->config.eager && ladder->attempts[i].way == CV_WAY_OFFER &&
-        ladder->asked < 0)
+    if (taken && is_eager(ladder, ladder->attempts[i].way) && ladder->asked < 0)
         ladder->asked = (int)i;
 }
 

@@ -45,6 +45,7 @@ struct cv_ladder_config {
     bool proxy;             // an HTTP proxy is set: all ways go through it, but RTMP goes beside it
     bool credentials;       // a name and a password for it are set
     bool eager;             // offers carry connect in their first flight
+    bool ours;              // the server is known to be ours: so do tunnels, then
 };
 
 // What an attempt has met. The last ones end it: nothing more is reported for it.

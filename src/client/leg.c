@@ -7,7 +7,11 @@
 #include "io/socket.h"
 #include "io/watch.h"
 
-enum { READS_PER_TURN = 4 }; // one fast stream must not hold up the others
+enum {
+    READS_PER_TURN = 4, // one fast stream must not hold up the others
+    QUICK_READS = 32,   // acknowledged at once: some servers send the pieces of an answer one by
+                        // one, and wait with each for the acknowledgement of the one before (Nagle)
+};
 
 struct cv_leg {
     struct cv_leg_room *room;
@@ -21,6 +25,7 @@ struct cv_leg {
     struct cv_addr peer;
     uint32_t connect_us;
     uint64_t written_bytes;
+    uint32_t read_count;
     bool reads;
     bool blocked;
     bool over;   // down was told, or will not be
@@ -168,6 +173,8 @@ static void on_readable(struct cv_leg *leg)
             fall(leg, len);
             return;
         }
+        if (leg->read_count++ < QUICK_READS)
+            cv_socket_quick_ack(leg->fd);
         leg->owner->bytes(leg->arg, leg->room->read_buffer, (size_t)len);
         if (len < BYTES)
             return;

@@ -114,6 +114,7 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
         .ipv4_first = config->ipv4_first || action->ipv4_first,
         .rtmp = config->rtmp,
         .eager = config->eager,
+        .ours = config->ladder.ours,
         .on_met = on_met,
         .on_event = on_early_event,
         .on_end = on_early_end,

@@ -34,6 +34,7 @@ struct cv_rtmpt_client *cv_rtmpt_client_new(const struct cv_rtmpt_client_config 
     if (!t)
         return NULL;
     t->offer = config->offer;
+    t->first = config->first || config->offer;
     t->alone = config->alone;
     t->depth_max = config->depth ? config->depth : CV_TUNNEL_DEPTH;
     if (t->depth_max > depth_most)

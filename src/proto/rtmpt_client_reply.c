@@ -125,12 +125,14 @@ static void judge_window(struct cv_rtmpt_client *t, const struct errand *errand)
     }
 }
 
-// Servers that do not hold idles are asked less and less often while they have nothing to say.
+// Servers that do not hold idles are asked less and less often while they have nothing to say. One
+// that was answered because another request came behind it tells nothing about that.
 static void pace_idles(struct cv_rtmpt_client *t, const struct errand *errand)
 {
     const uint64_t max_us = UINT64_C(1000) * CV_TUNNEL_IDLE_GAP_MS;
     t->floods = errand->seen ? t->floods + 1 : 0;
-    if (errand->seen) {
+    bool overtaken = errand != &t->errands[t->count - 1];
+    if (errand->seen || overtaken) {
         t->gap_us = 0;
         return;
     }

@@ -287,6 +287,8 @@ static uint64_t idle_due_us(const struct cv_rtmpt_client *t)
 
 static bool may_idle(const struct cv_rtmpt_client *t)
 {
+    if (t->mode == CV_RTMPT_CLIENT_QUIET)
+        return false;
     enum cv_rtmpt_slot home = cv__tunnel_idle_home(t);
     bool busy = home == CV_RTMPT_UP && (t->count || pending_len(t));
     bool first = !t->begun && t->count;
@@ -306,7 +308,7 @@ static void plan_open(struct cv_rtmpt_client *t)
     struct cv_block *body = NULL;
     if (t->offered || !t->slots[CV_RTMPT_UP].open)
         return;
-    if (t->offer && t->pending)
+    if (t->first && t->pending)
         body = cv_block_ref(t->pending);
     t->offered = true;
     make(t, CV_RTMPT_OPEN, CV_RTMPT_UP, body);

@@ -76,6 +76,7 @@ struct cv_rtmpt_client {
     struct cv_block *prefix; // of targets: empty, or http://host
     struct cv_block *fields; // header lines of each request
     bool offer;
+    bool first;
     bool alone;
     uint32_t depth_max;
     uint64_t coalesce_us; // 0: adaptive

@@ -275,6 +275,44 @@ static void an_idle_is_parked_while_playing(void **state)
     path_free(p);
 }
 
+// While commands come and go, each of them makes the server answer the idle before it, with
+// nothing. What the server says next must not wait for the next idle to become due.
+static void an_idle_that_was_overtaken_is_parked_again_at_once(void **state)
+{
+    (void)state;
+    struct row row = {.habits = {.one_way_us = 1 * MS}};
+    struct path *p = begin(&row);
+    path_run(p, 150 * MS); // the connection for idles is there, and in use
+    for (int i = 0; i < 8; i++) {
+        uint64_t before = cv_rtmpt_client_stats(p->client).idles;
+        path_say(p, 20, true);
+        path_run(p, 3 * MS);
+        assert_int_equal(cv_rtmpt_client_stats(p->client).idles, before + 1);
+    }
+    path_free(p);
+}
+
+// Such servers take one request after the other: an idle would hold up what comes next.
+static void nothing_is_asked_while_nothing_is_awaited(void **state)
+{
+    (void)state;
+    struct row row = {.habits = {.one_way_us = 1 * MS, .foreign = true}};
+    struct path *p = begin(&row);
+    path_mode(p, CV_RTMPT_CLIENT_QUIET, CV_RTMPT_SETUP);
+    path_run(p, 200 * MS); // what was under way comes back
+    uint64_t before = cv_rtmpt_client_stats(p->client).idles;
+    path_run(p, SECOND);
+    assert_int_equal(cv_rtmpt_client_stats(p->client).idles, before);
+    uint64_t heard = p->heard;
+    path_say(p, 20, true);
+    path_run(p, 2 * MS);
+    assert_int_equal(p->heard, heard + 20);
+    path_mode(p, CV_RTMPT_CLIENT_PLAY, CV_RTMPT_PLAY);
+    path_run(p, SECOND);
+    assert_true(cv_rtmpt_client_stats(p->client).idles > before);
+    path_free(p);
+}
+
 static void servers_that_hold_nothing_are_asked_ten_times_a_second(void **state)
 {
     (void)state;
@@ -512,6 +550,8 @@ int main(void)
         cmocka_unit_test(pipelining_that_fails_is_not_tried_again),
         cmocka_unit_test(depth_follows_the_path),
         cmocka_unit_test(an_idle_is_parked_while_playing),
+        cmocka_unit_test(an_idle_that_was_overtaken_is_parked_again_at_once),
+        cmocka_unit_test(nothing_is_asked_while_nothing_is_awaited),
         cmocka_unit_test(servers_that_hold_nothing_are_asked_ten_times_a_second),
         cmocka_unit_test(a_silent_publisher_is_heard),
         cmocka_unit_test(a_connection_may_be_lost_at_every_byte),

@@ -409,6 +409,28 @@ static void handshake_in_open_is_not_sent_twice(void **state)
     talk_free(&talk);
 }
 
+// A server that is known to take a first flight gets it without an offer.
+static void a_first_flight_needs_no_offer(void **state)
+{
+    (void)state;
+    struct cv_rtmpt_client_config config = plain;
+    config.first = true;
+    struct talk talk = {.client = cv_rtmpt_client_new(&config, 0)};
+    say(&talk, "C0C1");
+    cv_rtmpt_client_connected(talk.client, CV_RTMPT_UP, talk.now_us);
+    listen(&talk);
+    struct bytes out = {0};
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_non_null(memmem(out.data, out.len, "\r\nCulvert: 1; handshake\r\n", 25));
+    assert_non_null(memmem(out.data, out.len, "\r\nConnection: keep-alive\r\n", 26));
+    assert_null(memmem(out.data, out.len, "Upgrade", 7));
+    assert_memory_equal(out.data + out.len - 8, "\r\n\r\nC0C1", 8);
+    bytes_free(&out);
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Culvert: 1\r\nContent-Length: 8\r\n\r\nID\n\nS0S1");
+    assert_string_equal(talk.record, "opened ours 200 taken [] []\n");
+    talk_free(&talk);
+}
+
 // What follows it on the same connection cannot come before it.
 static void the_first_number_goes_up(void **state)
 {
@@ -844,6 +866,7 @@ int main(void)
         cmocka_unit_test(pages_are_cut),
         cmocka_unit_test(what_follows_101_is_given_back),
         cmocka_unit_test(handshake_in_open_is_not_sent_twice),
+        cmocka_unit_test(a_first_flight_needs_no_offer),
         cmocka_unit_test(the_first_number_goes_up),
         cmocka_unit_test(what_was_not_taken_is_dropped),
         cmocka_unit_test(the_first_flight_has_room),

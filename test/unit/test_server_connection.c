@@ -662,6 +662,50 @@ static void what_was_sent_last_arrives(void **state)
     scene_close(&scene);
 }
 
+// A short stream, sent and closed before there was a way.
+static void what_was_sent_before_the_start_arrives(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller publisher = {.limit = 10, .started = true};
+    struct caller player = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &player, &scene.kit.addrs[0], "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    until(&scene, NULL, &player.through);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    while (publisher.made < publisher.limit)
+        publish_some(&publisher);
+    cv_connection_close(publisher.connection);
+    publisher.started = false; // it is told, all the same
+    until(&scene, NULL, &publisher.ended);
+    assert_int_equal(publisher.end, CV_END_CLOSED);
+    assert_true(publisher.started);
+    until(&scene, NULL, &player.ended);
+    expect_whole(&player, 10);
+    cv_connection_free(&publisher.connection);
+    cv_connection_free(&player.connection);
+    scene_close(&scene);
+}
+
+// With nothing to deliver nobody waits for a network that says nothing.
+static void leaving_before_the_start_is_quick(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller publisher = {0};
+    scene_open(&scene, HTTP_ONLY_IS_MUTE, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
+    for (int i = 0; i < 20; i++)
+        turn(&scene, NULL);
+    uint64_t since_us = cv_clock_now_us();
+    cv_connection_close(publisher.connection);
+    until(&scene, NULL, &publisher.ended);
+    assert_int_equal(publisher.end, CV_END_CLOSED);
+    assert_true(cv_clock_now_us() - since_us < CV_TUNNEL_GOODBYE_MS * UINT64_C(1000));
+    cv_connection_free(&publisher.connection);
+    scene_close(&scene);
+}
+
 static void it_gives_up_after_its_time(void **state)
 {
     (void)state;
@@ -743,6 +787,8 @@ int main(void)
         cmocka_unit_test(a_tunnel_does_not_mind_cuts),
         cmocka_unit_test(a_player_misses_nothing),
         cmocka_unit_test(what_was_sent_last_arrives),
+        cmocka_unit_test(what_was_sent_before_the_start_arrives),
+        cmocka_unit_test(leaving_before_the_start_is_quick),
         cmocka_unit_test(it_gives_up_after_its_time),
         cmocka_unit_test(want_of_memory_ends_in_words),
     };
