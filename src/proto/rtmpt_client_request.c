@@ -323,12 +323,23 @@ static void plan_close(struct cv_rtmpt_client *t)
     make(t, CV_RTMPT_CLOSE, CV_RTMPT_UP, NULL);
 }
 
+// The other connection has shown that each serves one request only: one that has served is to go.
+static void leave_used(struct cv_rtmpt_client *t)
+{
+    for (enum cv_rtmpt_slot slot = CV_RTMPT_UP; slot < CV_RTMPT_SLOTS && t->single; slot++) {
+        struct slot *s = &t->slots[slot];
+        if (cv__tunnel_usable(s) && s->asked && !cv__tunnel_awaited(t, slot))
+            s->spent = true;
+    }
+}
+
 void cv__tunnel_plan(struct cv_rtmpt_client *t)
 {
     if (t->stage == OPENING)
         plan_open(t);
     if (!cv__tunnel_serving(t))
         return;
+    leave_used(t);
     place_stranded(t);
     plan_probe(t);
     plan_send(t);

@@ -752,6 +752,28 @@ static void a_reply_that_comes_again_goes_on(void **state)
     }
 }
 
+// What is learnt on the one connection holds for the other, which nothing is asked on.
+static void a_connection_that_serves_once_is_left(void **state)
+{
+    (void)state;
+    struct talk talk = parked();
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 1\r\n\r\n\1");
+    assert_int_equal(cv_rtmpt_client_want(talk.client, CV_RTMPT_UP), CV_RTMPT_WANT_NOTHING);
+    hear_text(&talk, CV_RTMPT_DOWN, OK_HEAD "Connection: close\r\nContent-Length: 1\r\n\r\n\1");
+    assert_int_equal(cv_rtmpt_client_want(talk.client, CV_RTMPT_UP), CV_RTMPT_WANT_CLOSE);
+    cv_rtmpt_client_closed(talk.client, CV_RTMPT_UP, CV_OK, talk.now_us);
+    listen(&talk);
+    say(&talk, "anew");
+    assert_int_equal(cv_rtmpt_client_want(talk.client, CV_RTMPT_UP), CV_RTMPT_WANT_CONNECT);
+    cv_rtmpt_client_connected(talk.client, CV_RTMPT_UP, talk.now_us);
+    listen(&talk);
+    struct bytes out = {0};
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_true(out.len > 16 && memcmp(out.data, "POST /send/ID/3 ", 16) == 0);
+    bytes_free(&out);
+    talk_free(&talk);
+}
+
 // A second connection that cannot be had is done without; the first one carries the idles.
 static void one_connection_is_enough(void **state)
 {
@@ -879,6 +901,7 @@ int main(void)
         cmocka_unit_test(bug_14_what_comes_early_has_a_cap),
         cmocka_unit_test(sends_do_not_outrun_an_idle),
         cmocka_unit_test(a_reply_that_comes_again_goes_on),
+        cmocka_unit_test(a_connection_that_serves_once_is_left),
         cmocka_unit_test(one_connection_is_enough),
         cmocka_unit_test(connections_that_cannot_be_made_end_it),
         cmocka_unit_test(every_allocation_may_fail),
