@@ -44,7 +44,7 @@ install: build  ## make install PREFIX=/usr/local
 	meson install -C build
 
 format:   ## lay out all C files by .clang-format
-	find src include test bench -name '*.[ch]' 2>/dev/null | xargs clang-format -i
+	find src include examples test bench -name '*.[ch]' 2>/dev/null | xargs clang-format -i
 
 fuzz:     ## make fuzz FUZZ=wire SECONDS=60
 	@tools/install-deps.sh build test

@@ -85,7 +85,7 @@ class Tree:
         return [p for p in self.paths if p.startswith(tuple(folders)) and p.endswith(endings)]
 
     def c_files(self):
-        return self.under(("src/", "include/", "test/", "bench/"), (".c", ".h"))
+        return self.under(("src/", "include/", "examples/", "test/", "bench/"), (".c", ".h"))
 
     def text(self, path):
         if path not in self._texts:
@@ -146,9 +146,11 @@ def check_arrows(tree):
 
 
 def check_basenames(tree):
-    """A file's name says which file it is: no two alike."""
+    """A file's name says which file it is: no two alike. What is for users (include, examples) is
+    named by its folder."""
     places = defaultdict(list)
-    for path in tree.c_files() + tree.under(("test/", "tools/", "bench/"), (".py", ".sh")):
+    ours = [path for path in tree.c_files() if not path.startswith(("include/", "examples/"))]
+    for path in ours + tree.under(("test/", "tools/", "bench/"), (".py", ".sh")):
         places[os.path.basename(path)].append(path)
     for name, paths in sorted(places.items()):
         for path in paths[1:]:

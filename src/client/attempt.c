@@ -241,7 +241,9 @@ static enum cv_met met_of(const struct cv_attempt *attempt, int code)
     default:
         break;
     }
-    return cv_err_class(code) == CV_CLASS_PEER ? CV_MET_NOT_RTMP : CV_MET_UNREACHABLE;
+    enum cv_err_class class = cv_err_class(code);
+    bool theirs = class == CV_CLASS_PEER || class == CV_CLASS_LIMIT;
+    return theirs ? CV_MET_NOT_RTMP : CV_MET_UNREACHABLE;
 }
 
 void cv__attempt_fall(struct cv_attempt *attempt, int code, const char *what)

@@ -70,6 +70,8 @@ static int64_t stamp_data(const struct cv_pacer *pacer, uint32_t ts_ms)
     if (!pacer->based)
         return 0;
     int64_t at_ms = unwrap(pacer, ts_ms) + pacer->offset_ms;
+    if (pacer->again)
+        return pacer->newest_ms;
     bool near = pacer->newest_ms - at_ms <= CV_PACE_BACK_MS && at_ms <= pacer->newest_ms;
     return near ? max_i64(at_ms, 0) : pacer->newest_ms;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""The names that a program sees of the public library: culvert_*, each in a public header, no others.
+"""The names that a program sees of the public library: culvert_*, each in a public header and in the man page, no
+others.
 
-usage: exports.py LIBRARY HEADER...
+usage: exports.py LIBRARY MAN_PAGE HEADER...
 """
 import re
 import subprocess
@@ -23,12 +24,19 @@ def promised(headers):
     return names
 
 
+def described(page):
+    """Functions in the synopsis of a man page."""
+    with open(page, encoding="utf-8") as file:
+        return set(re.findall(r"^\.Fn (\w+)", file.read().partition(".Sh DESCRIPTION")[0], re.M))
+
+
 def main():
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    there, wanted = seen(sys.argv[1]), promised(sys.argv[2:])
+    there, wanted, told = seen(sys.argv[1]), promised(sys.argv[3:]), described(sys.argv[2])
     faults = [f"{name} is seen, and in no public header" for name in sorted(there - wanted)]
     faults += [f"{name} is in a public header, and not there" for name in sorted(wanted - there)]
+    faults += [f"{name} is only in one of headers and man page" for name in sorted(wanted ^ told)]
     faults += [f"{name} does not begin with culvert_" for name in sorted(wanted) if not name.startswith("culvert_")]
     if faults or not wanted:
         sys.exit("\n".join(faults) or "no names at all")

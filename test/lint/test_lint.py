@@ -95,6 +95,7 @@ CASES = [
 ] + [
     # basenames
     ("basenames", "same_name_in_two_rooms", {"src/io/mem.c": ""}, "same name as src/base/mem.c"),
+    ("basenames", "same_name_in_public_is_good", {"include/culvert/mem.h": "", "examples/mem.c": ""}, None),
     ("basenames", "same_name_in_source_and_test", {"test/unit/mem.c": ""}, "same name"),
     # functions, complexity, files
     ("functions", "function_of_102_lines", {"src/base/b.c": LONG_FUNCTION}, "f has 102 lines"),

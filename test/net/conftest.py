@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import clients as clients_module  # noqa: E402
+import culvert_cli  # noqa: E402
 import firewalls  # noqa: E402
 import media  # noqa: E402
 import netns  # noqa: E402
@@ -93,6 +94,14 @@ def librtmp_binary(tmp_path_factory):
 def clients(time_limit, start_server, tmp_path):
     """FFmpeg, rtmpdump, GStreamer; all dead before the server is stopped."""
     factory = clients_module.Clients(tmp_path)
+    yield factory
+    factory.close()
+
+
+@pytest.fixture
+def cli(time_limit, start_server, tmp_path):
+    """cli("play", url, "-o", path) runs that command of ours; dead before the server is stopped."""
+    factory = culvert_cli.CliFactory(tmp_path)
     yield factory
     factory.close()
 

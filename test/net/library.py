@@ -1,7 +1,10 @@
 """The installed library: what `meson install` puts down, and programs built against it by pkg-config."""
 import os
 import pathlib
+import socket
+import struct
 import subprocess
+import threading
 
 from server import ROOT, SANITIZER_ENV, find_binary
 
@@ -60,3 +63,55 @@ class Library:
     def env(self):
         return dict(os.environ, **SANITIZER_ENV, LD_LIBRARY_PATH=str(self.lib),
                     XDG_STATE_HOME=str(self.folder / "state"))
+
+
+class Cutter:
+    """A TCP relay to `port` that can break what goes through it."""
+
+    def __init__(self, port):
+        self.server_port, self.connections, self.bytes_in, self.open = port, 0, 0, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.cut()
+        self.thread.join(10)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+            self.connections += 1
+            self.open += [client, server]
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source, to):
+        try:
+            while piece := source.recv(65536):
+                self.bytes_in += len(piece)
+                to.sendall(piece)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def cut(self):
+        """Resets all connections."""
+        while self.open:
+            end = self.open.pop()
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()

@@ -530,6 +530,8 @@ static void messages_are_copied(void **state)
     (void)state;
     struct culvert *culvert = publisher();
     char data[] = "abc";
+    assert_int_equal(culvert_process(culvert), 0);
+    assert_int_equal(culvert_timeout_ms(culvert), -1);
     assert_int_equal(culvert_send(culvert, CULVERT_AUDIO, 40, data, 3), 0);
     data[0] = 'x';
     assert_int_equal(culvert_timeout_ms(culvert), 0); // it leaves in the next turn

@@ -332,6 +332,60 @@ static void watch_refuses_what_cannot_be_watched(void **state)
     story_free(story);
 }
 
+// ---- inside another loop --------------------------------------------------------------------
+
+static void outer_loop_knows_when_it_is_due(void **state)
+{
+    (void)state;
+    struct story *story = story_new();
+    cv_loop_run_once(story->loop);
+    assert_true(cv_loop_fd(story->loop) >= 0);
+    assert_int_equal(cv_loop_timeout_ms(story->loop), -1);
+    assert_int_equal(
+        cv_watch_start(&story->watch, story->loop, story->fds[0], CV_WATCH_READ, on_events, story),
+        0);
+    assert_int_equal(cv_loop_timeout_ms(story->loop),
+                     0); // the descriptor knows it in the next turn
+    cv_loop_run_once(story->loop);
+    assert_int_equal(cv_loop_timeout_ms(story->loop), -1);
+    assert_true(cv_loop_sleep(story->loop, 1)); // nothing comes
+    poke(story);
+    assert_true(cv_loop_sleep(story->loop, -1)); // it is there
+    cv_loop_run_once(story->loop);
+    assert_string_equal(story->text, "1");
+    cv_watch_close(&story->watch, NULL, NULL);
+    assert_int_equal(cv_loop_timeout_ms(story->loop), 0);
+    story_free(story);
+}
+
+// Who comes late reads first what is there: a deadline may have been kept.
+static void late_turns_do_io_before_timers(void **state)
+{
+    (void)state;
+    struct story *story = story_new();
+    cv_timer_init(&story->timers[0], story->loop, on_a, story);
+    assert_int_equal(
+        cv_watch_start(&story->watch, story->loop, story->fds[0], CV_WATCH_READ, on_events, story),
+        0);
+    cv_loop_run_once(story->loop);
+    cv_timer_start(&story->timers[0], 3000);
+    assert_in_range(cv_loop_timeout_ms(story->loop), 1, 4);
+    assert_true(cv_loop_sleep(story->loop, -1));
+    assert_int_equal(cv_loop_timeout_ms(story->loop), 0);
+    poke(story);
+    cv_loop_run_once(story->loop);
+    assert_string_equal(story->text, "1a");
+    cv_watch_close(&story->watch, NULL, NULL);
+    uint64_t before_us = cv_loop_now_us(story->loop);
+    cv_timer_start(&story->timers[0], 2000);
+    cv_loop_run_once(story->loop); // the closing
+    cv_loop_sleep(story->loop, -1);
+    cv_loop_refresh(story->loop);
+    assert_true(cv_loop_now_us(story->loop) >= before_us + 2000);
+    cv_timer_stop(&story->timers[0]);
+    story_free(story);
+}
+
 static bool make_loop(void *arg)
 {
     (void)arg;
@@ -361,6 +415,8 @@ int main(void)
         cmocka_unit_test(wanted_events_can_change),
         cmocka_unit_test(hang_up_shows_as_wanted_events),
         cmocka_unit_test(watch_refuses_what_cannot_be_watched),
+        cmocka_unit_test(outer_loop_knows_when_it_is_due),
+        cmocka_unit_test(late_turns_do_io_before_timers),
         cmocka_unit_test(loop_survives_failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
