@@ -27,7 +27,7 @@ class Command:
         for name, value in SANITIZER_ENV.items():
             env = {**env, name: value + (":" + env[name] if name in env else "")}
         self.log_path = pathlib.Path(log)
-        self.out, self.arrivals = b"", []
+        self.out, self.arrivals, self.ended = b"", [], None
         command = [*net.client.within(), str(binary or find_binary()), *map(str, args)]
         with open(self.log_path, "wb") as file:
             self.begin = time.monotonic()
@@ -61,8 +61,12 @@ class Command:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.ended = self.ended or time.monotonic()
         self.reader.join(10)
         self.process.stdout.close()
+
+    def lasted_s(self):
+        return self.ended - self.begin
 
     # -- the FLV stream of `culvert play`
 
