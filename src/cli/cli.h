@@ -41,6 +41,7 @@ extern const struct cv_command cv_command_serve;
 extern const struct cv_command cv_command_publish;
 extern const struct cv_command cv_command_play;
 extern const struct cv_command cv_command_relay;
+extern const struct cv_command cv_command_check;
 extern const struct cv_command cv_command_key;
 extern const struct cv_command cv_command_bench;
 extern const struct cv_command cv_command_help;

@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const struct cv_command *const commands[] = {
-    &cv_command_serve, &cv_command_publish, &cv_command_play, &cv_command_relay,
-    &cv_command_key,   &cv_command_bench,   &cv_command_help, &cv_command_version,
+    &cv_command_serve, &cv_command_publish, &cv_command_play,
+    &cv_command_relay, &cv_command_check,   &cv_command_key,
+    &cv_command_bench, &cv_command_help,    &cv_command_version,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

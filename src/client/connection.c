@@ -10,6 +10,7 @@ static const char place[] = "connection";
 enum {
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 2000,
+    HELD_MS = 1000,       // a way that lasts so long ends the trouble
     SHORT_LIFE_S = 30,    // a way that is cut so early was perhaps recognised
     SHORT_LIVES_MAX = 2,  // then the next one is a tunnel
     POSITION_BYTES = 128, // "epoch:number"
@@ -80,6 +81,8 @@ static bool has_other(const struct cv_connection *connection)
 static void drop_way(struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
+    if (way->started && now_us(connection) - way->since_us >= HELD_MS * UINT64_C(1000))
+        connection->trouble_us = 0;
     if (connection->active == way)
         connection->active = NULL;
     cv_attempt_free(&way->attempt);
@@ -190,13 +193,30 @@ static uint32_t return_s(const struct cv_connection *connection)
     return connection->config.return_s ? connection->config.return_s : CV_CONNECTION_RETURN_S;
 }
 
+// A way that is cut as soon as it stands does not end the trouble: a server that does so with each
+// must not be called again and again, at once and for ever.
+static void begin_trouble(struct cv_connection *connection)
+{
+    if (connection->trouble_us != 0)
+        return;
+    connection->trouble_us = now_us(connection);
+    connection->tries = 0;
+}
+
+static void give_up(struct cv_connection *connection, enum cv_obstacle obstacle)
+{
+    const char *text =
+        obstacle != CV_OBSTACLE_NONE ? cv_obstacle_text(obstacle) : connection->cut_why.text;
+    cv_why_set(&connection->why, CV_E_TIMEOUT, place, "%s", text);
+    cv__connection_end(connection, CV_END_LOST, obstacle, "");
+}
+
 // The next try, later and later; or the end, when it has been too long.
 static void try_later(struct cv_connection *connection, enum cv_obstacle obstacle)
 {
     uint64_t wait_ms = (uint64_t)RETRY_MIN_MS << (connection->tries < 3 ? connection->tries : 3);
-    if (now_us(connection) - connection->cut_us > return_s(connection) * UINT64_C(1000000)) {
-        cv_why_set(&connection->why, CV_E_TIMEOUT, place, "it was cut and did not come back");
-        cv__connection_end(connection, CV_END_LOST, obstacle, "");
+    if (now_us(connection) - connection->trouble_us > return_s(connection) * UINT64_C(1000000)) {
+        give_up(connection, obstacle);
         return;
     }
     connection->tries++;
@@ -205,13 +225,14 @@ static void try_later(struct cv_connection *connection, enum cv_obstacle obstacl
     cv_timer_start(&connection->timer, wait_ms * 1000);
 }
 
-// The way is lost: at once another one.
+// The way is lost: at once another one, unless there is trouble already.
 static void cut(struct cv_connection *connection, const struct cv_why *why)
 {
     struct cv_connection_event event = {.type = CV_CONNECTION_CUT, .why = why};
+    begin_trouble(connection);
+    connection->cut_why = *why;
     if (connection->cut_us == 0) {
         connection->cut_us = now_us(connection);
-        connection->tries = 0;
         connection->cuts++;
         cv__connection_tell(connection, &event);
     }
@@ -231,6 +252,7 @@ static void fail_to_reach(struct cv_connection *connection, const struct cv_reac
     if (again && !connection->cut_us)
         connection->cut_us = now_us(connection);
     if (again) {
+        begin_trouble(connection);
         try_later(connection, result->obstacle);
         return;
     }
@@ -297,7 +319,6 @@ static void tell_started(struct cv_connection *connection, const struct cv_way_i
     event.since_us = from_us ? now_us(connection) - from_us : 0;
     connection->started = true;
     connection->cut_us = 0;
-    connection->tries = 0;
     cv__connection_tell(connection, &event);
 }
 

@@ -49,7 +49,9 @@ struct cv_connection {
     bool silent;  // the way in use is being replaced because nothing comes on it
     bool refused; // cv_connection_send said CV_E_AGAIN
     uint64_t start_us;
-    uint64_t cut_us;      // when the way was lost; 0: it was not
+    uint64_t cut_us; // when the way was lost; 0: it was not
+    struct cv_why cut_why;
+    uint64_t trouble_us;  // since when no way has held; 0: there was one
     uint32_t tries;       // since then
     enum cv_way last_way; // that got through
     uint32_t short_lives; // ways in a row that were cut early

@@ -2,6 +2,11 @@
 
 #include "base/check.h"
 
+static uint64_t us(uint32_t ms)
+{
+    return ms * UINT64_C(1000);
+}
+
 // ---- the ladder lives through the facts -------------------------------------------------------
 
 static const enum cv_rung rungs[CV_WAYS] = {
@@ -421,7 +426,11 @@ void cv_verdict_make(struct cv_verdict *out, const struct cv_survey_facts *facts
     out->way = world.winner;
     out->name = name_of(facts, out->way);
     out->attempts = world.count;
-    uint64_t soon_us = world.now_us + (facts->proxy ? 0 : of(facts, CV_RUNG_NAME)->total_us);
+    uint64_t soon_us = world.now_us;
+    if (!facts->proxy)
+        soon_us += of(facts, CV_RUNG_NAME)->total_us;
+    if (!facts->proxy && is_ipv6_broken(facts))
+        soon_us += us(CV_DIAL_STAGGER_MS); // the rungs knew, the ladder's first dial does not
     out->soon_us = soon_us > UINT32_MAX ? UINT32_MAX : (uint32_t)soon_us;
     if (out->way != CV_WAY_NONE)
         find_hindrances(out, facts);

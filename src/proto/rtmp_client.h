@@ -50,7 +50,8 @@ enum cv_rtmp_client_event_type {
     CV_RTMP_CLIENT_MEDIA,     // play: msg, audio or video; never before STARTED
     CV_RTMP_CLIENT_DATA,      // play: msg, a data message in AMF0; never before STARTED
     CV_RTMP_CLIENT_TAKEN,     // publish: taken; only where it resumes, and never less than before
-    CV_RTMP_CLIENT_POSITION,  // play: epoch, seq of the audio, video or data message that follows
+    CV_RTMP_CLIENT_POSITION,  // play: epoch, seq of the audio, video or data message that follows;
+                              // an empty epoch: what follows has no numbers
     CV_RTMP_CLIENT_RESULT,    // a call was answered: call, ok, args; code and description if not ok
     CV_RTMP_CLIENT_PONG,      // a ping was answered: number
     CV_RTMP_CLIENT_STATUS,    // code and description, for people; it goes on

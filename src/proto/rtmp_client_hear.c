@@ -309,7 +309,9 @@ static int on_position(struct cv_rtmp_client *client, const struct cv_rtmp_event
         return 0;
     out->type = CV_RTMP_CLIENT_POSITION;
     out->epoch = cv_amf_text(event->args);
-    if (!is_epoch(out->epoch) || !is_count(event->args->next, &out->seq))
+    bool text = event->args && event->args->type == CV_AMF_STRING;
+    if (!text || !is_count(event->args->next, &out->seq) ||
+        !(is_epoch(out->epoch) || (out->epoch.len == 0 && out->seq == 0))) // empty: taken back
         return fail(client, CV_E_COMMAND, "onPosition that cannot be read");
     return tell(client, out);
 }

@@ -7,6 +7,7 @@ RTMP up to a point and then leaves the word to the attack.
 import os
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -28,8 +29,9 @@ class Gone(Exception):
 class Peer:
     """One connection of a client."""
 
-    def __init__(self, sock, over):
+    def __init__(self, sock, over, number):
         self.sock = sock
+        self.number = number  # of the connection, from 1
         self.over = over
         self.heard = b""
 
@@ -144,14 +146,14 @@ class Hostile:
                 continue
             sock, _ = self.listener.accept()
             self.connections += 1
-            self.threads.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
+            self.threads.append(threading.Thread(target=self._serve, args=(sock, self.connections), daemon=True))
             self.threads[-1].start()
 
-    def _serve(self, sock):
+    def _serve(self, sock, number):
         with sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
-                self.behave(Peer(sock, self.over))
+                self.behave(Peer(sock, self.over, number))
             except Gone:
                 pass
 
@@ -173,8 +175,35 @@ class Outcome(typing.NamedTuple):
     peak_kb: int
 
 
-def run_client(folder, words, timeout_s):
-    """`culvert WORDS...` with its own state folder and no proxy, killed after timeout_s: then code is None."""
+def peak_kb(pid):
+    """What the process has used at most; its parent's share is not in it, as it is in ru_maxrss."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            return int((re.findall(r"^VmHWM:\s+(\d+)", file.read(), re.M) or [0])[0])
+    except OSError:
+        return 0
+
+
+def watch(process, timeout_s, interrupt_s):
+    """Waits for the end, and helps it along: SIGINT after interrupt_s, SIGKILL after timeout_s. The peak."""
+    begun = time.monotonic()
+    peak = 0
+    while True:
+        try:
+            process.wait(0.02)
+            return peak
+        except subprocess.TimeoutExpired:
+            peak = max(peak, peak_kb(process.pid))
+        lasted = time.monotonic() - begun
+        if lasted > timeout_s:
+            process.kill()
+        elif interrupt_s and lasted > interrupt_s:
+            process.send_signal(signal.SIGINT)
+            interrupt_s = None
+
+
+def run_client(folder, words, timeout_s, interrupt_s=None):
+    """`culvert WORDS...` with its own state folder and no proxy; code is None when it had to be killed."""
     env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     env["XDG_STATE_HOME"] = str(folder / "state-home")
     for name, value in SANITIZER_ENV.items():
@@ -183,12 +212,9 @@ def run_client(folder, words, timeout_s):
     with open(folder / "client-stderr", "wb+") as err:
         process = subprocess.Popen([str(find_binary()), *map(str, words)], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=err, env=env)
-        killer = threading.Timer(timeout_s, process.kill)
-        killer.start()
-        _, wait_status, usage = os.wait4(process.pid, 0)
-        killer.cancel()
-        process.returncode = code = os.waitstatus_to_exitcode(wait_status)
+        peak = watch(process, timeout_s, interrupt_s)
         err.seek(0)
         text = err.read()
     assert not SANITIZER.search(text), text.decode("utf-8", "replace")
-    return Outcome(None if code == -9 else code, text.split(b"\n")[:-1], time.monotonic() - begun, usage.ru_maxrss)
+    code = None if process.returncode == -signal.SIGKILL else process.returncode
+    return Outcome(code, text.split(b"\n")[:-1], time.monotonic() - begun, peak)

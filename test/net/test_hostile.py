@@ -10,7 +10,7 @@ import pytest
 
 import synth
 from hostile import Hostile, command, handshake, run_client, status, talk, user_control
-from rtmp_raw import COMMAND, PING, VIDEO, amf_encode, chunks
+from rtmp_raw import COMMAND, DATA, PING, VIDEO, amf_encode, chunks
 
 PEAK_KB = 128 * 1024  # with the address sanitizer 60 MB are seen
 NO_WAY, REFUSED, NO_STREAM, LOST = 7, 8, 9, 12
@@ -149,7 +149,8 @@ RTMP = {
     "noise behind the handshake": after_handshake(endless=NOISE),
     "silence behind the handshake": after_handshake(),
     "chunk headers without an end": after_handshake(endless=b"\xc3"),
-    "a command of 16 MB": after_handshake(b"\x03\0\0\0\xff\xff\xff\x14\0\0\0\0", endless=b"\x02\x00\x01a" * 32 + b"\xc3"),
+    "a command of 16 MB": after_handshake(b"\x03\0\0\0\xff\xff\xff\x14\0\0\0\0",
+                                          endless=b"\x02\x00\x01a" * 32 + b"\xc3"),
     "values in values": after_handshake(chunks(COMMAND, amf_encode("_result", 1) + b"\x0a\0\0\0\x01" * 2000)),
     "an array of 2^32": after_handshake(chunks(COMMAND, amf_encode("_result", 1) + b"\x0a\xff\xff\xff\xff")),
     "pings without an end": after_handshake(endless=user_control(PING, 7)),
@@ -172,13 +173,17 @@ def check(outcome, codes, limit_s):
     assert outcome.peak_kb < PEAK_KB, outcome
 
 
-def meet(tmp_path, behave, codes, mode="play", via="auto", limit_s=30, scheme="rtmp"):
+def client_words(folder, hostile, mode):
+    url = f"rtmp://127.0.0.1:{hostile.port}/live/a?key=secret"
+    if mode == "play":
+        return ["play", url, "-o", folder / "out.flv"]
+    synth.write_file(folder / "in.flv", 500)
+    return ["publish", folder / "in.flv", url]
+
+
+def meet(tmp_path, behave, codes, mode="play", via="auto", limit_s=30):
     with Hostile(behave) as hostile:
-        url = f"{scheme}://127.0.0.1:{hostile.port}/live/a?key=secret"
-        words = ["play", url, "-o", tmp_path / "out.flv"]
-        if mode == "publish":
-            synth.write_file(tmp_path / "in.flv", 500)
-            words = ["publish", tmp_path / "in.flv", url]
+        words = client_words(tmp_path, hostile, mode)
         outcome = run_client(tmp_path, [*words, "--via", via, "-q"], limit_s)
     check(outcome, codes, limit_s)
     assert b"secret" not in b"".join(outcome.lines)
@@ -232,25 +237,51 @@ CUT = {
         b"\x00" + bytes([n]) + b"\0\0\0\xff\xff\xff\x09\1\0\0\0" + bytes(128) for n in range(60)), endless=b"\xc6"),
     "a length that changes": after(b"start", b"\x06\0\0\0\0\x13\x88\x09\1\0\0\0" + bytes(128) +
                                    b"\x06\0\0\0\xff\xff\xff\x09\1\0\0\0", endless=bytes(128)),
-    "statuses without an end": after(b"start", endless=status("NetStream.Play.Odd", ESCAPES * 1000)),
-    "tokens that nobody gave": after(b"start", endless=command("onTaken", 0, None, 1e300, msid=1)),
-    "silence": after(b"start"),
+    "the end of the connection": lambda peer: talk(peer),
+    "the end of the connection, and of all others": lambda peer: talk(peer) if peer.number == 1 else None,
 }
 
 
 @pytest.mark.slow
 @pytest.mark.limit_s(150)
 @pytest.mark.parametrize("mode", ["play", "publish"])
-def test_cuts_in_the_middle(tmp_path, mode):
-    """All at once, since each tries for a minute to come back; then it says that it was lost."""
+def test_ways_that_are_cut_as_soon_as_they_stand(tmp_path, mode):
+    """It tries to come back, later and later, and gives up after a minute. All at once, to save time."""
+    def run(number, behave):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with Hostile(behave) as hostile:
+            words = client_words(folder, hostile, mode) + ["--via", "rtmp", "-q"]
+            return run_client(folder, words + ["--loop"] * (mode == "publish"), 120), hostile.connections
     with concurrent.futures.ThreadPoolExecutor(len(CUT)) as pool:
-        runs = {}
-        for number, (what, behave) in enumerate(CUT.items()):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            runs[what] = pool.submit(meet, folder, behave, {LOST}, mode=mode, via="rtmp", limit_s=120)
-        for what, run in runs.items():
-            run.result()
+        runs = {what: pool.submit(run, number, behave) for number, (what, behave) in enumerate(CUT.items())}
+        for what, future in runs.items():
+            outcome, connections = future.result()
+            check(outcome, {LOST}, 120)
+            assert 50 < outcome.seconds < 110, (what, outcome)
+            assert connections < 100, (what, connections)
+
+
+# What goes on for as long as the user likes.
+ENDLESS = {
+    "statuses": after(b"start", endless=status("NetStream.Play.Odd", ESCAPES * 1000)),
+    "counts that nobody has asked for": after(b"start", endless=command("onTaken", 0, None, 1e300, msid=1)),
+    "results that nobody has asked for": after(b"start", endless=command("_result", 4, None, 7)),
+    "metadata": after(b"start", endless=chunks(DATA, amf_encode("onMetaData", {"a": "b" * 5000}), msid=1)),
+    "chunk sizes": after(b"start", endless=chunks(1, b"\0\0\x10\0", csid=2)),
+    "silence": after(b"start"),
+    "deafness": lambda peer: (talk(peer), peer.deaf()),
+}
+
+
+@pytest.mark.parametrize("mode", ["play", "publish"])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_has_no_end_is_stopped_by_the_user(tmp_path, what, mode):
+    with Hostile(ENDLESS[what]) as hostile:
+        words = client_words(tmp_path, hostile, mode)
+        outcome = run_client(tmp_path, [*words, "--via", "rtmp", "-q"], 30, interrupt_s=2)
+    assert outcome.code == 130 and len(outcome.lines) <= 1, outcome
+    assert outcome.peak_kb < PEAK_KB, outcome
 
 
 def test_media_without_an_end_is_written_as_it_comes(tmp_path):

@@ -98,7 +98,6 @@ def test_names_of_the_static_library(library):
 
 # ---- the examples
 
-@pytest.mark.threads
 def test_publish_to_ffmpeg(server, clients, example, clip, tmp_path):
     playing = Playing(clients, "ffmpeg", server.url(), tmp_path / "out.flv")
     child = example("publish", clip("h264_aac_bframes"), server.url())
@@ -107,7 +106,6 @@ def test_publish_to_ffmpeg(server, clients, example, clip, tmp_path):
     assert "through by RTMP" in child.log()
 
 
-@pytest.mark.threads
 def test_play_from_ffmpeg(server, clients, player, clip):
     one = player(server.url())
     clients.ffmpeg_publish(server.url(), clip("h264_aac"))

@@ -356,6 +356,14 @@ static void a_position_starts_a_player(void **state)
                 "ready connected started position:e:0 media:2@0 status:NetStream.Play.Start ");
 }
 
+// Headers behind a jump have no numbers.
+static void a_position_can_be_taken_back(void **state)
+{
+    (void)state;
+    struct script script = {.play = "spm", .epoch = "", .seq = 0};
+    expect_play("", &script, "ready connected started position::0 media:2@0 ");
+}
+
 static void a_position_of_another_stream_is_nobodys(void **state)
 {
     (void)state;
@@ -428,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_count_before_the_start_is_nobodys),
         cmocka_unit_test(a_position_comes_before_its_message),
         cmocka_unit_test(a_position_starts_a_player),
+        cmocka_unit_test(a_position_can_be_taken_back),
         cmocka_unit_test(a_position_of_another_stream_is_nobodys),
         cmocka_unit_test(positions_that_cannot_be_read_are_failures),
         cmocka_unit_test(every_allocation_may_fail),

@@ -91,6 +91,52 @@ static void own_words_do_not_disturb(void **state)
     end(p);
 }
 
+// A reply that comes late and ends at once, because the client has said something.
+static void what_own_words_have_ended_says_nothing(void **state)
+{
+    (void)state;
+    struct habits habits = {.one_way_us = 20 * MS};
+    struct path *p = playing(&habits);
+    path_run(p, 300 * MS);
+    for (int i = 0; i < 6; i++) {
+        p->said_max = p->said;
+        path_run(p, 700 * MS);
+        p->said_max = p->said + 1;
+        path_run(p, 10 * MS);
+        path_say(p, 20, true);
+        path_run(p, 100 * MS);
+    }
+    uint32_t streams = p->streams;
+    p->said_max = UINT32_MAX;
+    path_run(p, 5 * SECOND);
+    assert_true(p->streams > streams + 2);
+    end(p);
+}
+
+static void until_streams(struct path *p, uint32_t count)
+{
+    for (int i = 0; p->streams < count; i++) {
+        assert_in_range(i, 0, 1000);
+        path_run(p, 10 * MS);
+    }
+}
+
+// Only clumps in a row count.
+static void a_clump_now_and_then_is_no_habit(void **state)
+{
+    (void)state;
+    struct habits habits = {.one_way_us = 20 * MS, .buffers = true};
+    struct path *p = playing(&habits);
+    until_streams(p, 2);
+    for (int i = 0; i < 4; i++) {
+        p->habits.buffers = false;
+        path_run(p, 3 * SECOND);
+        p->habits.buffers = true;
+        until_streams(p, p->streams + 2); // one of them comes in one clump
+    }
+    end(p);
+}
+
 static void one_connection_has_none(void **state)
 {
     (void)state;
@@ -165,6 +211,8 @@ int main(void)
         cmocka_unit_test(pieces_come_as_they_are_said),
         cmocka_unit_test(what_keeps_them_to_the_end_is_found_out),
         cmocka_unit_test(own_words_do_not_disturb),
+        cmocka_unit_test(what_own_words_have_ended_says_nothing),
+        cmocka_unit_test(a_clump_now_and_then_is_no_habit),
         cmocka_unit_test(one_connection_has_none),
         cmocka_unit_test(paths_of_every_kind),
         cmocka_unit_test(a_reply_may_be_cut_at_every_byte),

@@ -105,6 +105,21 @@ static void the_request_again_ends_it(void **state)
     tunnel_free(&t);
 }
 
+// A client that goes on without it has missed something: that is seen when it cannot ask any more.
+static void what_is_never_asked_for_again_ends_the_session(void **state)
+{
+    (void)state;
+    struct tunnel t = flowing(true);
+    int err = CV_OK;
+    tunnel_gone(&t, 1);
+    for (uint64_t n = 1; n < 2 * CV_LIMIT_TUNNEL_KEPT && err == CV_OK; n++) {
+        err = tunnel_post_n(&t, 2, "send", n, "abc");
+        tunnel_answer(&t);
+    }
+    assert_int_equal(err, CV_E_SEQUENCE);
+    tunnel_free(&t);
+}
+
 static void others_lose_their_session(void **state)
 {
     (void)state;
@@ -197,6 +212,7 @@ int main(void)
         cmocka_unit_test(pieces_that_had_not_left_come_again),
         cmocka_unit_test(a_whole_one_comes_again),
         cmocka_unit_test(the_request_again_ends_it),
+        cmocka_unit_test(what_is_never_asked_for_again_ends_the_session),
         cmocka_unit_test(others_lose_their_session),
         cmocka_unit_test(the_next_one_is_kept_or_not),
         cmocka_unit_test(it_ends_when_it_is_long),

@@ -28,11 +28,13 @@ struct peer {
     bool started;
     bool ended;
     uint32_t got;
-    unsigned cuts; // so many of the next connections are closed behind their first write
+    unsigned stream_cuts; // so many chunked replies are cut off behind their beginning
+    unsigned cuts;        // so many of the next connections are closed behind their first write
     int err;
 };
 
 static struct peer peers[2];
+static unsigned stream_cuts; // of the player
 
 // ---- RTMP -------------------------------------------------------------------------------------
 
@@ -100,8 +102,8 @@ static void read_some(struct peer *peer, enum cv_rtmpt_slot slot)
         int len = cv_socket_read(peer->fds[slot], data, sizeof data);
         if (len == CV_E_AGAIN)
             return;
-        if (len > 0 && memmem(data, (size_t)len, "Transfer-Encoding: chunked", 26))
-            peer->streamed = true;
+        bool streams = len > 0 && memmem(data, (size_t)len, "Transfer-Encoding: chunked", 26);
+        peer->streamed |= streams;
         if (len < 0) {
             drop(peer, slot, len);
         } else if (peer->raw) {
@@ -109,6 +111,10 @@ static void read_some(struct peer *peer, enum cv_rtmpt_slot slot)
         } else {
             cv_rtmpt_client_feed(peer->tunnel, slot, data, (size_t)len, cv_clock_now_us());
             take_events(peer);
+            if (streams && peer->stream_cuts) {
+                peer->stream_cuts--;
+                drop(peer, slot, CV_E_RESET);
+            }
         }
     }
 }
@@ -269,6 +275,7 @@ static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned c
     peer_start(&peers[1], CV_RTMP_CLIENT_PLAY, offer, eager);
     assert_true(turn_until(second_started));
     cv_rtmpt_client_set_mode(peers[1].tunnel, CV_RTMPT_CLIENT_PLAY, cv_clock_now_us());
+    peers[1].stream_cuts = stream_cuts;
     for (uint32_t i = 0; i < FRAMES; i++) {
         if (cuts && i % 60 == 30) {
             peers[0].cuts = cuts;
@@ -282,6 +289,7 @@ static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned c
         }
     }
     assert_true(turn_until(all_got));
+    assert_int_equal(peers[1].stream_cuts, 0);
     bool raw = offer && !deaf_proxy;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(peers[i].raw, raw);
@@ -329,6 +337,15 @@ static void lost_connections_lose_nothing(void **state)
     publish_and_play(false, false, false, 1);
 }
 
+// A chunked reply that is cut off comes again, and goes on where it was.
+static void lost_streams_lose_nothing(void **state)
+{
+    (void)state;
+    stream_cuts = 3;
+    publish_and_play(false, false, false, 0);
+    stream_cuts = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +353,7 @@ int main(void)
         cmocka_unit_test(offer_that_is_lost_becomes_a_tunnel),
         cmocka_unit_test(tunnel_without_an_offer),
         cmocka_unit_test(lost_connections_lose_nothing),
+        cmocka_unit_test(lost_streams_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,7 +161,7 @@ static const struct row rows[] = {
     {"IPv6 is broken",
      {.rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TCP_IPV6, DROPPED), RUNG(1935, RTMP_WORKS),
                 RUNG(RTMP, RTMP_WORKS), RUNG(OFFER, OFFER_TAKEN), RUNG(TUNNEL, TUNNEL_WORKS)}},
-     OFFERED, 80000, {"ipv6-broken"}},
+     OFFERED, 180000, {"ipv6-broken"}},
     {"application control recognises RTMP in every dress but the tunnel's",
      {.rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, DROPPED), RUNG(RTMP, RTMP_CUT),
                 RUNG(OFFER, OFFER_CUT), RUNG(TUNNEL, TUNNEL_WORKS)}},
