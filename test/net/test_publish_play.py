@@ -14,6 +14,7 @@ import server as server_module
 from server import wait_until
 
 WAYS = ["auto", "rtmp", "rtmpt", "ws"]
+PAIRS = [(way, "auto") for way in WAYS] + [("auto", way) for way in WAYS[1:]]
 
 
 def published(server, name="a"):
@@ -31,8 +32,7 @@ def looping(server, cli, short_clip):
 
 # ---- streams --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("play_by", WAYS)
-@pytest.mark.parametrize("publish_by", WAYS)
+@pytest.mark.parametrize("publish_by, play_by", PAIRS)
 def test_file_to_file(server, cli, short_clip, tmp_path, publish_by, play_by):
     """Every message, its time and its content, by every way."""
     out = tmp_path / "out.flv"
