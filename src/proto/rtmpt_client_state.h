@@ -111,6 +111,7 @@ struct cv_rtmpt_client {
     uint64_t request_us; // one was made
     uint64_t idle_us;    // an idle was made
     uint64_t gap_us;     // to the next one
+    bool told;           // an event was given out: the owner may have something to say to it
 
     // reading
     struct slot slots[CV_RTMPT_SLOTS];
