@@ -79,14 +79,19 @@ static void act(struct cv_attempt *attempt, const struct cv_rtmpt_client_event *
 }
 
 // What is lent from a leg's buffer must be read to its end, whatever becomes of the attempt.
-static void read_events(struct cv_attempt *attempt)
+// Whether there was any.
+static bool read_events(struct cv_attempt *attempt)
 {
     struct cv_rtmpt_client_event event;
+    bool any = false;
     int more = 0;
-    while (is_tunnel(attempt) && (more = cv_rtmpt_client_next(attempt->tunnel, &event)) > 0)
+    while (is_tunnel(attempt) && (more = cv_rtmpt_client_next(attempt->tunnel, &event)) > 0) {
         act(attempt, &event);
+        any = true;
+    }
     if (more < 0 && is_tunnel(attempt))
         cv__attempt_fall(attempt, more, cv_rtmpt_client_why(attempt->tunnel)->text);
+    return any;
 }
 
 // ---- what goes out ------------------------------------------------------------------------------
@@ -168,7 +173,8 @@ static void set_timer(struct cv_attempt *attempt)
         cv_timer_start_at(&attempt->timer, deadline_us);
 }
 
-// Until nothing moves any more. A flush from within is noticed and done here.
+// Until nothing moves any more: behind events once more, for an idle, if nothing was to be said to
+// them. A flush from within is noticed and done here.
 static void pump(struct cv_attempt *attempt)
 {
     if (attempt->pumping)
@@ -176,10 +182,10 @@ static void pump(struct cv_attempt *attempt)
     attempt->pumping = true;
     bool moved = true;
     while (moved) {
-        read_events(attempt);
+        moved = read_events(attempt);
         if (!is_tunnel(attempt))
             break;
-        moved = move_rtmp(attempt);
+        moved |= move_rtmp(attempt);
         moved |= serve_slot(attempt, CV_RTMPT_UP);
         moved |= serve_slot(attempt, CV_RTMPT_DOWN);
     }

@@ -9,8 +9,7 @@
 
 enum {
     READS_PER_TURN = 4, // one fast stream must not hold up the others
-    QUICK_READS = 32,   // acknowledged at once: some servers send the pieces of an answer one by
-                        // one, and wait with each for the acknowledgement of the one before (Nagle)
+    QUICK_READS = 16,   // the answers to commands: servers with Nagle's algorithm wait for our ACK
 };
 
 struct cv_leg {
@@ -25,7 +24,7 @@ struct cv_leg {
     struct cv_addr peer;
     uint32_t connect_us;
     uint64_t written_bytes;
-    uint32_t read_count;
+    uint32_t reads_done; // up to QUICK_READS
     bool reads;
     bool blocked;
     bool over;   // down was told, or will not be
@@ -162,6 +161,15 @@ void cv_leg_want(struct cv_leg *leg, bool reads)
     set_events(leg);
 }
 
+// Behind the owner's turn, whose own bytes may have carried the ACK.
+static void acknowledge(struct cv_leg *leg)
+{
+    if (leg->reads_done == QUICK_READS || !cv_leg_is_up(leg))
+        return;
+    leg->reads_done++;
+    cv_socket_quick_ack(leg->fd);
+}
+
 static void on_readable(struct cv_leg *leg)
 {
     enum { BYTES = sizeof leg->room->read_buffer };
@@ -173,9 +181,8 @@ static void on_readable(struct cv_leg *leg)
             fall(leg, len);
             return;
         }
-        if (leg->read_count++ < QUICK_READS)
-            cv_socket_quick_ack(leg->fd);
         leg->owner->bytes(leg->arg, leg->room->read_buffer, (size_t)len);
+        acknowledge(leg);
         if (len < BYTES)
             return;
     }

@@ -122,9 +122,11 @@ int cv_rtmpt_client_next(struct cv_rtmpt_client *t, struct cv_rtmpt_client_event
     int did = GO_ON;
     while (did == GO_ON && (t->stage == OPENING || cv__tunnel_serving(t)))
         did = cv__tunnel_step(t, out);
+    t->told |= did == EVENT;
     if (did == EVENT)
         return 1;
     cv__tunnel_plan(t);
+    t->told = false; // what is not said by the next call can wait for a reply
     return tell_last(t, out);
 }
 

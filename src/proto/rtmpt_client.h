@@ -156,7 +156,8 @@ void cv_rtmpt_client_sent(struct cv_rtmpt_client *client, enum cv_rtmpt_slot slo
 // ---- what comes of it -------------------------------------------------------------------------
 
 // 1 and the next event; 0: none; negative: failed for good. A failure before OPENED leaves it open
-// whether the server has seen the request.
+// whether the server has seen the request. Behind events no idle is made before the owner could say
+// something to them: it is by the next call, or by tick, which is due.
 int cv_rtmpt_client_next(struct cv_rtmpt_client *client, struct cv_rtmpt_client_event *out);
 // The first failure; code CV_OK while there is none.
 const struct cv_why *cv_rtmpt_client_why(const struct cv_rtmpt_client *client);

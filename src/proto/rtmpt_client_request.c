@@ -295,9 +295,11 @@ static bool may_idle(const struct cv_rtmpt_client *t)
     return t->stage == RUNNING && !busy && !first && has_room(t, home, 1);
 }
 
+// An idle that is made before the owner could speak is in the way of what he says, for as long as
+// the server holds it.
 static void plan_idle(struct cv_rtmpt_client *t)
 {
-    if (may_idle(t) && idle_due_us(t) <= t->now_us)
+    if (!t->told && may_idle(t) && idle_due_us(t) <= t->now_us)
         make_idle(t, cv__tunnel_idle_home(t));
 }
 

@@ -117,6 +117,7 @@ struct cv_rtmpt_client {
     uint32_t floods;     // idles in a row that brought something
     uint32_t window_ms;  // what the next one asks for while media flows; 0: no chunked reply
     uint32_t clumps;     // chunked replies in a row that came all at once, at their end
+    bool told;           // an event was given out: the owner may have something to say to it
 
     // reading
     struct slot slots[CV_RTMPT_SLOTS];

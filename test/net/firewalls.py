@@ -211,7 +211,9 @@ class Firewall:
 # From the first SYN to the first media message with a server of ours, when everything travels in one flight and all
 # that stands in the way is guessed right (in round trips); 2 unless it says something else.
 FLOOR_ROUND_TRIPS = {
-    "RTMP-only server": 7,  # TCP, handshake, connect, createStream, play; two more, as nginx leaves Nagle's algorithm on
+    # TCP, handshake, connect, createStream, play; three more, as nginx leaves Nagle's algorithm on: the rest of S2, of
+    # the answers to connect and to play wait for an ACK
+    "RTMP-only server": 8,
     "RTMPT-only server": 7,  # TCP, open, C0C1, connect, createStream, play, idle
 }
 PAUSES_MS = {"IPv6 broken": 100}  # until the other family is tried (CV_DIAL_STAGGER_MS)

@@ -649,6 +649,38 @@ static void bug_14_a_reply_that_nobody_asked_for_is_not_taken(void **state)
     talk_free(&talk);
 }
 
+// The answer to a command is mostly followed by the next command: an idle between them would be
+// held by the server, and the command would wait on the only connection.
+static void who_has_been_told_something_speaks_first(void **state)
+{
+    (void)state;
+    struct talk talk = running(&plain);
+    struct bytes out = {0};
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 6\r\n\r\n\1Hello");
+    say(&talk, "abc");
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_memory_equal(out.data, "POST /send/ID/1 ", 16);
+    bytes_free(&out);
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 6\r\n\r\n\1World");
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_int_equal(out.len, 0);
+    // Who has nothing to say calls next once more, or tick, which is due.
+    assert_true(cv_rtmpt_client_deadline_us(talk.client) <= talk.now_us);
+    listen(&talk);
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_memory_equal(out.data, "POST /idle/ID/2 ", 16);
+    bytes_free(&out);
+    // A reply without anything in it is no reason to wait.
+    say(&talk, "def");
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 6\r\n\r\n\1Hello");
+    write_all(&talk, CV_RTMPT_UP);
+    hear_text(&talk, CV_RTMPT_UP, OK_HEAD "Content-Length: 1\r\n\r\n\1");
+    written(&talk, CV_RTMPT_UP, &out);
+    assert_memory_equal(out.data, "POST /idle/ID/4 ", 16);
+    bytes_free(&out);
+    talk_free(&talk);
+}
+
 // ---- two connections --------------------------------------------------------------------------
 
 // A server of ours: number 0 was answered, an idle with number 1 is under way on DOWN.
@@ -897,6 +929,7 @@ int main(void)
         cmocka_unit_test(bug_14_replies_that_cannot_be_trusted),
         cmocka_unit_test(the_server_ends_the_session),
         cmocka_unit_test(bug_14_a_reply_that_nobody_asked_for_is_not_taken),
+        cmocka_unit_test(who_has_been_told_something_speaks_first),
         cmocka_unit_test(replies_are_put_into_order),
         cmocka_unit_test(bug_14_what_comes_early_has_a_cap),
         cmocka_unit_test(sends_do_not_outrun_an_idle),
