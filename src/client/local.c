@@ -30,7 +30,6 @@ struct cv_local {
     struct cv_watch watch;
     struct cv_timer timer; // until it asks; for a failure that is to be told; for last words
     int fd;
-    bool asked;
     bool blocked;
     bool finishing;
     bool silent; // our side is closed: what still comes is read away
@@ -165,6 +164,23 @@ void cv_local_finish(struct cv_local *local)
 
 // ---- reading --------------------------------------------------------------------------------
 
+static void wait_for_question(struct cv_local *local)
+{
+    uint64_t ask_us = local->user->ask_us;
+    cv_timer_start(&local->timer, ask_us ? ask_us : CV_LOCAL_ASK_S * (uint64_t)US_PER_S);
+}
+
+// Until it asks, and again when it has stopped; not once the timer is for something else.
+static void look_at_time(struct cv_local *local, const struct cv_rtmp_host_event *event)
+{
+    if (local->finishing || local->why.code != CV_OK)
+        return;
+    if (event->type == CV_RTMP_HOST_STOP)
+        wait_for_question(local);
+    else if (event->type != CV_RTMP_HOST_MESSAGE)
+        cv_timer_stop(&local->timer);
+}
+
 static void take_bytes(struct cv_local *local, size_t len)
 {
     struct cv_rtmp_host_event event;
@@ -173,9 +189,7 @@ static void take_bytes(struct cv_local *local, size_t len)
         return;
     cv_rtmp_host_feed(local->host, local->room->read_buffer, len);
     while (!local->ended && (more = cv_rtmp_host_next(local->host, &event)) > 0) {
-        if (!local->asked && !local->finishing)
-            cv_timer_stop(&local->timer);
-        local->asked = true;
+        look_at_time(local, &event);
         local->user->event(local->arg, &event);
     }
     if (!local->ended && more < 0)
@@ -231,6 +245,6 @@ struct cv_local *cv_local_new(struct cv_local_room *room, int fd, const struct c
     }
     cv_socket_set_no_delay(fd, true);
     cv_timer_init(&local->timer, room->loop, on_timer, local);
-    cv_timer_start(&local->timer, CV_LOCAL_ASK_S * (uint64_t)US_PER_S);
+    wait_for_question(local);
     return local;
 }

@@ -25,10 +25,11 @@ struct cv_local_user {
     void (*gone)(void *arg, const struct cv_why *why);
     // It takes more again, after cv_local_is_blocked.
     void (*room)(void *arg);
+    uint64_t ask_us; // instead of CV_LOCAL_ASK_S; 0: that
 };
 
-// The descriptor is the connection's on success. Who asks for nothing within CV_LOCAL_ASK_S is
-// gone. NULL: no memory.
+// The descriptor is the connection's on success. Who asks for nothing within CV_LOCAL_ASK_S, or
+// that long after it has stopped, is gone. NULL: no memory.
 struct cv_local *cv_local_new(struct cv_local_room *room, int fd, const struct cv_local_user *user,
                               void *arg);
 // Ends at once. *local is cleared; NULL inside is allowed. The loop must run, or be freed,

@@ -19,6 +19,7 @@ struct scene {
     struct cv_link *link;
     struct cv_local *local;
     struct cv_timer guard;
+    struct cv_local_user user;
     enum cv_status refusal; // CV_STATUS_COUNT: accept
     bool free_at_once;      // the local end is freed where it is asked
     unsigned wanted;        // player: so many messages are sent, and then it is over
@@ -27,6 +28,7 @@ struct scene {
     size_t bytes; // of their payloads
     bool blocked; // it was, at some time
     char story[256];
+    char reason[sizeof((struct cv_why *)0)->text]; // why it is gone
     bool gone;
     bool ended;
 };
@@ -100,6 +102,7 @@ static void on_gone(void *arg, const struct cv_why *why)
     assert_false(scene->gone);
     scene->gone = true;
     note(scene, why->code == CV_OK ? "done " : "gone ");
+    snprintf(scene->reason, sizeof scene->reason, "%s", why->text);
     cv_local_free(&scene->local);
     if (scene->ended)
         cv_loop_stop(scene->loop);
@@ -117,7 +120,7 @@ static void on_accept(void *arg, int fd, const struct cv_addr *peer)
 {
     struct scene *scene = arg;
     (void)peer;
-    scene->local = cv_local_new(scene->room, fd, &local_user, scene);
+    scene->local = cv_local_new(scene->room, fd, &scene->user, scene);
     assert_non_null(scene->local);
 }
 
@@ -166,6 +169,7 @@ static void open_scene(struct scene *scene)
     int fd;
     memset(scene, 0, sizeof *scene);
     scene->refusal = CV_STATUS_COUNT;
+    scene->user = local_user;
     scene->addr = (struct cv_addr){.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
     scene->loop = cv_loop_new();
     scene->links = cv_link_room_new(scene->loop);
@@ -288,6 +292,138 @@ static void nonsense_ends_it(void **state)
     close_scene(&scene);
 }
 
+// ---- by hand ----------------------------------------------------------------------------------
+
+static int dial(struct scene *scene)
+{
+    int fd = cv_socket_connect(&scene->addr);
+    assert_true(fd >= 0);
+    while (cv_socket_connect_result(fd) == CV_E_AGAIN)
+        ;
+    while (!scene->local)
+        cv_loop_run_once(scene->loop);
+    return fd;
+}
+
+static void wait_for_end(struct scene *scene)
+{
+    while (!scene->gone)
+        cv_loop_run_once(scene->loop);
+}
+
+static void who_asks_for_nothing_is_gone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene);
+    scene.user.ask_us = 50 * 1000;
+    int fd = dial(&scene);
+    wait_for_end(&scene);
+    assert_string_equal(scene.story, "gone ");
+    assert_string_equal(scene.reason, "it asked for nothing");
+    cv_socket_close(&fd);
+    close_scene(&scene);
+}
+
+// A publisher that has stopped, and stays without asking for anything else.
+static void who_asks_for_nothing_more_is_gone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene);
+    scene.user.ask_us = 1000 * 1000;
+    open_link(&scene, CV_RTMP_CLIENT_PUBLISH);
+    while (!all_came(&scene))
+        cv_loop_run_once(scene.loop);
+    wait_for_end(&scene);
+    assert_string_equal(scene.reason, "it asked for nothing");
+    close_scene(&scene);
+}
+
+// As many bytes as there are now.
+static size_t read_all(int fd)
+{
+    static uint8_t bytes[65536];
+    size_t sum = 0;
+    int len;
+    while ((len = cv_socket_read(fd, bytes, sizeof bytes)) > 0)
+        sum += (size_t)len;
+    return sum;
+}
+
+// While it is blocked nothing is written, until the loop says that there is room.
+static void who_is_blocked_is_left_alone(void **state)
+{
+    static const char asks[] = "\x03\0\0\0\0\0\x23\x14\0\0\0\0\x02\0\x07"
+                               "connect\0\x3f\xf0\0\0\0\0\0\0"
+                               "\x03\0\x03"
+                               "app\x02\0\x04"
+                               "live\0\0\x09"
+                               "\x03\0\0\0\0\0\x19\x14\0\0\0\0\x02\0\x0c"
+                               "createStream\0\x40\0\0\0\0\0\0\0\x05"
+                               "\x08\0\0\0\0\0\x15\x14\x01\0\0\0\x02\0\x04"
+                               "play\0\0\0\0\0\0\0\0\0\x05"
+                               "\x02\0\x01"
+                               "a";
+    static uint8_t hello[3073] = {3};
+    struct iovec vectors[] = {{.iov_base = hello, .iov_len = sizeof hello},
+                              {.iov_base = (void *)(uintptr_t)asks, .iov_len = sizeof asks - 1}};
+    struct scene scene;
+    (void)state;
+    open_scene(&scene);
+    scene.wanted = 400;
+    int fd = dial(&scene);
+    assert_int_equal(cv_socket_write(fd, vectors, 2), sizeof hello + sizeof asks - 1);
+    while (!scene.blocked)
+        cv_loop_run_once(scene.loop);
+    size_t waiting = cv_rtmp_host_out_bytes(cv_local_host(scene.local));
+    unsigned given = scene.given;
+    assert_true(read_all(fd) > 0); // there would be room now
+    cv_local_flush(scene.local);
+    assert_int_equal(cv_rtmp_host_out_bytes(cv_local_host(scene.local)), waiting);
+    assert_true(cv_local_is_blocked(scene.local));
+    while (scene.given == given) {
+        cv_loop_run_once(scene.loop);
+        read_all(fd);
+    }
+    cv_socket_close(&fd);
+    close_scene(&scene);
+}
+
+// A client that has read the last words sees the end at once, and need not close first.
+static void the_last_words_are_followed_by_the_end(void **state)
+{
+    (void)state;
+    struct scene scene;
+    uint8_t byte;
+    open_scene(&scene);
+    int fd = dial(&scene);
+    cv_local_finish(scene.local);
+    int len;
+    while ((len = cv_socket_read(fd, &byte, 1)) == CV_E_AGAIN)
+        cv_loop_run_once(scene.loop);
+    assert_int_equal(len, CV_E_CLOSED);
+    assert_false(scene.gone); // it still listens
+    cv_socket_close(&fd);
+    wait_for_end(&scene);
+    assert_string_equal(scene.story, "done ");
+    close_scene(&scene);
+}
+
+// Who never closes is not waited for.
+static void last_words_have_their_time(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene);
+    int fd = dial(&scene);
+    cv_local_finish(scene.local);
+    wait_for_end(&scene);
+    assert_string_equal(scene.story, "done ");
+    cv_socket_close(&fd);
+    close_scene(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +432,11 @@ int main(void)
         cmocka_unit_test(a_refusal_is_read_before_the_end),
         cmocka_unit_test(it_may_be_freed_where_it_is_asked),
         cmocka_unit_test(nonsense_ends_it),
+        cmocka_unit_test(who_asks_for_nothing_is_gone),
+        cmocka_unit_test(who_asks_for_nothing_more_is_gone),
+        cmocka_unit_test(who_is_blocked_is_left_alone),
+        cmocka_unit_test(the_last_words_are_followed_by_the_end),
+        cmocka_unit_test(last_words_have_their_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
