@@ -217,14 +217,16 @@ static void connect_again(struct play *play)
 static int go(struct play *play)
 {
     struct cv_why why = {.code = CV_OK};
+    int fd;
+    if (cv_sink_descriptor(&fd, play->path, &why) != CV_OK)
+        return cv_cli_fail(CV_EXIT_FILE, why.text);
     int err =
         cv_stream_run_init(&play->run, &play->options, &play->plan, &user, play, play->start_us);
     if (err != CV_OK)
         return cv_cli_fail(CV_EXIT_FAILURE, cv_err_text(err));
     cv_timer_init(&play->timer, play->run.loop, on_timer, play);
-    if (cv_sink_open(&play->sink, play->run.loop, play->path, on_sink_end, play, &why) != CV_OK)
-        return cv_cli_fail(CV_EXIT_FILE, why.text);
-    err = connect_now(play);
+    play->sink = cv_sink_new(play->run.loop, fd, play->path, on_sink_end, play);
+    err = play->sink ? connect_now(play) : CV_E_NOMEM;
     if (err != CV_OK)
         return cv_cli_fail(CV_EXIT_FAILURE, cv_err_text(err));
     return cv_stream_run_go(&play->run);

@@ -189,21 +189,32 @@ static int open_path(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 }
 
-int cv_sink_open(struct cv_sink **out, struct cv_loop *loop, const char *path,
-                 cv_sink_end_fn *on_end, void *arg, struct cv_why *why)
+static const char *name_of(const char *path)
 {
-    bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard output" : path;
+    return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
+int cv_sink_descriptor(int *out_fd, const char *path, struct cv_why *why)
+{
+    int fd = open_path(path);
+    if (fd < 0)
+        return cv_why_set(why, CV_E_SYSTEM, place, "%.80s: %.70s", name_of(path), strerror(errno));
+    *out_fd = fd;
+    return CV_OK;
+}
+
+struct cv_sink *cv_sink_new(struct cv_loop *loop, int fd, const char *path, cv_sink_end_fn *on_end,
+                            void *arg)
+{
     struct cv_sink *sink = cv_mem_zero(1, sizeof *sink);
-    if (!sink)
-        return cv_why_set(why, CV_E_NOMEM, place, "no memory");
-    sink->fd = open_path(path);
-    if (sink->fd < 0) {
-        cv_mem_free(sink);
-        return cv_why_set(why, CV_E_SYSTEM, place, "%.80s: %.70s", name, strerror(errno));
+    if (!sink) {
+        if (fd != STDOUT_FILENO)
+            close(fd);
+        return NULL;
     }
+    sink->fd = fd;
     sink->loop = loop;
-    sink->path = name;
+    sink->path = name_of(path);
     sink->on_end = on_end;
     sink->arg = arg;
     sink->flags = fcntl(sink->fd, F_GETFL);
@@ -217,8 +228,7 @@ int cv_sink_open(struct cv_sink **out, struct cv_loop *loop, const char *path,
     sink->intake = cv_intake_new(&sink->log);
     sink->cursor = cv_cursor_new();
     cv_cursor_wait(&sink->cursor, &sink->log);
-    *out = sink;
-    return CV_OK;
+    return sink;
 }
 
 static void sink_done(void *arg)

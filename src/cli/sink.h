@@ -21,9 +21,12 @@ struct cv_loop;
 typedef void cv_sink_end_fn(void *arg, int code, const struct cv_why *why);
 
 // Opens `path`, or takes standard output for "-". What a file held is cut off only when something
-// is to be written. 0 and *out; or CV_E_SYSTEM or CV_E_NOMEM with *why.
-int cv_sink_open(struct cv_sink **out, struct cv_loop *loop, const char *path,
-                 cv_sink_end_fn *on_end, void *arg, struct cv_why *why);
+// is to be written. A named pipe waits for its reader: so this is called before signals are taken
+// over. 0 and *out_fd; or CV_E_SYSTEM with *why.
+int cv_sink_descriptor(int *out_fd, const char *path, struct cv_why *why);
+// The descriptor is the sink's from now on, and closed on failure, too. NULL: no memory.
+struct cv_sink *cv_sink_new(struct cv_loop *loop, int fd, const char *path, cv_sink_end_fn *on_end,
+                            void *arg);
 // Takes a message, and a reference of its own to the payload.
 void cv_sink_put(struct cv_sink *sink, const struct cv_msg *msg);
 // The connection was cut and goes on.
