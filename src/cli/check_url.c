@@ -7,6 +7,7 @@
 #include "io/loop.h"
 #include "io/signals.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ struct check {
     struct cv_loop *loop;
     struct cv_attempt_room *room;
     struct cv_survey *survey;
+    struct cv_signals *signals;
     int exit_code;
 };
 
@@ -50,6 +52,16 @@ static void show(const struct check *check, const char *what)
         fprintf(stderr, "\r\033[K");
 }
 
+// Behind a failure nothing is tried any more.
+static void flush(struct check *check)
+{
+    if (fflush(stdout) == 0)
+        return;
+    check->exit_code = cv_cli_output_failed(errno);
+    clearerr(stdout); // it was told
+    cv_loop_stop(check->loop);
+}
+
 static void on_rung(void *arg, enum cv_rung rung, const struct cv_rung_result *result)
 {
     struct check *check = arg;
@@ -57,7 +69,7 @@ static void on_rung(void *arg, enum cv_rung rung, const struct cv_rung_result *r
     if (!result || check->options.json)
         return;
     cv_check_print_rung(stdout, rung, result);
-    fflush(stdout);
+    flush(check);
 }
 
 static void on_cut(void *arg, uint32_t age_ms)
@@ -66,7 +78,7 @@ static void on_cut(void *arg, uint32_t age_ms)
     if (check->options.json)
         return;
     cv_check_print_cut(stdout, age_ms);
-    fflush(stdout);
+    flush(check);
 }
 
 static int exit_code_of(const struct cv_survey_facts *facts, const struct cv_verdict *verdict)
@@ -89,6 +101,16 @@ static void on_done(void *arg, const struct cv_survey_facts *facts,
     cv_loop_stop(check->loop);
 }
 
+static void on_signal(void *arg, enum cv_signal signal)
+{
+    struct check *check = arg;
+    if (signal == CV_SIGNAL_USER)
+        return;
+    show(check, NULL);
+    check->exit_code = CV_EXIT_INTERRUPTED;
+    cv_loop_stop(check->loop);
+}
+
 // ---- running --------------------------------------------------------------------------------
 
 static bool start(struct check *check)
@@ -106,7 +128,8 @@ static bool start(struct check *check)
     };
     cv_signals_ignore_pipe();
     check->loop = cv_loop_new();
-    check->room = check->loop ? cv_attempt_room_new(check->loop) : NULL;
+    check->signals = check->loop ? cv_signals_new(check->loop, on_signal, check) : NULL;
+    check->room = check->signals ? cv_attempt_room_new(check->loop) : NULL;
     check->survey = check->room ? cv_survey_start(check->room, &config) : NULL;
     return check->survey;
 }
@@ -121,6 +144,7 @@ static int go(struct check *check)
     if (started)
         cv_loop_run(check->loop);
     cv_survey_free(&check->survey);
+    cv_signals_free(check->signals);
     cv_attempt_room_free(check->room);
     cv_loop_free(check->loop);
     return started ? check->exit_code : cv_cli_fail(CV_EXIT_FAILURE, cv_err_text(CV_E_NOMEM));

@@ -58,6 +58,8 @@ bool cv_cli_options(const struct cv_command *command, int argc, char **argv, voi
 int cv_cli_usage(const struct cv_command *command, const char *text);
 // Prints "culvert: text" on stderr and returns `exit_code`.
 int cv_cli_fail(int exit_code, const char *text);
+// Standard output could not be written: why, as an errno, or 0. Prints that on stderr; how to end.
+int cv_cli_output_failed(int error);
 // How to end after an error code of the store (place "state", "store" or "key").
 int cv_cli_store_exit(int err);
 

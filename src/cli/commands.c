@@ -4,6 +4,7 @@
 #include "culvert/culvert.h"
 #include "server/nearest.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -164,6 +165,25 @@ const struct cv_command cv_command_version = {
     .run = run_version,
 };
 
+int cv_cli_output_failed(int error)
+{
+    if (error == EPIPE)
+        return cv_cli_fail(CV_EXIT_READER, "the reader of the output has gone");
+    fprintf(stderr, "culvert: standard output: %s\n",
+            error ? strerror(error) : "it could not be written");
+    return CV_EXIT_FILE;
+}
+
+// What a command has printed may have failed to leave, now or before.
+static int flush_output(int end)
+{
+    bool failed_before = ferror(stdout);
+    bool failed = fflush(stdout) != 0;
+    if (failed)
+        return cv_cli_output_failed(errno);
+    return failed_before ? cv_cli_output_failed(0) : end;
+}
+
 int cv_cli_run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -179,7 +199,5 @@ int cv_cli_run(int argc, char **argv)
     if (!command)
         return fail_command(name);
     int end = command->run(command, argc - 2, argv + 2);
-    if (fflush(stdout) != 0 && end == CV_EXIT_OK)
-        end = CV_EXIT_FAILURE;
-    return end;
+    return flush_output(end);
 }
