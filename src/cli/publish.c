@@ -14,6 +14,7 @@
 
 enum {
     DRAIN_TICK_US = 20 * 1000,    // while it waits for what was sent to arrive
+    STOP_US = 3 * 1000000,        // for the goodbye behind Ctrl-C, whatever the network does
     DRAIN_STUCK_US = 3 * 1000000, // nothing moves any more: not all servers tell what has arrived
 };
 
@@ -63,6 +64,10 @@ static void say_goodbye(struct publish *publish)
 static void on_drain(void *arg)
 {
     struct publish *publish = arg;
+    if (publish->run.interrupted) {
+        cv_stream_run_end(&publish->run, publish->exit_code);
+        return;
+    }
     uint64_t now_us = cv_loop_now_us(publish->run.loop);
     struct cv_connection_stats stats = cv_connection_stats(publish->run.connection);
     if (stats.waiting_bytes != publish->waiting_bytes || !stats.now.name)
@@ -95,6 +100,7 @@ static void on_stop(void *arg)
     publish->exit_code = CV_EXIT_INTERRUPTED;
     cv_feeder_free(&publish->feeder);
     say_goodbye(publish);
+    cv_timer_start(&publish->drain, STOP_US);
 }
 
 // ---- the connection -------------------------------------------------------------------------
@@ -160,7 +166,9 @@ static int open_input(const struct publish *publish)
         wrong = "is no file: --loop cannot begin it again";
     if (!wrong)
         return fd;
-    fprintf(stderr, "culvert: %s: %s\n", name, wrong);
+    struct cv_why why = {.code = CV_OK};
+    cv_why_set(&why, CV_E_SYSTEM, "input", "%.80s: %.70s", name, wrong); // a name may hold anything
+    cv_cli_fail(CV_EXIT_FILE, why.text);
     if (fd > STDERR_FILENO)
         close(fd);
     return -1;
@@ -238,7 +246,7 @@ const struct cv_command cv_command_publish = {
              "behind the stream: rtmp://HOST/live/STREAM?key=KEY. rtmpt:// and ws:// choose their\n"
              "way. The file's times may begin anywhere: the stream begins at 0.",
     .examples =
-        "  culvert publish film.flv rtmp://example.org/live/film?key=KEY\n"
+        "  culvert publish film.flv 'rtmp://example.org/live/film?key=KEY'\n"
         "  culvert publish --loop test.flv rtmp://localhost:8080/live/test\n"
         "  ffmpeg -re -i film.mp4 -c copy -f flv - | culvert publish - rtmp://HOST/live/film\n"
         "  culvert publish film.flv rtmp://HOST/live/film --via rtmpt -v\n",

@@ -83,10 +83,13 @@ static int choose_via(struct cv_stream_plan *plan, enum cv_via asked, struct cv_
 int cv_stream_plan_make(struct cv_stream_plan *out, const struct cv_stream_options *options,
                         const char *url, struct cv_why *why)
 {
+    struct cv_why wrong = {.code = CV_OK};
     *out = (struct cv_stream_plan){.order = options->order};
-    int err = cv_target_parse(&out->target, cv_text_of(url), why);
-    if (err == CV_OK)
-        err = choose_via(out, options->via, why);
+    int err = cv_target_parse(&out->target, cv_text_of(url), &wrong);
+    if (err != CV_OK)
+        return cv_why_set(why, err, "url", "the URL: %.120s; one looks so: rtmp://HOST/APP/STREAM",
+                          wrong.text);
+    err = choose_via(out, options->via, why);
     if (err == CV_OK)
         err = cv_proxy_find(&out->proxy, cv_text_of(options->proxy ? options->proxy : ""),
                             out->target.host, out->target.port, environment, why);
