@@ -164,6 +164,9 @@ enum {
     CV_LOCAL_FINISH_S = 2,        // for last words to be read
     CV_LOCAL_OUT_BYTES = 1 << 20, // taken out of the log for a player at a time
     CV_RELAY_ANSWER_MS = 1500,    // an encoder waits so long for the far server's word, if need be
+    CV_LIMIT_RELAY_STREAMS = 2 * 64, // at the far server, with those that say goodbye
+    CV_RELAY_GOODBYE_S = 5,          // behind the last message, while nothing more of them is taken
+    CV_RELAY_STOP_S = 3,             // for all goodbyes, when the relay ends
     CV_RELAY_RETURN_S = 7 * 24 * 3600, // the far server may be away so long
 
     // ---- client's end of a tunnel

@@ -25,6 +25,11 @@ struct relay {
 
 // ---- options --------------------------------------------------------------------------------
 
+static struct cv_addr local_address(uint16_t port)
+{
+    return (struct cv_addr){.family = CV_ADDR_IPV4, .port = port, .ip = {127, 0, 0, 1}};
+}
+
 static int set_listen(void *into, const char *value, struct cv_why *why)
 {
     struct relay *relay = into;
@@ -33,12 +38,13 @@ static int set_listen(void *into, const char *value, struct cv_why *why)
         return cv_why_set(why, CV_E_USAGE, "options",
                           "--listen %.60s: an address and a port: 127.0.0.1:1935, [::1]:1935",
                           value);
-    relay->listen = addr;
+    bool port_alone = addr.family == CV_ADDR_ANY && *value != '*' && *value != ':';
+    relay->listen = port_alone ? local_address(addr.port) : addr;
     return CV_OK;
 }
 
 static const struct cv_option options[] = {
-    {"listen", 0, "ADDR:PORT", "for local programs; default 127.0.0.1:1935", set_listen},
+    {"listen", 0, "[ADDR:]PORT", "for local programs; default 127.0.0.1:1935", set_listen},
     CV_STREAM_OPTIONS,
 };
 
@@ -97,6 +103,13 @@ static int open_listener(struct relay *relay, const struct cv_target *far, struc
     return cv_why_set(why, CV_E_NOMEM, "relay", "no memory");
 }
 
+static int fail_listen(const struct cv_why *why)
+{
+    char text[sizeof why->text + 80];
+    snprintf(text, sizeof text, "%s; take another one: --listen 127.0.0.1:1936", why->text);
+    return cv_cli_fail(CV_EXIT_LISTEN, text);
+}
+
 static int go(struct relay *relay, const char *url, const struct cv_target *far)
 {
     struct cv_why why = {.code = CV_OK};
@@ -107,7 +120,7 @@ static int go(struct relay *relay, const char *url, const struct cv_target *far)
     if (!relay->signals)
         return cv_cli_fail(CV_EXIT_FAILURE, "no memory");
     if (open_listener(relay, far, &why) != CV_OK)
-        return cv_cli_fail(CV_EXIT_LISTEN, why.text);
+        return fail_listen(&why);
     cv_timer_init(&relay->tick, relay->loop, on_tick, relay);
     cv_timer_start(&relay->tick, TICK_US);
     cv_loop_run(relay->loop);
@@ -116,8 +129,7 @@ static int go(struct relay *relay, const char *url, const struct cv_target *far)
 
 static int run_relay(const struct cv_command *command, int argc, char **argv)
 {
-    struct relay relay = {
-        .listen = {.family = CV_ADDR_IPV4, .port = CV_PORT_RTMP, .ip = {127, 0, 0, 1}}};
+    struct relay relay = {.listen = local_address(CV_PORT_RTMP)};
     const char *words[1];
     size_t count;
     int end;

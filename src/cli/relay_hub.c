@@ -15,7 +15,7 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { LABEL_BYTES = 80 };
+enum { LABEL_BYTES = 80, US_PER_S = 1000000 };
 
 // One local program.
 struct seat {
@@ -38,9 +38,11 @@ struct stream {
     struct cv_stream_plan plan;
     struct cv_teller teller;
     struct cv_connection *connection;
-    struct seat *publisher; // NULL: has gone
-    struct seat *waiting;   // the next publisher, while this one's connection says goodbye
-    struct cv_timer answer; // publisher: then it is accepted, whatever the far server does
+    struct seat *publisher;  // NULL: has gone
+    struct seat *waiting;    // the next publisher, while this one's connection says goodbye
+    struct cv_timer answer;  // publisher: then it is accepted, whatever the far server does
+    struct cv_timer goodbye; // closing: is anything still delivered?
+    uint64_t goodbye_bytes;  // what waited when that was looked at last
     // players
     struct cv_stream_log log;
     struct cv_intake intake;
@@ -57,6 +59,7 @@ struct cv_relay_hub {
     struct seat *seats;     // list
     struct stream *streams; // list
     unsigned seat_count;
+    unsigned stream_count; // those that say goodbye, too
     bool stopping;
 };
 
@@ -103,6 +106,7 @@ static void accept_player(struct seat *seat)
 // ---- a stream begins ------------------------------------------------------------------------
 
 static void on_event(void *arg, const struct cv_connection_event *event);
+static void on_goodbye(void *arg);
 
 static void on_answer(void *arg)
 {
@@ -132,18 +136,23 @@ static int connect_stream(struct stream *stream)
 static void stream_free(struct stream *stream)
 {
     DL_DELETE(stream->hub->streams, stream);
+    stream->hub->stream_count--;
     cv_timer_stop(&stream->answer);
+    cv_timer_stop(&stream->goodbye);
     cv_turn_cancel(stream->hub->attempts, &stream->turn);
     cv_connection_free(&stream->connection);
     cv_stream_log_done(&stream->log);
     cv_mem_free(stream);
 }
 
+// The name comes from a local program: without its key, and without what moves a terminal's cursor.
 static void name_stream(struct stream *stream)
 {
     const char *name = stream->plan.target.name;
-    snprintf(stream->label, sizeof stream->label, "%s %.*s", stream->publishes ? "publish" : "play",
-             (int)strcspn(name, "?"), name);
+    char plain[LABEL_BYTES - sizeof "publish "];
+    cv_text_escape(plain, sizeof plain, (struct cv_text){name, strcspn(name, "?")});
+    snprintf(stream->label, sizeof stream->label, "%s %s", stream->publishes ? "publish" : "play",
+             plain);
     cv_teller_init(&stream->teller, stderr, stream->hub->options, stream->plan.target.host,
                    cv_clock_now_us());
     stream->teller.label = stream->label;
@@ -153,6 +162,12 @@ static void name_stream(struct stream *stream)
 static struct stream *stream_new(struct cv_relay_hub *hub, const char *url, bool publishes,
                                  struct cv_why *why)
 {
+    if (hub->stream_count >= CV_LIMIT_RELAY_STREAMS) {
+        cv_why_set(why, CV_E_TOO_MANY, "relay",
+                   "Too many streams at a time: the relay has room for %d.",
+                   CV_LIMIT_RELAY_STREAMS);
+        return NULL;
+    }
     struct stream *stream = cv_mem_zero(1, sizeof *stream);
     if (!stream) {
         cv_why_set(why, CV_E_NOMEM, "relay", "no memory");
@@ -168,7 +183,9 @@ static struct stream *stream_new(struct cv_relay_hub *hub, const char *url, bool
     stream->intake = cv_intake_new(&stream->log);
     cv_turn_init(&stream->turn, on_turn, stream);
     cv_timer_init(&stream->answer, hub->loop, on_answer, stream);
+    cv_timer_init(&stream->goodbye, hub->loop, on_goodbye, stream);
     DL_APPEND(hub->streams, stream);
+    hub->stream_count++;
     if (cv_stream_plan_make(&stream->plan, hub->options, url, why) == CV_OK) {
         name_stream(stream);
         if (connect_stream(stream) == CV_OK)
@@ -179,12 +196,17 @@ static struct stream *stream_new(struct cv_relay_hub *hub, const char *url, bool
     return NULL;
 }
 
+// What waits is delivered first; who goes on delivering has the time for it.
 static void close_stream(struct stream *stream)
 {
+    uint64_t patience_s = stream->hub->stopping ? CV_RELAY_STOP_S : CV_RELAY_GOODBYE_S;
+    if (!stream->closing || stream->hub->stopping)
+        cv_timer_start(&stream->goodbye, patience_s * US_PER_S);
     if (stream->closing)
         return;
     stream->closing = true;
     cv_timer_stop(&stream->answer);
+    stream->goodbye_bytes = cv_connection_stats(stream->connection).waiting_bytes;
     cv_connection_close(stream->connection);
 }
 
@@ -440,6 +462,26 @@ static void on_ended(struct stream *stream, const struct cv_connection_event *ev
         refuse(waiting, CV_STATUS_STREAM_FAILED, "The relay ends.");
     else
         publish(waiting, url);
+}
+
+// Its publisher has gone, and the far server takes nothing: another publisher, or the relay's end,
+// must not wait until it comes back.
+static void on_goodbye(void *arg)
+{
+    static const struct cv_why why = {.code = CV_E_TIMEOUT, .text = "The relay ends."};
+    struct stream *stream = arg;
+    struct cv_connection_stats stats = cv_connection_stats(stream->connection);
+    bool goes_on = stats.now.name && stats.waiting_bytes != stream->goodbye_bytes;
+    stream->goodbye_bytes = stats.waiting_bytes;
+    if (goes_on && !stream->hub->stopping) {
+        cv_timer_start(&stream->goodbye, CV_RELAY_GOODBYE_S * (uint64_t)US_PER_S);
+        return;
+    }
+    if (stats.waiting_bytes)
+        cv_teller_say(&stream->teller, "%" PRIu64 " KB could not be delivered to the end",
+                      (stats.waiting_bytes + 1023) / 1024);
+    on_ended(stream, &(struct cv_connection_event){
+                         .type = CV_CONNECTION_ENDED, .end = CV_END_CLOSED, .why = &why});
 }
 
 static void on_event(void *arg, const struct cv_connection_event *event)
