@@ -389,7 +389,8 @@ static void count_life(struct cv_way_in_use *way)
     struct cv_connection *connection = way->connection;
     bool early = now_us(connection) - way->since_us < SHORT_LIFE_S * UINT64_C(1000000);
     bool raw = !cv_attempt_stats(way->attempt).tunnel;
-    connection->short_lives = early && raw ? connection->short_lives + 1 : 0;
+    bool timed = cv_watchdog_cut_ms(&connection->watchdog) != 0; // whatever it carries
+    connection->short_lives = early && raw && !timed ? connection->short_lives + 1 : 0;
 }
 
 // While it comes back, a refusal may be about its own ghost.
@@ -405,9 +406,9 @@ static void lose(struct cv_way_in_use *way, const struct cv_why *why)
 {
     struct cv_connection *connection = way->connection;
     struct cv_why copy = *why; // it may be the attempt's
-    count_life(way);
     if (connection->active == way)
         cv_watchdog_cut(&connection->watchdog, now_us(connection));
+    count_life(way);
     drop_way(way);
     cut(connection, &copy);
 }
@@ -454,7 +455,7 @@ static void on_end(void *arg, const struct cv_why *why)
     if (connection->ended)
         return;
     enter(connection);
-    bool other = connection->reach || (connection->active && connection->active != way);
+    bool other = connection->reach || has_other(connection);
     bool done = connection->closing &&
                 (why->code == CV_OK || connection->outbox.next == connection->outbox.head);
     if (done) {

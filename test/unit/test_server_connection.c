@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/bench_stream.h"
-#include "client/connection.h"
+#include "client/connection_state.h"
 #include "io/clock.h"
 #include "io/loop.h"
 #include "io/openssl.h"
@@ -35,6 +35,8 @@ struct lane {
     bool mute;
     size_t up;
     size_t down;
+    uint64_t hold_us; // between two pieces that come down
+    uint64_t next_us;
 };
 
 struct road {
@@ -47,7 +49,8 @@ struct road {
     size_t cut_up; // each lane is cut behind so many bytes up; 0: never
     size_t cut_down;
     unsigned cuts_left;
-    bool closed; // new lanes are refused
+    bool closed;      // new lanes are refused
+    uint64_t hold_us; // of new lanes
 };
 
 static void road_open(struct road *road, struct kit *kit, enum habit habit)
@@ -219,13 +222,15 @@ static void road_turn(struct road *road)
             cv_socket_abort(&fd);
             continue;
         }
-        *free_lane(road) = (struct lane){.client = fd, .server = server};
+        *free_lane(road) = (struct lane){.client = fd, .server = server, .hold_us = road->hold_us};
     }
     for (unsigned i = 0; i < road->count; i++) {
         if (is_open(&road->lanes[i]))
             pass(road, &road->lanes[i], true);
-        if (is_open(&road->lanes[i]))
+        if (is_open(&road->lanes[i]) && cv_clock_now_us() >= road->lanes[i].next_us) {
+            road->lanes[i].next_us = cv_clock_now_us() + road->lanes[i].hold_us;
             pass(road, &road->lanes[i], false);
+        }
     }
 }
 
@@ -639,6 +644,46 @@ static void a_player_misses_nothing(void **state)
     }
 }
 
+// What is opened beside a way takes its place, and the server throws the old one out; whoever of
+// the two is heard first, the stream goes on.
+static void renew_while_it_flows(enum cv_via via, bool publisher_renews)
+{
+    struct scene scene = {0};
+    struct caller publisher = {.limit = 4 * MESSAGES, .pace_us = 1000};
+    struct caller player = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, via);
+    until(&scene, NULL, &publisher.started);
+    call(&scene, &player, &scene.road.addr, "s", CV_RTMP_CLIENT_PLAY, via);
+    until(&scene, NULL, &player.started);
+    struct caller *who = publisher_renews ? &publisher : &player;
+    scene.road.hold_us = 5000; // the old way is heard first
+    for (uint64_t wanted = 40; wanted <= 160; wanted += 40) {
+        until_count(&scene, &publisher, &player.checker.messages, wanted);
+        unsigned before = who->returns;
+        cv__connection_renew(who->connection);
+        while (who->returns == before)
+            turn(&scene, &publisher);
+    }
+    until_count(&scene, &publisher, &player.checker.messages, publisher.limit);
+    expect_whole(&player, publisher.limit);
+    assert_int_equal(who->returns, 4);
+    assert_int_equal(who->cuts, 0);
+    cv_connection_free(&publisher.connection);
+    cv_connection_free(&player.connection);
+    scene_close(&scene);
+}
+
+static void a_way_is_renewed_without_a_gap(void **state)
+{
+    (void)state;
+    static const enum cv_via ways[] = {CV_VIA_AUTO, CV_VIA_RTMP, CV_VIA_RTMPT, CV_VIA_SOCKET};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        renew_while_it_flows(ways[i], true);
+        renew_while_it_flows(ways[i], false);
+    }
+}
+
 static void what_was_sent_last_arrives(void **state)
 {
     (void)state;
@@ -786,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_cut_in_what_the_server_says_loses_nothing),
         cmocka_unit_test(a_tunnel_does_not_mind_cuts),
         cmocka_unit_test(a_player_misses_nothing),
+        cmocka_unit_test(a_way_is_renewed_without_a_gap),
         cmocka_unit_test(what_was_sent_last_arrives),
         cmocka_unit_test(what_was_sent_before_the_start_arrives),
         cmocka_unit_test(leaving_before_the_start_is_quick),
