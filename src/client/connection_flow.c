@@ -63,7 +63,10 @@ int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client
     keep_text(connection->token, sizeof connection->token, event->token);
     if (same)
         return cv_outbox_resume(&connection->outbox, event->taken);
-    if (connection->started)
+    // Who leaves and had sent everything was cut in his goodbye, and the server has let the stream
+    // go: it would be no help to publish its last pictures once more.
+    bool said_all = connection->closing && connection->outbox.next == connection->outbox.head;
+    if (connection->started && !said_all)
         cv_outbox_restart(&connection->outbox);
     return CV_OK;
 }
@@ -106,12 +109,15 @@ void cv__flow_push(struct cv_connection *connection)
 {
     if (!connection->active)
         return;
-    struct cv_attempt *attempt = connection->active->attempt;
+    const struct cv_way_in_use *way = connection->active;
+    struct cv_attempt *attempt = way->attempt;
     struct cv_rtmp_client *rtmp = cv_attempt_client(attempt);
     struct cv_msg msg;
     while (!cv_attempt_is_blocked(attempt) && cv_outbox_peek(&connection->outbox, &msg) > 0) {
         if (cv_rtmp_client_out_bytes(rtmp) > ENGINE_BYTES) {
             cv_attempt_flush(attempt);
+            if (way->attempt != attempt)
+                return; // it has fallen
             if (cv_rtmp_client_out_bytes(rtmp) > ENGINE_BYTES)
                 return;
         }
@@ -122,8 +128,11 @@ void cv__flow_push(struct cv_connection *connection)
         cv_outbox_sent(&connection->outbox);
     }
     cv_attempt_flush(attempt);
+    if (way->attempt != attempt)
+        return;
     believe(connection, rtmp);
-    if (connection->closing && connection->outbox.next == connection->outbox.head)
+    if (!connection->ended && connection->closing &&
+        connection->outbox.next == connection->outbox.head)
         cv_attempt_finish(attempt);
 }
 
