@@ -226,8 +226,8 @@ static void on_down(void *arg, int code)
 {
     struct cv_attempt *attempt = arg;
     cv__attempt_enter(attempt);
-    bool farewell = attempt->finishing && code == CV_E_CLOSED &&
-                    cv_rtmp_client_out_empty(attempt->rtmp);
+    bool farewell =
+        attempt->finishing && code == CV_E_CLOSED && cv_rtmp_client_out_empty(attempt->rtmp);
     cv__attempt_fall(attempt, farewell ? CV_OK : code, cv_err_text(code));
     cv__attempt_leave(attempt);
 }

@@ -608,12 +608,26 @@ void cv_connection_close(struct cv_connection *connection)
     leave(connection);
 }
 
+// What no engine would ever take, or no server: it would stand in the way of all that follows.
+static int check_message(const struct cv_msg *msg)
+{
+    enum { FRAME_NAME_BYTES = 16 }; // "@setDataFrame", which metadata gets
+    bool data = msg->type == CV_MSG_DATA_AMF0;
+    if (!data && msg->type != CV_MSG_AUDIO && msg->type != CV_MSG_VIDEO)
+        return CV_E_USAGE;
+    size_t max = data ? CV_LIMIT_COMMAND_BYTES - FRAME_NAME_BYTES : CV_LIMIT_MEDIA_BYTES;
+    return msg->payload->len <= max ? CV_OK : CV_E_TOO_LONG;
+}
+
 int cv_connection_send(struct cv_connection *connection, const struct cv_msg *msg)
 {
     if (connection->ended || connection->closing ||
         connection->config.mode != CV_RTMP_CLIENT_PUBLISH)
         return CV_E_USAGE;
-    int err = cv_outbox_add(&connection->outbox, msg);
+    int err = check_message(msg);
+    if (err != CV_OK)
+        return err;
+    err = cv_outbox_add(&connection->outbox, msg);
     if (err == CV_OK)
         cv_turn_want(connection->room, &connection->turn);
     connection->refused = err == CV_E_AGAIN;

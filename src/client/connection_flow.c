@@ -149,15 +149,23 @@ static void on_taken(struct cv_connection *connection, uint64_t taken)
 
 // ---- play -------------------------------------------------------------------------------------
 
-static void on_position(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
+// What is wanted follows the numbers of the way in use; beside it another one's must wait until it
+// has taken over.
+static void adopt(const struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
-    keep_text(way->epoch, sizeof way->epoch, event->epoch);
-    way->number = event->seq;
-    if (strcmp(connection->epoch, way->epoch) == 0)
+    bool waits = connection->active && connection->active != way;
+    if (waits || strcmp(connection->epoch, way->epoch) == 0)
         return;
     memcpy(connection->epoch, way->epoch, sizeof way->epoch);
     connection->number = way->number;
+}
+
+static void on_position(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
+{
+    keep_text(way->epoch, sizeof way->epoch, event->epoch);
+    way->number = event->seq;
+    adopt(way);
 }
 
 // False: it has come before, on another way.
@@ -166,6 +174,7 @@ static bool is_news(struct cv_way_in_use *way)
     struct cv_connection *connection = way->connection;
     if (!way->epoch[0])
         return true;
+    adopt(way);
     uint64_t number = way->number++;
     if (number < connection->number)
         return false;

@@ -863,6 +863,36 @@ static void what_was_sent_last_arrives_behind_a_cut(void **state)
     expect_last_words(true, 20000);
 }
 
+// What could never be sent is refused, instead of blocking all that follows.
+static void what_no_server_takes_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type;
+        size_t len;
+        int code;
+    } cases[] = {
+        {CV_MSG_VIDEO, CV_LIMIT_MEDIA_BYTES + 1, CV_E_TOO_LONG},
+        {CV_MSG_DATA_AMF0, CV_LIMIT_COMMAND_BYTES, CV_E_TOO_LONG},
+        {CV_MSG_SET_CHUNK_SIZE, 4, CV_E_USAGE},
+        {CV_MSG_AUDIO, 4, CV_OK},
+    };
+    struct scene scene = {0};
+    struct caller caller = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cv_msg msg = {.type = cases[i].type, .payload = cv_block_new(cases[i].len)};
+        assert_non_null(msg.payload);
+        msg.payload->len = (uint32_t)cases[i].len;
+        memset(msg.payload->data, 0, cases[i].len);
+        assert_int_equal(cv_connection_send(caller.connection, &msg), cases[i].code);
+        cv_block_unref(&msg.payload);
+    }
+    cv_connection_free(&caller.connection);
+    scene_close(&scene);
+}
+
 // Whatever it is told first: it may leave then.
 static void it_may_be_freed_when_it_is_told_anything(void **state)
 {
@@ -951,6 +981,7 @@ int main(void)
         cmocka_unit_test(a_cut_while_another_way_is_looked_for_is_a_cut),
         cmocka_unit_test(a_loss_while_another_way_is_looked_for_is_a_cut),
         cmocka_unit_test(what_was_sent_last_arrives_behind_a_cut),
+        cmocka_unit_test(what_no_server_takes_is_refused),
         cmocka_unit_test(it_may_be_freed_when_it_is_told_anything),
         cmocka_unit_test(want_of_memory_ends_in_words),
     };
