@@ -220,18 +220,12 @@ static uint64_t entries_of(const struct cv_outbox *outbox, uint64_t count)
     return count > outbox->headers_before ? count - outbox->headers_before : 0;
 }
 
-// The oldest entry of this publishing that is still there.
-static uint64_t oldest_of(const struct cv_outbox *outbox)
-{
-    return outbox->begin > outbox->tail ? outbox->begin : outbox->tail;
-}
-
 // The place of the message that the server counts as number `count` + 1. Headers have no place.
 static uint64_t place_of(const struct cv_outbox *outbox, uint64_t count)
 {
     uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, count);
-    uint64_t oldest = oldest_of(outbox);
-    return behind < outbox->next - oldest ? outbox->next - behind : oldest;
+    uint64_t there = outbox->next - outbox->tail;
+    return behind < there ? outbox->next - behind : outbox->tail;
 }
 
 // Keeps what has arrived from its newest place to start from.
@@ -264,7 +258,7 @@ int cv_outbox_resume(struct cv_outbox *outbox, uint64_t taken)
     if (err != CV_OK)
         return err;
     uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, taken);
-    uint64_t there = outbox->next - oldest_of(outbox);
+    uint64_t there = outbox->next - outbox->tail;
     if (behind > there)
         outbox->lost += behind - there;
     outbox->next -= behind < there ? behind : there;
@@ -288,7 +282,7 @@ void cv_outbox_restart(struct cv_outbox *outbox)
     if (next > outbox->arrived)
         outbox->lost += next - outbox->arrived;
     outbox->wants_start = next == outbox->head && outbox->has_video;
-    outbox->next = outbox->begin = next;
+    outbox->next = next;
     outbox->arrived = next; // at this server nothing has
     outbox->count = 0;
     outbox->headers_before = outbox->headers_left = outbox->header_count;

@@ -14,7 +14,8 @@ static struct cv_block *block_of(const char *text)
 }
 
 // "K7" key frame, "i7" inter frame, "a7" sound, "V1" video header, "A1" audio header, "M1"
-// metadata, "c7" a cue point.
+// metadata, "F1" the same in
+// its frame, "c7" a cue point.
 static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
 {
     static const struct {
@@ -30,6 +31,7 @@ static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
         {'A', CV_MSG_AUDIO, "\xaf\x00", 2},
         {'M', CV_MSG_DATA_AMF0, "\x02\x00\x0aonMetaData", 13},
         {'c', CV_MSG_DATA_AMF0, "\x02\x00\x0aonCuePoint", 13},
+        {'F', CV_MSG_DATA_AMF0, "\x02\x00\x0d@setDataFrame", 16},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kinds[i].kind != what[0])
@@ -62,7 +64,7 @@ static void expect(struct cv_outbox *outbox, int count, const char *wanted)
     char seen[512] = "";
     struct cv_msg msg;
     while (count-- > 0 && cv_outbox_peek(outbox, &msg) > 0) {
-        size_t skip = msg.type == CV_MSG_VIDEO ? 5 : msg.type == CV_MSG_AUDIO ? 2 : 13;
+        size_t skip = msg.payload->len - 2;
         size_t len = strlen(seen);
         snprintf(seen + len, sizeof seen - len, "%s%.*s", len ? " " : "",
                  (int)(msg.payload->len - skip), (const char *)msg.payload->data + skip);
@@ -333,6 +335,34 @@ static void cue_points_are_no_metadata(void **state)
     cv_outbox_done(&outbox);
 }
 
+static void metadata_may_come_in_its_frame(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("F1 V1 K1 i2 K3");
+    expect(&outbox, 99, "F1 V1 K1 i2 K3");
+    assert_int_equal(cv_outbox_taken(&outbox, 5), CV_OK);
+    cv_outbox_restart(&outbox);
+    expect(&outbox, 99, "F1 V1 K3");
+    cv_outbox_done(&outbox);
+}
+
+// A header of a new kind comes while the way is cut among the headers: counts go on behind it.
+static void headers_may_grow_in_number(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("M1 V1 K1 i2");
+    expect(&outbox, 99, "M1 V1 K1 i2");
+    assert_int_equal(cv_outbox_taken(&outbox, 4), CV_OK);
+    cv_outbox_restart(&outbox);
+    expect(&outbox, 1, "M1");
+    add_all(&outbox, "A3");
+    assert_int_equal(cv_outbox_resume(&outbox, 1), CV_OK);
+    expect(&outbox, 99, "V1 A3 K1 i2 A3");
+    assert_int_equal(cv_outbox_resume(&outbox, 2), CV_OK);
+    expect(&outbox, 99, "A3 K1 i2 A3");
+    cv_outbox_done(&outbox);
+}
+
 // A server begins anew, and no key frame is left for it: what follows waits for one.
 static void without_a_key_frame_it_waits_for_one(void **state)
 {
@@ -413,6 +443,8 @@ int main(void)
         cmocka_unit_test(strange_media_is_media),
         cmocka_unit_test(headers_in_flight_are_sent_again),
         cmocka_unit_test(cue_points_are_no_metadata),
+        cmocka_unit_test(metadata_may_come_in_its_frame),
+        cmocka_unit_test(headers_may_grow_in_number),
         cmocka_unit_test(without_a_key_frame_it_waits_for_one),
         cmocka_unit_test(what_another_server_needs_goes_by_groups),
         cmocka_unit_test(memory_may_fail),
