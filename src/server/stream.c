@@ -81,6 +81,7 @@ static void tell_thread(struct cv_stream *stream, unsigned thread)
         .outlet_id = stream->threads[thread].outlet_id,
         .flag = stream->state != CV_STREAM_WAITING,
         .position = {.epoch = stream->epoch, .number = stream->threads[thread].begins_at},
+        .head = stream->log.head,
     };
     // Without memory that thread's viewers wait in vain, and their own time-outs end them.
     cv_worker_send_note(stream->worker, thread, &note);
