@@ -291,6 +291,11 @@ void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
         answer(worker, note, CV_E_NOMEM);
         return;
     }
+    if (note->resume.replaces && !(stream->state == CV_STREAM_LIVE && may_resume(stream, note))) {
+        answer(worker, note, CV_E_TOO_MANY);
+        free_if_unused(stream);
+        return;
+    }
     if (stream->state != CV_STREAM_LIVE) {
         start(stream, note);
         return;

@@ -291,6 +291,44 @@ static void bug_33_a_token_is_no_key(void **state)
     }
 }
 
+static const char yaml_one[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
+                               "apps:\n  - name: live\n    streams_max: 1\n    grace_s: 20\n";
+
+// The app is full with the old line, whose place the new one takes. No other token makes room.
+static void a_full_app_has_room_for_who_returns(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct scene scene;
+        struct client more;
+        begin_scene(&scene, 2 * i, yaml_one);
+        assert_true(client_open(&more, &kit, i & 1));
+        publish_some(&scene, 30);
+        bool elsewhere = i & 1;
+        client_publish_resume(&more, elsewhere ? "another" : scene.name,
+                              elsewhere ? scene.c[0].token : "00000000000000000000000000000000");
+        assert_true(client_wait(&more, "status 1 NetStream.Publish.BadName"));
+        assert_true(client_wait_closed(&more));
+        client_close(&more);
+        unsigned streams = HASH_COUNT(kit.workers[0]->streams);
+        assert_int_equal(streams + HASH_COUNT(kit.workers[1]->streams), 1);
+        unsigned taken;
+        assert_true(starts_resumed(&scene.c[1], scene.name, scene.c[0].token, &taken));
+        assert_int_equal(taken, 30);
+        queue_messages(&scene.c[1], 31, 40);
+        client_step(&scene.c[1]);
+        see_last(&scene.c[2], 40);
+        check_seen(&scene.c[2], 40);
+        assert_true(client_wait_closed(&scene.c[0]));
+        client_close(&scene.c[0]);
+        settle(&scene.c[1], 2);
+        assert_true(client_open(&scene.c[0], &kit, i & 1));
+        client_command(&scene.c[0], 1, "publish", "another"); // it is as full as before
+        assert_true(client_wait(&scene.c[0], "status 1 NetStream.Publish.BadName"));
+        end_scene(&scene);
+    }
+}
+
 // FCUnpublish, deleteStream or closeStream: there is nothing to go on with.
 static void what_was_ended_on_purpose_is_over(void **state)
 {
@@ -722,6 +760,7 @@ int main(void)
         cmocka_unit_test(nobody_gets_in_by_a_wrong_token),
         cmocka_unit_test(a_token_is_good_for_its_stream_only),
         cmocka_unit_test(bug_33_a_token_is_no_key),
+        cmocka_unit_test(a_full_app_has_room_for_who_returns),
         cmocka_unit_test(what_was_ended_on_purpose_is_over),
         cmocka_unit_test(nobody_is_told_who_has_not_asked),
         cmocka_unit_test(a_publisher_is_told_what_has_been_taken),
