@@ -326,6 +326,31 @@ static void what_is_far_ahead_is_not_waited_for(void **state)
     end_scene(&scene);
 }
 
+// A copy that has nothing yet.
+static void a_place_is_waited_for_while_it_can_come(void **state)
+{
+    (void)state;
+    struct cv_outlet outlet = {.live = true, .epoch = 5, .begins_at = 10, .head = 20};
+    struct cv_position wanted = {.epoch = 5, .number = 15};
+    uint64_t seq;
+    cv_stream_log_init_copy(&outlet.own_log, &(struct cv_log_limits){0});
+    outlet.log = &outlet.own_log;
+    wanted.epoch = 4;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), 0); // home has not answered
+    outlet.answered = true;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), CV_E_NOT_FOUND);
+    wanted.epoch = 5;
+    for (wanted.number = 8; wanted.number < 23; wanted.number++) {
+        bool comes = wanted.number >= 10 && wanted.number <= 20;
+        int found = cv_outlet_find(&outlet, &wanted, &seq);
+        assert_int_equal(found, comes ? 0 : CV_E_NOT_FOUND);
+    }
+    outlet.live = false;
+    wanted.number = 15;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), CV_E_NOT_FOUND);
+    cv_stream_log_done(&outlet.own_log);
+}
+
 // What a player asks for in the same breath holds, though its place is found later.
 static void who_goes_on_without_video_gets_none(void **state)
 {
@@ -727,6 +752,7 @@ int main(void)
         cmocka_unit_test(who_waits_with_it_begins_at_a_key_frame),
         cmocka_unit_test(what_is_no_position_is_ignored),
         cmocka_unit_test(what_is_far_ahead_is_not_waited_for),
+        cmocka_unit_test(a_place_is_waited_for_while_it_can_come),
         cmocka_unit_test(who_goes_on_without_video_gets_none),
         cmocka_unit_test(who_was_away_too_long_joins),
         cmocka_unit_test(another_log_has_another_epoch),
