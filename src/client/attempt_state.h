@@ -35,7 +35,6 @@ struct cv_attempt_slot {
 struct cv_attempt {
     struct cv_attempt_room *room;
     struct cv_attempt_config config;
-    struct cv_addr addrs[CV_LIMIT_ADDRESSES]; // config.addrs
     const struct cv_carrier *carrier;
     struct cv_rtmp_client *rtmp;
     struct cv_leg *legs[CV_RTMPT_SLOTS]; // plain and socket: the first one only
@@ -66,6 +65,7 @@ struct cv_attempt {
     uint64_t heard_us;
     uint64_t connections;
     struct cv_why why;
+    struct cv_addr addrs[]; // config.addrs
 };
 
 struct cv_attempt_room {
