@@ -372,7 +372,6 @@ void cv__attempt_take(struct cv_attempt *attempt, const void *data, size_t len)
 {
     struct cv_rtmp_client_event event;
     int more = 0;
-    attempt->heard_us = now_us(attempt);
     size_t room = sizeof attempt->first - attempt->first_len;
     if (!attempt->handshake && room && len) {
         size_t part = len < room ? len : room;
