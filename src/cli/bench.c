@@ -44,12 +44,7 @@ static int read_number(const char *name, const char *value, uint32_t min, uint32
 NUMBERS(ROW)
 #undef ROW
 
-static int set_url(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct cv_bench_options *)into)->url = value;
-    return CV_OK;
-}
+CV_OPTION_TEXT(set_url, struct cv_bench_options, url)
 
 static int set_server_pid(void *into, const char *value, struct cv_why *why)
 {
