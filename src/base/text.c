@@ -146,8 +146,7 @@ size_t cv_text_escape(char *out, size_t size, struct cv_text text)
     return len;
 }
 
-// The value of a hex digit, or -1.
-static int hex_value(char c)
+int cv_text_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -162,8 +161,8 @@ static int hex_value(char c)
 static char decode_byte(struct cv_text *rest)
 {
     const char *at = rest->at;
-    int high = at[0] == '%' && rest->len >= 3 ? hex_value(at[1]) : -1;
-    int low = high >= 0 ? hex_value(at[2]) : -1;
+    int high = at[0] == '%' && rest->len >= 3 ? cv_text_hex_value(at[1]) : -1;
+    int low = high >= 0 ? cv_text_hex_value(at[2]) : -1;
     *rest = cv_text_skip(*rest, low >= 0 ? 3 : 1);
     return (char)(low >= 0 ? high << 4 | low : at[0]);
 }

@@ -43,6 +43,8 @@ int cv_text_u64(struct cv_text text, uint64_t min, uint64_t max, uint64_t *out);
 // Returns the bytes written, without the NUL.
 size_t cv_text_escape(char *out, size_t size, struct cv_text text);
 
+// The value of a hex digit, or -1.
+int cv_text_hex_value(char c);
 // Percent-decodes once (RFC 3986 section 2.1). A '%' without two hex digits stands for itself, and
 // so does '+'. Writes at most `size` bytes and no NUL; the result may hold any byte.
 // Returns how long the whole result is (<= text.len): more than `size` means that it was cut.

@@ -44,12 +44,7 @@ static int read_number(const char *name, const char *value, uint32_t min, uint32
 NUMBERS(ROW)
 #undef ROW
 
-static int set_url(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct cv_bench_options *)into)->url = value;
-    return CV_OK;
-}
+CV_OPTION_TEXT(set_url, struct cv_bench_options, url)
 
 static int set_server_pid(void *into, const char *value, struct cv_why *why)
 {
@@ -58,14 +53,6 @@ static int set_server_pid(void *into, const char *value, struct cv_why *why)
     if (err == CV_OK)
         ((struct cv_bench_options *)into)->server_pid = (pid_t)pid;
     return err;
-}
-
-static int set_json(void *into, const char *value, struct cv_why *why)
-{
-    (void)value;
-    (void)why;
-    ((struct cv_bench_options *)into)->json = true;
-    return CV_OK;
 }
 
 static const struct cv_option options[] = {
@@ -81,7 +68,8 @@ static const struct cv_option options[] = {
     {"latency-ms", 0, "N", "flush window of the server (default 20)", set_latency},
     {"url", 0, "URL", "rtmp://HOST[:PORT]/APP: a server that runs", set_url},
     {"server-pid", 0, "PID", "its process here, to measure it", set_server_pid},
-    {"json", 0, NULL, "print JSON", set_json},
+    {"via", 0, "WAY", "rtmp, rtmpt or ws (default: as URL says, or rtmp)", cv_stream_set_via},
+    {"json", 0, NULL, "print JSON", cv_stream_set_json},
 };
 
 // ---- running --------------------------------------------------------------------------------
@@ -98,6 +86,7 @@ static int run(const struct cv_bench_options *args, struct cv_bench_result *resu
 static int run_bench(const struct cv_command *command, int argc, char **argv)
 {
     struct cv_bench_options args = {
+        .stream = {.proxy = "none", .no_memory = true},
         .publishers = 1,
         .players = 100,
         .shape = {.bitrate_kbps = 2500, .fps = 30, .audio_kbps = 128, .gop_s = 2},

@@ -183,7 +183,7 @@ bool cv_bench_report(const struct cv_bench_options *options, const struct cv_ben
     bool intact = result->gaps == 0 && result->doubles == 0 && result->damaged == 0 &&
                   result->lost == 0 && !result->trouble[0];
     collect(&metrics, options, result);
-    if (options->json) {
+    if (options->stream.json) {
         print_json(&metrics, intact);
         return intact;
     }

@@ -2,13 +2,14 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/url.h"
-#include "client/link.h"
+#include "client/attempt.h"
+#include "client/verdict.h"
 #include "io/clock.h"
 #include "io/loop.h"
 #include "io/openssl.h"
 #include "io/resolve.h"
 #include "io/thread.h"
+#include "proto/rtmpt_client.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,28 +24,28 @@ enum {
     DRAIN_US = 3 * US_PER_S,       // for the last messages to arrive
     PHASE_US_MAX = 60 * US_PER_S,  // a phase that waits for the server takes no longer
     MEDIA_BYTES_MAX = 4 * 1048576, // one message
-    NAME_BYTES = 256,
 };
 
 static const char place[] = "bench";
 
 struct peer {
     struct bench *bench;
-    struct cv_link *link;
+    struct cv_attempt *attempt;
+    struct cv_timer patience; // until it has started
+    void (*on_event)(struct peer *peer, const struct cv_rtmp_client_event *event);
     uint32_t stream;
-    bool started;
     uint64_t opened_us;
 };
 
 struct publisher {
-    struct peer peer;
+    struct peer peer; // first
     struct cv_bench_source source;
     struct cv_timer timer;
     uint64_t base_us; // when the clock of its stream was 0
 };
 
 struct player {
-    struct peer peer;
+    struct peer peer; // first
     struct cv_bench_checker checker;
     bool joined; // has its first key frame
 };
@@ -54,7 +55,7 @@ struct bench {
     struct cv_bench_result *result;
     struct cv_why *why;
     struct cv_loop *loop;
-    struct cv_link_room *room;
+    struct cv_attempt_room *room;
     struct cv_bench_server *server;
     struct cv_resolve *resolve;
     struct publisher *publishers;
@@ -69,11 +70,9 @@ struct bench {
     struct cv_timer tick;
     bool flowing;
     bool measuring;
-    bool closing; // ends of connections are no news any more
-    struct cv_addr addr;
-    char app[NAME_BYTES];
-    char query[NAME_BYTES]; // with its '?'
-    char tc_url[NAME_BYTES];
+    struct cv_stream_plan plan; // of a stream whose name, but for a number, is everybody's
+    struct cv_addr addrs[CV_LIMIT_ADDRESSES];
+    unsigned addr_count;
     uint64_t begin_us;
     uint64_t own_cpu_us;
     struct cv_bench_counters first;
@@ -93,42 +92,95 @@ static void note_trouble(struct bench *bench, const char *what)
 
 // ---- connections ----------------------------------------------------------------------------
 
-static void on_end(void *arg, const struct cv_why *why)
+static void drop(struct peer *peer)
 {
-    struct peer *peer = arg;
-    struct bench *bench = peer->bench;
-    cv_link_free(&peer->link);
-    if (bench->closing)
-        return;
-    bench->result->lost++;
-    note_trouble(bench, why->text);
-    if (bench->playing < bench->player_count)
-        give_up(bench, why->text);
+    cv_timer_stop(&peer->patience);
+    cv_attempt_free(&peer->attempt);
 }
 
-static int open_link(struct peer *peer, enum cv_rtmp_client_mode mode,
-                     void (*on_event)(void *arg, const struct cv_rtmp_client_event *event))
+static void lose(struct peer *peer, const char *what)
 {
     struct bench *bench = peer->bench;
-    char name[NAME_BYTES + 64];
-    int len =
-        snprintf(name, sizeof name, "bench%d_%u%s", (int)getpid(), peer->stream, bench->query);
-    struct cv_link_config config = {
-        .server = bench->addr,
+    drop(peer);
+    bench->result->lost++;
+    note_trouble(bench, what);
+    if (bench->playing < bench->player_count)
+        give_up(bench, what);
+}
+
+static void on_end(void *arg, const struct cv_why *why)
+{
+    lose(arg, why->text);
+}
+
+static void on_patience(void *arg)
+{
+    lose(arg, "no answer in time");
+}
+
+static enum cv_way way_of(const struct bench *bench)
+{
+    static const enum cv_way ways[] = {
+        [CV_VIA_AUTO] = CV_WAY_RTMP,
+        [CV_VIA_RTMP] = CV_WAY_RTMP,
+        [CV_VIA_RTMPT] = CV_WAY_TUNNEL,
+        [CV_VIA_SOCKET] = CV_WAY_SOCKET,
+    };
+    return ways[bench->plan.via];
+}
+
+static void on_met(void *arg, const struct cv_met_report *report)
+{
+    struct peer *peer = arg;
+    char words[100];
+    char text[sizeof words + 20];
+    if (report->met == CV_MET_HANDSHAKE)
+        cv_attempt_connect(peer->attempt);
+    if (report->met < CV_MET_REFUSED)
+        return;
+    struct cv_rung_result result = {.end = cv_rung_end_of(report->met), .status = report->status};
+    cv_rung_words(CV_RUNG_RTMP, &result, words, sizeof words);
+    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(peer->bench)), words);
+    lose(peer, text);
+}
+
+static void on_event(void *arg, const struct cv_rtmp_client_event *event)
+{
+    struct peer *peer = arg;
+    if (event->type == CV_RTMP_CLIENT_STARTED)
+        cv_timer_stop(&peer->patience);
+    peer->on_event(peer, event);
+}
+
+static int open_peer(struct peer *peer, enum cv_rtmp_client_mode mode)
+{
+    struct bench *bench = peer->bench;
+    const struct cv_target *target = &bench->plan.target;
+    char name[CV_LIMIT_NAME_BYTES + 16];
+    int stem = (int)cv_text_find(cv_text_of(target->name), '?');
+    int len = snprintf(name, sizeof name, "%.*s_%u%s", stem, target->name, peer->stream,
+                       target->name + stem);
+    struct cv_attempt_config config = {
+        .way = way_of(bench),
+        .target = target,
+        .addrs = bench->addrs,
+        .addr_count = bench->addr_count,
         .rtmp = {.mode = mode,
                  .crypto = &cv_crypto_openssl,
-                 .app = cv_text_of(bench->app),
+                 .app = cv_text_of(target->app),
                  .name = {name, (size_t)len},
-                 .tc_url = cv_text_of(bench->tc_url),
+                 .tc_url = cv_text_of(target->tc_url),
                  .media_bytes_max = MEDIA_BYTES_MAX},
-        .start_s = PHASE_US_MAX / US_PER_S,
+        .on_met = on_met,
         .on_event = on_event,
         .on_end = on_end,
         .arg = peer,
     };
     peer->opened_us = cv_clock_now_us();
-    peer->link = cv_link_new(bench->room, &config);
-    return peer->link ? CV_OK : CV_E_NOMEM;
+    cv_timer_init(&peer->patience, bench->loop, on_patience, peer);
+    cv_timer_start(&peer->patience, PHASE_US_MAX);
+    peer->attempt = cv_attempt_new(bench->room, &config);
+    return peer->attempt ? CV_OK : CV_E_NOMEM;
 }
 
 // ---- publishers -----------------------------------------------------------------------------
@@ -136,7 +188,7 @@ static int open_link(struct peer *peer, enum cv_rtmp_client_mode mode,
 static void send_block(struct publisher *publisher, uint8_t type, struct cv_block *block)
 {
     struct cv_msg msg = {.type = type, .payload = block};
-    if (!block || cv_rtmp_client_send(cv_link_client(publisher->peer.link), &msg) != CV_OK)
+    if (!block || cv_rtmp_client_send(cv_attempt_client(publisher->peer.attempt), &msg) != CV_OK)
         note_trouble(publisher->peer.bench, "no memory for a header");
     cv_block_unref(&block);
 }
@@ -146,7 +198,7 @@ static void send_next(struct publisher *publisher, uint64_t now_us)
     struct bench *bench = publisher->peer.bench;
     struct cv_msg msg;
     if (cv_bench_source_next(&publisher->source, now_us, &msg) != CV_OK ||
-        cv_rtmp_client_send(cv_link_client(publisher->peer.link), &msg) != CV_OK) {
+        cv_rtmp_client_send(cv_attempt_client(publisher->peer.attempt), &msg) != CV_OK) {
         bench->result->late++;
         note_trouble(bench, "the bench could not send: its connection is too slow");
     }
@@ -158,22 +210,21 @@ static void send_first(struct publisher *publisher)
 {
     struct cv_block *metadata = cv_bench_metadata(&publisher->source.shape);
     if (metadata)
-        cv_rtmp_client_send_metadata(cv_link_client(publisher->peer.link), 0, metadata);
+        cv_rtmp_client_send_metadata(cv_attempt_client(publisher->peer.attempt), 0, metadata);
     cv_block_unref(&metadata);
     send_block(publisher, CV_MSG_VIDEO, cv_bench_video_header());
     if (publisher->source.shape.audio_kbps)
         send_block(publisher, CV_MSG_AUDIO, cv_bench_audio_header());
     send_next(publisher, cv_clock_now_us());
-    cv_link_flush(publisher->peer.link);
+    cv_attempt_flush(publisher->peer.attempt);
 }
 
-static void on_publisher_event(void *arg, const struct cv_rtmp_client_event *event)
+static void on_publisher_event(struct peer *peer, const struct cv_rtmp_client_event *event)
 {
-    struct publisher *publisher = arg;
+    struct publisher *publisher = (struct publisher *)peer;
     if (event->type != CV_RTMP_CLIENT_STARTED)
         return;
-    publisher->peer.started = true;
-    publisher->peer.bench->started++;
+    peer->bench->started++;
     send_first(publisher);
 }
 
@@ -182,7 +233,7 @@ static void on_due(void *arg)
 {
     struct publisher *publisher = arg;
     struct bench *bench = publisher->peer.bench;
-    if (!bench->flowing || !publisher->peer.link)
+    if (!bench->flowing || !publisher->peer.attempt)
         return;
     uint64_t due_us = publisher->base_us + cv_bench_source_due_us(&publisher->source);
     uint64_t now_us = cv_clock_now_us();
@@ -192,7 +243,7 @@ static void on_due(void *arg)
         send_next(publisher, now_us);
         due_us = publisher->base_us + cv_bench_source_due_us(&publisher->source);
     }
-    cv_link_flush(publisher->peer.link);
+    cv_attempt_flush(publisher->peer.attempt);
     cv_timer_start_at(&publisher->timer, due_us);
 }
 
@@ -212,10 +263,10 @@ static void flow(struct bench *bench)
 
 // ---- players --------------------------------------------------------------------------------
 
-static void on_player_event(void *arg, const struct cv_rtmp_client_event *event)
+static void on_player_event(struct peer *peer, const struct cv_rtmp_client_event *event)
 {
-    struct player *player = arg;
-    struct bench *bench = player->peer.bench;
+    struct player *player = (struct player *)peer;
+    struct bench *bench = peer->bench;
     uint64_t sent_us;
     bench->playing += event->type == CV_RTMP_CLIENT_STARTED;
     if (event->type != CV_RTMP_CLIENT_MEDIA)
@@ -228,7 +279,7 @@ static void on_player_event(void *arg, const struct cv_rtmp_client_event *event)
         cv_histogram_add(&bench->result->latency_us, now_us - sent_us);
     if (seen == CV_BENCH_KEY && !player->joined) {
         player->joined = true;
-        cv_histogram_add(&bench->result->join_us, now_us - player->peer.opened_us);
+        cv_histogram_add(&bench->result->join_us, now_us - peer->opened_us);
     }
 }
 
@@ -236,11 +287,12 @@ static void open_players(struct bench *bench)
 {
     while (bench->opened < bench->player_count && bench->opened - bench->playing < JOINING_MAX) {
         struct player *player = &bench->players[bench->opened];
-        player->peer.bench = bench;
-        player->peer.stream = bench->opened % bench->publisher_count;
+        player->peer = (struct peer){.bench = bench,
+                                     .on_event = on_player_event,
+                                     .stream = bench->opened % bench->publisher_count};
         player->checker.id = player->peer.stream;
         bench->opened++;
-        if (open_link(&player->peer, CV_RTMP_CLIENT_PLAY, on_player_event) != CV_OK) {
+        if (open_peer(&player->peer, CV_RTMP_CLIENT_PLAY) != CV_OK) {
             give_up(bench, "no memory or no descriptors for another player");
             return;
         }
@@ -252,7 +304,7 @@ static bool all_arrived(const struct bench *bench)
     for (uint32_t i = 0; i < bench->player_count; i++) {
         const struct player *player = &bench->players[i];
         const struct publisher *publisher = &bench->publishers[player->peer.stream];
-        if (player->peer.link && player->checker.next < publisher->source.sequence)
+        if (player->peer.attempt && player->checker.next < publisher->source.sequence)
             return false;
     }
     return true;
@@ -277,31 +329,39 @@ static void on_resolved(void *arg, int code, const struct cv_addr *addrs, unsign
 {
     struct bench *bench = arg;
     bench->resolve = NULL;
-    if (code == CV_OK && count > 0)
-        bench->addr = addrs[0];
-    else
+    if (code != CV_OK || count == 0) {
         give_up(bench, "the server's name is not known");
+        return;
+    }
+    memcpy(bench->addrs, addrs, count * sizeof *addrs);
+    bench->addr_count = count;
+}
+
+// The streams of URL are URL/bench<pid>_<number>, with its query.
+static int make_plan(struct bench *bench, const char *url)
+{
+    char text[CV_LIMIT_URL_BYTES + 1];
+    struct cv_text base = cv_text_of(url);
+    base.len = cv_text_find(base, '?');
+    while (base.len && base.at[base.len - 1] == '/')
+        base.len--;
+    int len = snprintf(text, sizeof text, "%.*s/bench%d%s", (int)base.len, base.at, (int)getpid(),
+                       base.at + cv_text_find(cv_text_of(base.at), '?'));
+    if (len < 0 || (size_t)len >= sizeof text)
+        return cv_why_set(bench->why, CV_E_URL, place, "--url is too long");
+    int err = cv_stream_plan_make(&bench->plan, &bench->options->stream, text, bench->why);
+    if (err == CV_OK && !bench->plan.target.name[0])
+        err = cv_why_set(bench->why, CV_E_URL, place, "--url: rtmp://host[:port]/app is needed");
+    return err;
 }
 
 static int find_server(struct bench *bench)
 {
-    struct cv_url url;
-    char host[CV_LIMIT_HOST_BYTES + 1];
-    int err = cv_url_parse(&url, cv_text_of(bench->options->url), bench->why);
+    const struct cv_target *target = &bench->plan.target;
+    int err = make_plan(bench, bench->options->url);
     if (err != CV_OK)
         return err;
-    struct cv_text app = url.path;
-    while (app.len > 0 && app.at[0] == '/')
-        app = cv_text_skip(app, 1);
-    if (url.scheme != CV_SCHEME_RTMP || app.len == 0 || app.len >= NAME_BYTES / 2 ||
-        url.query.len >= NAME_BYTES - 1)
-        return cv_why_set(bench->why, CV_E_URL, place, "--url: rtmp://host[:port]/app is needed");
-    snprintf(host, sizeof host, "%.*s", (int)url.host.len, url.host.at);
-    snprintf(bench->app, NAME_BYTES, "%.*s", (int)app.len, app.at);
-    if (url.query.len)
-        snprintf(bench->query, NAME_BYTES, "?%.*s", (int)url.query.len, url.query.at);
-    snprintf(bench->tc_url, NAME_BYTES, "rtmp://%.100s:%u/%.100s", host, url.port, bench->app);
-    bench->resolve = cv_resolve_start(bench->loop, host, url.port, on_resolved, bench);
+    bench->resolve = cv_resolve_start(bench->loop, target->host, target->port, on_resolved, bench);
     bench->server = cv_bench_server_attach(bench->options->server_pid);
     return bench->resolve && bench->server ? CV_OK : CV_E_NOMEM;
 }
@@ -314,16 +374,14 @@ static int start_server(struct bench *bench)
         .latency_ms = bench->options->latency_ms,
         .pin = pin,
     };
+    char url[64];
     int err = cv_bench_server_start(bench->loop, &options, &bench->server, bench->why);
     if (err != CV_OK)
         return err;
     if (pin)
         cv_thread_pin(1);
-    bench->addr = (struct cv_addr){
-        .family = CV_ADDR_IPV4, .port = cv_bench_server_port(bench->server), .ip = {127, 0, 0, 1}};
-    snprintf(bench->app, NAME_BYTES, "live");
-    snprintf(bench->tc_url, NAME_BYTES, "rtmp://127.0.0.1:%u/live", bench->addr.port);
-    return CV_OK;
+    snprintf(url, sizeof url, "rtmp://127.0.0.1:%u/live", cv_bench_server_port(bench->server));
+    return make_plan(bench, url);
 }
 
 // ---- phases ---------------------------------------------------------------------------------
@@ -346,18 +404,19 @@ static bool server_done(struct bench *bench)
 {
     if (cv_bench_server_has_died(bench->server))
         give_up(bench, cv_bench_server_last_words(bench->server));
-    return cv_bench_server_is_ready(bench->server) && bench->addr.port != 0;
+    return cv_bench_server_is_ready(bench->server) && !bench->resolve;
 }
 
 static void begin_publish(struct bench *bench)
 {
     for (uint32_t i = 0; i < bench->publisher_count; i++) {
         struct publisher *publisher = &bench->publishers[i];
-        publisher->peer.bench = bench;
-        publisher->peer.stream = publisher->source.id = i;
+        publisher->peer =
+            (struct peer){.bench = bench, .on_event = on_publisher_event, .stream = i};
+        publisher->source.id = i;
         publisher->source.shape = bench->options->shape;
         cv_timer_init(&publisher->timer, bench->loop, on_due, publisher);
-        if (open_link(&publisher->peer, CV_RTMP_CLIENT_PUBLISH, on_publisher_event) != CV_OK) {
+        if (open_peer(&publisher->peer, CV_RTMP_CLIENT_PUBLISH) != CV_OK) {
             give_up(bench, "no memory or no descriptors for a publisher");
             return;
         }
@@ -531,11 +590,13 @@ static int make(struct bench *bench)
     bench->publishers = cv_mem_zero(bench->publisher_count, sizeof *bench->publishers);
     bench->players = cv_mem_zero(bench->player_count, sizeof *bench->players);
     bench->loop = cv_loop_new();
-    bench->room = bench->loop ? cv_link_room_new(bench->loop) : NULL;
+    bench->room = bench->loop ? cv_attempt_room_new(bench->loop) : NULL;
     if (!bench->publishers || !bench->players || !bench->room)
         return cv_why_set(bench->why, CV_E_NOMEM, place, "no memory");
-    uint64_t wanted = bench->publisher_count + bench->player_count + 64;
-    if (cv_process_raise_descriptors() < wanted)
+    uint64_t wanted = bench->publisher_count + bench->player_count;
+    if (options->stream.via == CV_VIA_RTMPT)
+        wanted *= CV_RTMPT_SLOTS;
+    if (cv_process_raise_descriptors() < wanted + 64)
         return cv_why_set(bench->why, CV_E_NO_DESCRIPTORS, place,
                           "%u connections need a higher limit of descriptors (ulimit -n)",
                           bench->player_count);
@@ -545,19 +606,18 @@ static int make(struct bench *bench)
 
 static void close_all(struct bench *bench)
 {
-    bench->closing = true;
     for (uint32_t i = 0; bench->publishers && i < bench->publisher_count; i++) {
         cv_timer_stop(&bench->publishers[i].timer);
-        cv_link_free(&bench->publishers[i].peer.link);
+        drop(&bench->publishers[i].peer);
     }
     for (uint32_t i = 0; bench->players && i < bench->player_count; i++)
-        cv_link_free(&bench->players[i].peer.link);
+        drop(&bench->players[i].peer);
     cv_timer_stop(&bench->tick);
     if (bench->resolve)
         cv_resolve_cancel(&bench->resolve);
     cv_bench_server_free(bench->server);
+    cv_attempt_room_free(bench->room);
     cv_loop_free(bench->loop);
-    cv_link_room_free(bench->room);
     cv_mem_free(bench->publishers);
     cv_mem_free(bench->players);
 }

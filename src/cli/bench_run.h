@@ -5,9 +5,11 @@
 #include "cli/bench_server.h"
 #include "cli/bench_stream.h"
 #include "cli/histogram.h"
+#include "cli/stream_options.h"
 
 struct cv_bench_options {
-    const char *url; // NULL: a server of our own
+    struct cv_stream_options stream; // first: its setters work on it. Used: via, json
+    const char *url;                 // NULL: a server of our own
     pid_t server_pid;
     uint32_t publishers;
     uint32_t players; // of each publisher
@@ -16,7 +18,6 @@ struct cv_bench_options {
     uint32_t seconds;
     uint32_t threads;
     uint32_t latency_ms;
-    bool json;
 };
 
 // All times in microseconds. What a difference of two moments is: over the steady part only.

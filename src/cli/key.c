@@ -19,33 +19,10 @@ struct key_args {
     const char *state_dir;
 };
 
-static int set_config(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct key_args *)into)->config_path = value;
-    return CV_OK;
-}
-
-static int set_app(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct key_args *)into)->app = value;
-    return CV_OK;
-}
-
-static int set_stream(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct key_args *)into)->stream = value;
-    return CV_OK;
-}
-
-static int set_label(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct key_args *)into)->label = value;
-    return CV_OK;
-}
+CV_OPTION_TEXT(set_config, struct key_args, config_path)
+CV_OPTION_TEXT(set_app, struct key_args, app)
+CV_OPTION_TEXT(set_stream, struct key_args, stream)
+CV_OPTION_TEXT(set_label, struct key_args, label)
 
 static int set_state(void *into, const char *value, struct cv_why *why)
 {

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -19,6 +20,24 @@ struct cv_option {
     // Takes the value (NULL for a flag) into the command's own struct. 0, or CV_E_USAGE with *why.
     int (*set)(void *into, const char *value, struct cv_why *why);
 };
+
+// Defines a setter of an option without value (sets the member of the command's struct), or of one
+// whose value is kept as it is.
+#define CV_OPTION_FLAG(fn, type, member)                                                           \
+    static int fn(void *into, const char *value, struct cv_why *why)                               \
+    {                                                                                              \
+        (void)value;                                                                               \
+        (void)why;                                                                                 \
+        ((type *)into)->member = true;                                                             \
+        return CV_OK;                                                                              \
+    }
+#define CV_OPTION_TEXT(fn, type, member)                                                           \
+    static int fn(void *into, const char *value, struct cv_why *why)                               \
+    {                                                                                              \
+        (void)why;                                                                                 \
+        ((type *)into)->member = value;                                                            \
+        return CV_OK;                                                                              \
+    }
 
 enum { CV_OPTIONS_HELP = 1 }; // -h or --help was there
 

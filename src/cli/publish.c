@@ -35,13 +35,7 @@ struct publish {
 
 // ---- options --------------------------------------------------------------------------------
 
-static int set_loop(void *into, const char *value, struct cv_why *why)
-{
-    (void)value;
-    (void)why;
-    ((struct publish *)into)->loops = true;
-    return CV_OK;
-}
+CV_OPTION_FLAG(set_loop, struct publish, loops)
 
 static const struct cv_option options[] = {
     {"loop", 0, NULL, "begin the file again at its end, until Ctrl-C", set_loop},

@@ -17,12 +17,7 @@ struct serve_args {
 
 // ---- options --------------------------------------------------------------------------------
 
-static int set_config(void *into, const char *value, struct cv_why *why)
-{
-    (void)why;
-    ((struct serve_args *)into)->config_path = value;
-    return CV_OK;
-}
+CV_OPTION_TEXT(set_config, struct serve_args, config_path)
 
 static int set_listen(void *into, const char *value, struct cv_why *why)
 {
@@ -55,13 +50,7 @@ static int set_site(void *into, const char *value, struct cv_why *why)
     return cv_why_set(why, CV_E_USAGE, "options", "--site %s", wrong.text);
 }
 
-static int set_open_publish(void *into, const char *value, struct cv_why *why)
-{
-    (void)value;
-    (void)why;
-    ((struct serve_args *)into)->over.open_publish = true;
-    return CV_OK;
-}
+CV_OPTION_FLAG(set_open_publish, struct serve_args, over.open_publish)
 
 static int set_threads(void *into, const char *value, struct cv_why *why)
 {
@@ -83,21 +72,8 @@ static int set_log_level(void *into, const char *value, struct cv_why *why)
     return CV_OK;
 }
 
-static int set_check(void *into, const char *value, struct cv_why *why)
-{
-    (void)value;
-    (void)why;
-    ((struct serve_args *)into)->check = true;
-    return CV_OK;
-}
-
-static int set_print_config(void *into, const char *value, struct cv_why *why)
-{
-    (void)value;
-    (void)why;
-    ((struct serve_args *)into)->print_config = true;
-    return CV_OK;
-}
+CV_OPTION_FLAG(set_check, struct serve_args, check)
+CV_OPTION_FLAG(set_print_config, struct serve_args, print_config)
 
 static const struct cv_option options[] = {
     {"config", 'c', "FILE", "configuration in YAML; none is needed", set_config},

@@ -116,14 +116,15 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
                                   const struct cv_attempt_config *config)
 {
     CV_ASSERT(config->way > CV_WAY_NONE && config->way < CV_WAYS);
-    struct cv_attempt *attempt = cv_mem_zero(1, sizeof *attempt);
+    CV_ASSERT(config->addr_count <= CV_LIMIT_ADDRESSES);
+    size_t addr_bytes = config->addr_count * sizeof *config->addrs;
+    struct cv_attempt *attempt = cv_mem_zero(1, sizeof *attempt + addr_bytes);
     if (!attempt)
         return NULL;
     attempt->room = room;
     attempt->config = *config;
-    CV_ASSERT(config->addr_count <= CV_LIMIT_ADDRESSES);
-    if (config->addr_count)
-        memcpy(attempt->addrs, config->addrs, config->addr_count * sizeof *config->addrs);
+    if (addr_bytes)
+        memcpy(attempt->addrs, config->addrs, addr_bytes);
     attempt->config.addrs = attempt->addrs;
     bool tunnel = config->way == CV_WAY_TUNNEL && config->ours;
     attempt->config.rtmp.eager = config->eager && (config->way == CV_WAY_OFFER || tunnel);
@@ -371,7 +372,6 @@ void cv__attempt_take(struct cv_attempt *attempt, const void *data, size_t len)
 {
     struct cv_rtmp_client_event event;
     int more = 0;
-    attempt->heard_us = now_us(attempt);
     size_t room = sizeof attempt->first - attempt->first_len;
     if (!attempt->handshake && room && len) {
         size_t part = len < room ? len : room;

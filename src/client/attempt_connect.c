@@ -48,7 +48,7 @@ static void go_on(struct cv_attempt *attempt, struct cv_text rest)
         cv__attempt_take(attempt, rest.at, rest.len);
 }
 
-static void take_answer(struct cv_attempt *attempt, const uint8_t *data, size_t len)
+static void take_answer(struct cv_attempt *attempt, const void *data, size_t len)
 {
     struct cv_http_connect_answer answer;
     int got = cv_http_connect_feed(attempt->connect, data, len, &answer);
@@ -60,51 +60,13 @@ static void take_answer(struct cv_attempt *attempt, const uint8_t *data, size_t 
         cv__attempt_answer(attempt, answer.head);
 }
 
-// ---- what the leg tells -----------------------------------------------------------------------
-
-static void on_up(void *arg)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    attempt->up = true;
-    cv__attempt_up(attempt, attempt->legs[CV_RTMPT_UP]);
-    int err = attempt->over ? CV_OK : send_opening(attempt);
-    if (err != CV_OK)
-        cv__attempt_fall(attempt, err, "CONNECT could not be sent");
-    cv__attempt_leave(attempt);
-}
-
-static void on_bytes(void *arg, const uint8_t *data, size_t len)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    if (!attempt->over)
-        take_answer(attempt, data, len);
-    cv__attempt_leave(attempt);
-}
-
-static void on_room(void *arg)
-{
-    (void)arg;
-}
-
-static void on_down(void *arg, int code)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    cv__attempt_fall(attempt, code, cv_err_text(code));
-    cv__attempt_leave(attempt);
-}
-
-static const struct cv_leg_owner leg_owner = {on_up, on_bytes, on_room, on_down};
-
 static int begin(struct cv_attempt *attempt)
 {
     CV_ASSERT(attempt->config.proxy);
     attempt->connect = cv_http_connect_new();
     if (!attempt->connect)
         return CV_E_NOMEM;
-    return cv__attempt_open_leg(attempt, CV_RTMPT_UP, true, &leg_owner, attempt);
+    return cv__attempt_dial(attempt, true);
 }
 
 const struct cv_carrier cv__attempt_connect = {
@@ -113,4 +75,6 @@ const struct cv_carrier cv__attempt_connect = {
     .flush = flush,
     .is_blocked = is_blocked,
     .finish = finish,
+    .up = send_opening,
+    .bytes = take_answer,
 };

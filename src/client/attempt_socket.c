@@ -12,14 +12,6 @@
 
 enum { FRAME_BYTES = 16 * 1024 }; // of what we send: masking copies it
 
-static void on_patience(void *arg)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    cv__attempt_fall(attempt, CV_E_TIMEOUT, "the server did not take the last bytes");
-    cv__attempt_leave(attempt);
-}
-
 // ---- writing --------------------------------------------------------------------------------
 
 static bool is_blocked(const struct cv_attempt *attempt)
@@ -75,10 +67,7 @@ static void flush(struct cv_attempt *attempt)
 // The server answers our close with its own, and ends the connection.
 static void finish(struct cv_attempt *attempt)
 {
-    if (!cv_timer_is_set(&attempt->timer)) {
-        cv_timer_init(&attempt->timer, attempt->room->legs.loop, on_patience, attempt);
-        cv_timer_start(&attempt->timer, CV_TUNNEL_GOODBYE_MS * UINT64_C(1000));
-    }
+    cv__attempt_lose_patience(attempt);
     if (!attempt->ws || !cv_rtmp_client_out_empty(attempt->rtmp))
         return;
     cv_ws_close(attempt->ws, CV_WS_NORMAL, "");
@@ -184,54 +173,15 @@ static void take_frames(struct cv_attempt *attempt, const uint8_t *data, size_t 
         flush(attempt);
 }
 
-// ---- what the leg tells -----------------------------------------------------------------------
+// ---- the leg ----------------------------------------------------------------------------------
 
-static void on_up(void *arg)
+static void take_bytes(struct cv_attempt *attempt, const void *data, size_t len)
 {
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    attempt->up = true;
-    cv__attempt_up(attempt, attempt->legs[CV_RTMPT_UP]);
-    int err = attempt->over ? CV_OK : send_opening(attempt);
-    if (err != CV_OK)
-        cv__attempt_fall(attempt, err, "the opening could not be sent");
-    cv__attempt_leave(attempt);
-}
-
-static void on_bytes(void *arg, const uint8_t *data, size_t len)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    attempt->heard_us = cv_loop_now_us(attempt->room->legs.loop);
-    if (!attempt->over && attempt->opened)
+    if (attempt->opened)
         take_frames(attempt, data, len);
-    else if (!attempt->over)
+    else
         take_answer(attempt, data, len);
-    cv__attempt_leave(attempt);
 }
-
-static void on_room(void *arg)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    flush(attempt);
-    if (attempt->finishing && !attempt->over)
-        finish(attempt);
-    else if (!attempt->over && !is_blocked(attempt) && attempt->config.on_room)
-        attempt->config.on_room(attempt->config.arg);
-    cv__attempt_leave(attempt);
-}
-
-static void on_down(void *arg, int code)
-{
-    struct cv_attempt *attempt = arg;
-    cv__attempt_enter(attempt);
-    bool farewell = attempt->finishing && cv_rtmp_client_out_empty(attempt->rtmp);
-    cv__attempt_fall(attempt, farewell ? CV_OK : code, cv_err_text(code));
-    cv__attempt_leave(attempt);
-}
-
-static const struct cv_leg_owner leg_owner = {on_up, on_bytes, on_room, on_down};
 
 static int begin(struct cv_attempt *attempt)
 {
@@ -242,8 +192,7 @@ static int begin(struct cv_attempt *attempt)
     int err = cv_ws_make_key(attempt->config.rtmp.crypto, attempt->ws_key);
     if (err != CV_OK)
         return err;
-    return cv__attempt_open_leg(attempt, CV_RTMPT_UP, attempt->config.proxy != NULL, &leg_owner,
-                                attempt);
+    return cv__attempt_dial(attempt, attempt->config.proxy != NULL);
 }
 
 const struct cv_carrier cv__attempt_socket = {
@@ -252,4 +201,6 @@ const struct cv_carrier cv__attempt_socket = {
     .flush = flush,
     .is_blocked = is_blocked,
     .finish = finish,
+    .up = send_opening,
+    .bytes = take_bytes,
 };

@@ -1,8 +1,9 @@
 // The inside of an attempt: what its files share. Not for others.
 //
 // attempt.c holds the RTMP engine, tells the owner, and knows nothing of transports. How the bytes
-// travel is a carrier: attempt_plain.c, attempt_tunnel.c, attempt_socket.c, attempt_connect.c. An
-// offer begins as a tunnel and may become plain; behind a proxy's CONNECT it becomes plain.
+// travel is a carrier: attempt_plain.c, attempt_tunnel.c, attempt_socket.c, attempt_connect.c; what
+// those have in common that need one leg only is in attempt_leg.c. An offer begins as a tunnel and
+// may become plain; behind a proxy's CONNECT it becomes plain.
 #ifndef CV_CLIENT_ATTEMPT_STATE_H
 #define CV_CLIENT_ATTEMPT_STATE_H
 
@@ -24,6 +25,10 @@ struct cv_carrier {
     bool (*is_blocked)(const struct cv_attempt *attempt);
     // Everything is in the engines: deliver it, say goodbye, then cv__attempt_fall(CV_OK).
     void (*finish)(struct cv_attempt *attempt);
+    // Of those with one leg (cv__attempt_dial); a tunnel has none of it. It stands: sends the
+    // opening, if there is one. 0, or an error.
+    int (*up)(struct cv_attempt *attempt);
+    void (*bytes)(struct cv_attempt *attempt, const void *data, size_t len);
 };
 
 // Whose leg it is: what a tunnel's legs give back to it.
@@ -35,7 +40,6 @@ struct cv_attempt_slot {
 struct cv_attempt {
     struct cv_attempt_room *room;
     struct cv_attempt_config config;
-    struct cv_addr addrs[CV_LIMIT_ADDRESSES]; // config.addrs
     const struct cv_carrier *carrier;
     struct cv_rtmp_client *rtmp;
     struct cv_leg *legs[CV_RTMPT_SLOTS]; // plain and socket: the first one only
@@ -66,6 +70,7 @@ struct cv_attempt {
     uint64_t heard_us;
     uint64_t connections;
     struct cv_why why;
+    struct cv_addr addrs[]; // config.addrs
 };
 
 struct cv_attempt_room {
@@ -97,6 +102,13 @@ void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *
 // Opens a leg to the server, or to the proxy when `proxied`. The slot must be empty.
 int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied,
                          const struct cv_leg_owner *owner, void *arg);
+// Dials the one leg of a carrier that has up and bytes.
+int cv__attempt_dial(struct cv_attempt *attempt, bool proxied);
+// The first leg, whoever's it was, is such a carrier's from now on.
+void cv__attempt_adopt_leg(struct cv_attempt *attempt);
+// Finishing: ends the attempt when nothing has left for CV_TUNNEL_GOODBYE_MS. Called again whenever
+// something has: a slow network is no dead one.
+void cv__attempt_lose_patience(struct cv_attempt *attempt);
 // The rest of an attempt's life as plain RTMP on the first leg.
 void cv__attempt_go_plain(struct cv_attempt *attempt);
 // Moves to *out what RTMP lends, through the room's gather. False: nothing waits.

@@ -21,17 +21,6 @@ enum {
 
 // ---- words of the tables ----------------------------------------------------------------------
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 // All of the word, at most 8 digits.
 static bool read_hex(struct cv_text word, uint32_t *out)
 {
@@ -39,7 +28,7 @@ static bool read_hex(struct cv_text word, uint32_t *out)
         return false;
     *out = 0;
     for (size_t i = 0; i < word.len; i++) {
-        int digit = hex_digit(word.at[i]);
+        int digit = cv_text_hex_value(word.at[i]);
         if (digit < 0)
             return false;
         *out = *out << 4 | (uint32_t)digit;
@@ -150,7 +139,7 @@ static bool is_mac(struct cv_text text)
     if (text.len != MAC_BYTES || cv_text_is(text, "00:00:00:00:00:00"))
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        if (i % 3 == 2 ? text.at[i] != ':' : hex_digit(text.at[i]) < 0)
+        if (i % 3 == 2 ? text.at[i] != ':' : cv_text_hex_value(text.at[i]) < 0)
             return false;
     }
     return true;

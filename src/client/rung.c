@@ -38,6 +38,28 @@ static const struct {
     [CV_RUNG_STALLED] = {"stalled", "begun, then silence"},
 };
 
+enum cv_rung_end cv_rung_end_of(enum cv_met met)
+{
+    switch (met) {
+    case CV_MET_REFUSED:
+        return CV_RUNG_REFUSED;
+    case CV_MET_UNKNOWN_HOST:
+        return CV_RUNG_UNKNOWN_HOST;
+    case CV_MET_RESET:
+        return CV_RUNG_RESET;
+    case CV_MET_CLOSED:
+        return CV_RUNG_CLOSED;
+    case CV_MET_HTTP:
+        return CV_RUNG_HTTP;
+    case CV_MET_NOT_RTMP:
+        return CV_RUNG_NOT_RTMP;
+    case CV_MET_LOST:
+        return CV_RUNG_LOST;
+    default:
+        return CV_RUNG_UNREACHABLE;
+    }
+}
+
 const char *cv_rung_name(enum cv_rung rung)
 {
     return names[rung].name;

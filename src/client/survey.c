@@ -193,28 +193,6 @@ static bool begin_dial(struct cv_survey *survey)
 
 // ---- attempts -------------------------------------------------------------------------------
 
-static enum cv_rung_end end_of_met(enum cv_met met)
-{
-    switch (met) {
-    case CV_MET_REFUSED:
-        return CV_RUNG_REFUSED;
-    case CV_MET_UNKNOWN_HOST:
-        return CV_RUNG_UNKNOWN_HOST;
-    case CV_MET_RESET:
-        return CV_RUNG_RESET;
-    case CV_MET_CLOSED:
-        return CV_RUNG_CLOSED;
-    case CV_MET_HTTP:
-        return CV_RUNG_HTTP;
-    case CV_MET_NOT_RTMP:
-        return CV_RUNG_NOT_RTMP;
-    case CV_MET_LOST:
-        return CV_RUNG_LOST;
-    default:
-        return CV_RUNG_UNREACHABLE;
-    }
-}
-
 static void note_step(struct cv_survey *survey, const struct cv_met_report *report)
 {
     struct cv_rung_result *result = result_of(survey);
@@ -263,7 +241,7 @@ static void on_met(void *arg, const struct cv_met_report *report)
     default:
         break;
     }
-    end_rung(survey, end_of_met(report->met));
+    end_rung(survey, cv_rung_end_of(report->met));
 }
 
 static void on_event(void *arg, const struct cv_rtmp_client_event *event)

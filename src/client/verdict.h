@@ -103,6 +103,8 @@ struct cv_verdict {
 
 void cv_verdict_make(struct cv_verdict *out, const struct cv_survey_facts *facts);
 
+// What an end that an attempt has met is for a rung.
+enum cv_rung_end cv_rung_end_of(enum cv_met met);
 // "RTMPT", and "rtmpt" for machines. Static.
 const char *cv_rung_name(enum cv_rung rung);
 const char *cv_rung_id(enum cv_rung rung);

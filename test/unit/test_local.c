@@ -1,7 +1,7 @@
 // A relay's end of a connection on this machine, against our own client on a real socket.
 #include "harness.h"
 
-#include "client/link.h"
+#include "client/attempt.h"
 #include "client/local.h"
 #include "io/listener.h"
 #include "io/loop.h"
@@ -14,9 +14,10 @@ struct scene {
     struct cv_loop *loop;
     struct cv_listener *listener;
     struct cv_addr addr;
-    struct cv_link_room *links;
+    struct cv_attempt_room *attempts;
     struct cv_local_room *room;
-    struct cv_link *link;
+    struct cv_attempt *attempt;
+    struct cv_target target;
     struct cv_local *local;
     struct cv_timer guard;
     struct cv_local_user user;
@@ -128,7 +129,7 @@ static void on_accept(void *arg, int fd, const struct cv_addr *peer)
 
 static void publish_some(struct scene *scene)
 {
-    struct cv_rtmp_client *client = cv_link_client(scene->link);
+    struct cv_rtmp_client *client = cv_attempt_client(scene->attempt);
     for (unsigned i = 0; i < 20; i++) {
         struct cv_block *block = cv_block_copy("\x17\x01\0\0\0x", 6);
         struct cv_msg msg = {.type = CV_MSG_VIDEO, .ts_ms = i, .payload = block};
@@ -136,7 +137,7 @@ static void publish_some(struct scene *scene)
         cv_block_unref(&block);
     }
     assert_int_equal(cv_rtmp_client_stop(client), CV_OK);
-    cv_link_flush(scene->link);
+    cv_attempt_flush(scene->attempt);
 }
 
 static void on_event(void *arg, const struct cv_rtmp_client_event *event)
@@ -159,7 +160,7 @@ static void on_end(void *arg, const struct cv_why *why)
     note(scene, cv_err_name(why->code));
     note(scene, " ");
     scene->ended = true;
-    cv_link_free(&scene->link);
+    cv_attempt_free(&scene->attempt);
     if (scene->gone || !scene->local)
         cv_loop_stop(scene->loop);
 }
@@ -172,40 +173,51 @@ static void open_scene(struct scene *scene)
     scene->user = local_user;
     scene->addr = (struct cv_addr){.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
     scene->loop = cv_loop_new();
-    scene->links = cv_link_room_new(scene->loop);
+    scene->attempts = cv_attempt_room_new(scene->loop);
     scene->room = cv_local_room_new(scene->loop);
     assert_int_equal(cv_socket_listen(&scene->addr, &fd, 1, NULL), CV_OK);
     assert_int_equal(cv_socket_local(fd, &scene->addr), CV_OK);
+    scene->target = (struct cv_target){.host = "127.0.0.1", .port = scene->addr.port};
     scene->listener = cv_listener_new(scene->loop, fd, on_accept, scene);
     cv_timer_init(&scene->guard, scene->loop, on_guard, scene);
     cv_timer_start(&scene->guard, 30 * 1000000);
 }
 
-static void open_link(struct scene *scene, enum cv_rtmp_client_mode mode)
+static void on_met(void *arg, const struct cv_met_report *report)
 {
-    struct cv_link_config config = {
-        .server = scene->addr,
+    struct scene *scene = arg;
+    assert_true(report->met <= CV_MET_ACCEPTED);
+    if (report->met == CV_MET_HANDSHAKE)
+        cv_attempt_connect(scene->attempt);
+}
+
+static void open_client(struct scene *scene, enum cv_rtmp_client_mode mode)
+{
+    struct cv_attempt_config config = {
+        .way = CV_WAY_RTMP,
+        .target = &scene->target,
         .rtmp = {.mode = mode,
                  .crypto = &cv_crypto_openssl,
                  .app = cv_text_of("live"),
                  .name = cv_text_of("a"),
                  .tc_url = cv_text_of("rtmp://h/live")},
+        .on_met = on_met,
         .on_event = on_event,
         .on_end = on_end,
         .arg = scene,
     };
-    scene->link = cv_link_new(scene->links, &config);
-    assert_non_null(scene->link);
+    scene->attempt = cv_attempt_new(scene->attempts, &config);
+    assert_non_null(scene->attempt);
 }
 
 static void close_scene(struct scene *scene)
 {
     cv_timer_stop(&scene->guard);
-    cv_link_free(&scene->link);
+    cv_attempt_free(&scene->attempt);
     cv_local_free(&scene->local);
     cv_listener_free(scene->listener);
+    cv_attempt_room_free(scene->attempts);
     cv_loop_free(scene->loop);
-    cv_link_room_free(scene->links);
     cv_local_room_free(scene->room);
 }
 
@@ -222,10 +234,10 @@ static void an_encoder_publishes_and_leaves(void **state)
     (void)state;
     struct scene scene;
     open_scene(&scene);
-    open_link(&scene, CV_RTMP_CLIENT_PUBLISH);
+    open_client(&scene, CV_RTMP_CLIENT_PUBLISH);
     while (!all_came(&scene))
         cv_loop_run_once(scene.loop);
-    cv_link_free(&scene.link);
+    cv_attempt_free(&scene.attempt);
     while (!scene.gone)
         cv_loop_run_once(scene.loop);
     assert_string_equal(scene.story, "publish started stop gone ");
@@ -240,7 +252,7 @@ static void a_player_gets_it_all(void **state)
     struct scene scene;
     open_scene(&scene);
     scene.wanted = 400;
-    open_link(&scene, CV_RTMP_CLIENT_PLAY);
+    open_client(&scene, CV_RTMP_CLIENT_PLAY);
     cv_loop_run(scene.loop);
     assert_int_equal(scene.got, 400);
     assert_int_equal(scene.bytes, 400 * 50000);
@@ -255,7 +267,7 @@ static void a_refusal_is_read_before_the_end(void **state)
     struct scene scene;
     open_scene(&scene);
     scene.refusal = CV_STATUS_PUBLISH_BAD_NAME;
-    open_link(&scene, CV_RTMP_CLIENT_PUBLISH);
+    open_client(&scene, CV_RTMP_CLIENT_PUBLISH);
     cv_loop_run(scene.loop);
     assert_string_equal(scene.story, "publish REFUSED done ");
     close_scene(&scene);
@@ -267,7 +279,7 @@ static void it_may_be_freed_where_it_is_asked(void **state)
     struct scene scene;
     open_scene(&scene);
     scene.free_at_once = true;
-    open_link(&scene, CV_RTMP_CLIENT_PLAY);
+    open_client(&scene, CV_RTMP_CLIENT_PLAY);
     cv_loop_run(scene.loop);
     assert_null(scene.local);
     assert_non_null(strstr(scene.story, "play "));
