@@ -98,6 +98,7 @@ struct cv_rtmpt_client_event {
 
 struct cv_rtmpt_client_stats {
     uint64_t sends;
+    uint64_t streams; // of them: bodies that stayed open
     uint64_t idles;
     uint64_t replays;     // requests that were sent again
     uint64_t connections; // that were made, of both slots
