@@ -75,10 +75,10 @@ static void flush(struct cv_attempt *attempt)
 // The server answers our close with its own, and ends the connection.
 static void finish(struct cv_attempt *attempt)
 {
-    if (!cv_timer_is_set(&attempt->timer)) {
+    if (!cv_timer_is_set(&attempt->timer))
         cv_timer_init(&attempt->timer, attempt->room->legs.loop, on_patience, attempt);
-        cv_timer_start(&attempt->timer, CV_TUNNEL_GOODBYE_MS * UINT64_C(1000));
-    }
+    // Once more whenever something has left: a slow network is no dead one.
+    cv_timer_start(&attempt->timer, CV_TUNNEL_GOODBYE_MS * UINT64_C(1000));
     if (!attempt->ws || !cv_rtmp_client_out_empty(attempt->rtmp))
         return;
     cv_ws_close(attempt->ws, CV_WS_NORMAL, "");
@@ -226,7 +226,8 @@ static void on_down(void *arg, int code)
 {
     struct cv_attempt *attempt = arg;
     cv__attempt_enter(attempt);
-    bool farewell = attempt->finishing && cv_rtmp_client_out_empty(attempt->rtmp);
+    bool farewell =
+        attempt->finishing && code == CV_E_CLOSED && cv_rtmp_client_out_empty(attempt->rtmp);
     cv__attempt_fall(attempt, farewell ? CV_OK : code, cv_err_text(code));
     cv__attempt_leave(attempt);
 }

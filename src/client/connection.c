@@ -71,6 +71,14 @@ void cv__connection_tell(struct cv_connection *connection, struct cv_connection_
         connection->config.on_event(connection->config.arg, event);
 }
 
+// As far as can be known: of servers that count, what they have told.
+static bool is_delivered(const struct cv_connection *connection)
+{
+    const struct cv_outbox *outbox = &connection->outbox;
+    bool sent = outbox->next == outbox->head;
+    return sent && (!connection->resumes || outbox->arrived == outbox->head);
+}
+
 // There is another way than the one in use, not started yet.
 static bool has_other(const struct cv_connection *connection)
 {
@@ -237,7 +245,8 @@ static void cut(struct cv_connection *connection, const struct cv_why *why)
         connection->cuts++;
         cv__connection_tell(connection, &event);
     }
-    if (connection->ended || connection->reach)
+    if (connection->ended || connection->reach || connection->ways[0].attempt ||
+        connection->ways[1].attempt)
         return;
     if (connection->tries > 0)
         try_later(connection, CV_OBSTACLE_NONE);
@@ -249,6 +258,10 @@ static void fail_to_reach(struct cv_connection *connection, const struct cv_reac
 {
     if (connection->active)
         return; // it was to be replaced, and still works
+    if (connection->started && !connection->cut_us) {
+        cut(connection, &connection->cut_why); // it was, but does no more
+        return;
+    }
     bool again = connection->cut_us || connection->config.patient;
     if (again && !connection->cut_us)
         connection->cut_us = now_us(connection);
@@ -389,7 +402,8 @@ static void count_life(struct cv_way_in_use *way)
     struct cv_connection *connection = way->connection;
     bool early = now_us(connection) - way->since_us < SHORT_LIFE_S * UINT64_C(1000000);
     bool raw = !cv_attempt_stats(way->attempt).tunnel;
-    connection->short_lives = early && raw ? connection->short_lives + 1 : 0;
+    bool timed = cv_watchdog_cut_ms(&connection->watchdog) != 0; // whatever it carries
+    connection->short_lives = early && raw && !timed ? connection->short_lives + 1 : 0;
 }
 
 // While it comes back, a refusal may be about its own ghost.
@@ -397,7 +411,7 @@ static bool may_come_back(const struct cv_connection *connection, const struct c
 {
     if (!cv_attempt_said_end(way->attempt))
         return connection->started || connection->config.patient;
-    return connection->cut_us != 0 && connection->started &&
+    return connection->started && !way->started &&
            connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
 }
 
@@ -405,11 +419,23 @@ static void lose(struct cv_way_in_use *way, const struct cv_why *why)
 {
     struct cv_connection *connection = way->connection;
     struct cv_why copy = *why; // it may be the attempt's
-    count_life(way);
     if (connection->active == way)
         cv_watchdog_cut(&connection->watchdog, now_us(connection));
+    count_life(way);
     drop_way(way);
     cut(connection, &copy);
+}
+
+// Another way is coming: what follows shows whether that was a cut.
+static void yield(struct cv_way_in_use *way, const struct cv_why *why)
+{
+    struct cv_connection *connection = way->connection;
+    if (connection->active == way) {
+        connection->cut_why = *why;
+        if (connection->silent)
+            cv_watchdog_cut(&connection->watchdog, now_us(connection));
+    }
+    drop_way(way);
 }
 
 void cv__connection_lose(struct cv_connection *connection)
@@ -417,7 +443,7 @@ void cv__connection_lose(struct cv_connection *connection)
     struct cv_why why = {0};
     cv_why_set(&why, CV_E_TIMEOUT, place, "nothing comes any more");
     if (connection->reach || has_other(connection))
-        drop_way(connection->active);
+        yield(connection->active, &why);
     else
         lose(connection->active, &why);
 }
@@ -454,13 +480,13 @@ static void on_end(void *arg, const struct cv_why *why)
     if (connection->ended)
         return;
     enter(connection);
-    bool other = connection->reach || (connection->active && connection->active != way);
+    bool other = connection->reach || has_other(connection);
     bool done = connection->closing &&
-                (why->code == CV_OK || connection->outbox.next == connection->outbox.head);
+                (why->code == CV_OK || why->code == CV_E_TIMEOUT || is_delivered(connection));
     if (done) {
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
     } else if (other) {
-        drop_way(way); // the one that comes has thrown it out, or will go on
+        yield(way, why); // the one that comes has thrown it out, or will go on
     } else if (may_come_back(connection, way)) {
         lose(way, why);
     } else {
@@ -505,8 +531,7 @@ static void on_timer(void *arg)
     struct cv_connection *connection = arg;
     enter(connection);
     bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
-    bool empty = connection->outbox.next == connection->outbox.head;
-    if (connection->closing && empty && !waits && !connection->reach)
+    if (connection->closing && is_delivered(connection) && !waits && !connection->reach)
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
     else if (waits)
         start_is_late(connection);
@@ -572,11 +597,10 @@ void cv_connection_close(struct cv_connection *connection)
         return;
     enter(connection);
     connection->closing = true;
-    bool empty = connection->outbox.next == connection->outbox.head;
     if (connection->active) {
         cv__flow_push(connection);
         try_finish(connection);
-    } else if (empty) {
+    } else if (is_delivered(connection)) {
         cv_timer_start(&connection->timer, 0);
         for (int i = 0; i < 2; i++)
             drop_way(&connection->ways[i]);
@@ -585,12 +609,26 @@ void cv_connection_close(struct cv_connection *connection)
     leave(connection);
 }
 
+// What no engine would ever take, or no server: it would stand in the way of all that follows.
+static int check_message(const struct cv_msg *msg)
+{
+    enum { FRAME_NAME_BYTES = 16 }; // "@setDataFrame", which metadata gets
+    bool data = msg->type == CV_MSG_DATA_AMF0;
+    if (!data && msg->type != CV_MSG_AUDIO && msg->type != CV_MSG_VIDEO)
+        return CV_E_USAGE;
+    size_t max = data ? CV_LIMIT_COMMAND_BYTES - FRAME_NAME_BYTES : CV_LIMIT_MEDIA_BYTES;
+    return msg->payload->len <= max ? CV_OK : CV_E_TOO_LONG;
+}
+
 int cv_connection_send(struct cv_connection *connection, const struct cv_msg *msg)
 {
     if (connection->ended || connection->closing ||
         connection->config.mode != CV_RTMP_CLIENT_PUBLISH)
         return CV_E_USAGE;
-    int err = cv_outbox_add(&connection->outbox, msg);
+    int err = check_message(msg);
+    if (err != CV_OK)
+        return err;
+    err = cv_outbox_add(&connection->outbox, msg);
     if (err == CV_OK)
         cv_turn_want(connection->room, &connection->turn);
     connection->refused = err == CV_E_AGAIN;

@@ -86,7 +86,8 @@ void cv_connection_close(struct cv_connection *connection);
 // Publishes a message: audio, video, or data (type 18; metadata as "onMetaData" and its object, or
 // behind "@setDataFrame"). May be called at once: what comes before STARTED waits in the buffer. A
 // reference to the payload is taken; stream_id does not matter. CV_E_AGAIN: keep_all, and the
-// buffer is full; ROOM follows. CV_E_NOMEM. CV_E_USAGE: not a publisher, or it has ended.
+// buffer is full; ROOM follows. CV_E_NOMEM. CV_E_TOO_LONG: no server takes so large a message.
+// CV_E_USAGE: not a publisher, another type, or it has ended.
 int cv_connection_send(struct cv_connection *connection, const struct cv_msg *msg);
 // Writes what waits now instead of at the end of the loop's turn.
 void cv_connection_flush(struct cv_connection *connection);

@@ -63,7 +63,10 @@ int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client
     keep_text(connection->token, sizeof connection->token, event->token);
     if (same)
         return cv_outbox_resume(&connection->outbox, event->taken);
-    if (connection->started)
+    // Who leaves and had sent everything was cut in his goodbye, and the server has let the stream
+    // go: it would be no help to publish its last pictures once more.
+    bool said_all = connection->closing && connection->outbox.next == connection->outbox.head;
+    if (connection->started && !said_all)
         cv_outbox_restart(&connection->outbox);
     return CV_OK;
 }
@@ -106,12 +109,15 @@ void cv__flow_push(struct cv_connection *connection)
 {
     if (!connection->active)
         return;
-    struct cv_attempt *attempt = connection->active->attempt;
+    const struct cv_way_in_use *way = connection->active;
+    struct cv_attempt *attempt = way->attempt;
     struct cv_rtmp_client *rtmp = cv_attempt_client(attempt);
     struct cv_msg msg;
     while (!cv_attempt_is_blocked(attempt) && cv_outbox_peek(&connection->outbox, &msg) > 0) {
         if (cv_rtmp_client_out_bytes(rtmp) > ENGINE_BYTES) {
             cv_attempt_flush(attempt);
+            if (way->attempt != attempt)
+                return; // it has fallen
             if (cv_rtmp_client_out_bytes(rtmp) > ENGINE_BYTES)
                 return;
         }
@@ -122,8 +128,11 @@ void cv__flow_push(struct cv_connection *connection)
         cv_outbox_sent(&connection->outbox);
     }
     cv_attempt_flush(attempt);
+    if (way->attempt != attempt)
+        return;
     believe(connection, rtmp);
-    if (connection->closing && connection->outbox.next == connection->outbox.head)
+    if (!connection->ended && connection->closing &&
+        connection->outbox.next == connection->outbox.head)
         cv_attempt_finish(attempt);
 }
 
@@ -140,15 +149,23 @@ static void on_taken(struct cv_connection *connection, uint64_t taken)
 
 // ---- play -------------------------------------------------------------------------------------
 
-static void on_position(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
+// What is wanted follows the numbers of the way in use; beside it another one's must wait until it
+// has taken over.
+static void adopt(const struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
-    keep_text(way->epoch, sizeof way->epoch, event->epoch);
-    way->number = event->seq;
-    if (strcmp(connection->epoch, way->epoch) == 0)
+    bool waits = connection->active && connection->active != way;
+    if (waits || strcmp(connection->epoch, way->epoch) == 0)
         return;
     memcpy(connection->epoch, way->epoch, sizeof way->epoch);
     connection->number = way->number;
+}
+
+static void on_position(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
+{
+    keep_text(way->epoch, sizeof way->epoch, event->epoch);
+    way->number = event->seq;
+    adopt(way);
 }
 
 // False: it has come before, on another way.
@@ -157,6 +174,7 @@ static bool is_news(struct cv_way_in_use *way)
     struct cv_connection *connection = way->connection;
     if (!way->epoch[0])
         return true;
+    adopt(way);
     uint64_t number = way->number++;
     if (number < connection->number)
         return false;

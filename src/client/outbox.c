@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "media/avtag.h"
 
+#include <string.h>
+
 enum { FIRST_ENTRIES = 64, ENTRIES_MAX = 1 << 16 };
 
 void cv_outbox_init(struct cv_outbox *outbox, size_t bytes_max, bool keep_all)
@@ -57,6 +59,20 @@ uint32_t cv_outbox_newest_ts_ms(const struct cv_outbox *outbox)
 
 // ---- headers ----------------------------------------------------------------------------------
 
+static bool begins_with(const struct cv_block *payload, const char *head, size_t len)
+{
+    return payload->len >= len && memcmp(payload->data, head, len) == 0;
+}
+
+// Other data (cue points, captions) is of its moment.
+static bool is_metadata(const struct cv_block *payload)
+{
+    static const char bare[] = "\x02\x00\x0aonMetaData";
+    static const char framed[] = "\x02\x00\x0d@setDataFrame";
+    return begins_with(payload, bare, sizeof bare - 1) ||
+           begins_with(payload, framed, sizeof framed - 1);
+}
+
 // What a message is to a server that begins anew. False: an entry like any other.
 static bool read_header(const struct cv_msg *msg, struct cv_outbox_header *out, bool *starts)
 {
@@ -64,7 +80,7 @@ static bool read_header(const struct cv_msg *msg, struct cv_outbox_header *out, 
     *out = (struct cv_outbox_header){.type = msg->type};
     *starts = false;
     if (msg->type == CV_MSG_DATA_AMF0)
-        return true;
+        return is_metadata(msg->payload);
     bool video = msg->type == CV_MSG_VIDEO;
     if (cv_avtag_parse(&tag, video, msg->payload->data, msg->payload->len, NULL) != CV_OK)
         return false;
@@ -198,13 +214,18 @@ void cv_outbox_sent(struct cv_outbox *outbox)
         outbox->next++;
 }
 
-// The place of the message that the server counts as number `count` + 1. Before the entries there
-// may have been headers: these have no place.
+// Of `count` messages of this publishing: those that are entries.
+static uint64_t entries_of(const struct cv_outbox *outbox, uint64_t count)
+{
+    return count > outbox->headers_before ? count - outbox->headers_before : 0;
+}
+
+// The place of the message that the server counts as number `count` + 1. Headers have no place.
 static uint64_t place_of(const struct cv_outbox *outbox, uint64_t count)
 {
-    uint64_t behind = outbox->count - count;
-    uint64_t oldest = outbox->next - outbox->tail;
-    return behind < oldest ? outbox->next - behind : outbox->tail;
+    uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, count);
+    uint64_t there = outbox->next - outbox->tail;
+    return behind < there ? outbox->next - behind : outbox->tail;
 }
 
 // Keeps what has arrived from its newest place to start from.
@@ -236,13 +257,18 @@ int cv_outbox_resume(struct cv_outbox *outbox, uint64_t taken)
     int err = cv_outbox_taken(outbox, taken);
     if (err != CV_OK)
         return err;
-    uint64_t behind = outbox->count - taken;
-    uint64_t sent = outbox->next - outbox->tail;
-    outbox->headers_left = 0;
-    if (behind > sent)
-        outbox->lost += behind - sent;
-    outbox->next -= behind < sent ? behind : sent;
+    uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, taken);
+    uint64_t there = outbox->next - outbox->tail;
+    if (behind > there)
+        outbox->lost += behind - there;
+    outbox->next -= behind < there ? behind : there;
     outbox->count = taken;
+    outbox->headers_left = 0;
+    if (taken < outbox->headers_before) {
+        // With those that have come since.
+        outbox->headers_before = outbox->header_count;
+        outbox->headers_left = outbox->header_count - (uint32_t)taken;
+    }
     return CV_OK;
 }
 
@@ -253,7 +279,11 @@ void cv_outbox_restart(struct cv_outbox *outbox)
         next--;
     while (next < outbox->head && !entry_at(outbox, next)->starts)
         next++;
+    if (next > outbox->arrived)
+        outbox->lost += next - outbox->arrived;
+    outbox->wants_start = next == outbox->head && outbox->has_video;
     outbox->next = next;
+    outbox->arrived = next; // at this server nothing has
     outbox->count = 0;
-    outbox->headers_left = outbox->header_count;
+    outbox->headers_before = outbox->headers_left = outbox->header_count;
 }

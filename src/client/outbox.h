@@ -40,9 +40,10 @@ struct cv_outbox {
     size_t bytes;
     size_t bytes_max;
     bool keep_all;
-    uint64_t count;   // how many the server has been sent of this publishing
-    uint64_t arrived; // position: everything before it is known to have arrived
-    uint64_t lost;    // dropped unsent, or before they had surely arrived
+    uint64_t count;          // how many the server has been sent of this publishing
+    uint32_t headers_before; // so many of them are headers
+    uint64_t arrived;        // position: everything before it is known to have arrived
+    uint64_t lost;           // dropped unsent, or before they had surely arrived
     struct cv_outbox_header headers[CV_LIMIT_TRACKS + 1];
     uint32_t header_count;
     uint32_t headers_left; // to be sent before the entries

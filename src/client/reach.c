@@ -122,6 +122,8 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
     };
     if (config->on_trying)
         config->on_trying(config->arg, action->way, i + 1);
+    if (reach->done)
+        return; // it was freed in there: target and proxy may be gone
     reach->attempts[i] = cv_attempt_new(reach->room, &attempt);
     if (!reach->attempts[i])
         cv_ladder_report(&reach->ladder, i, &(struct cv_met_report){.met = CV_MET_UNREACHABLE},

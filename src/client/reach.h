@@ -30,7 +30,7 @@ struct cv_reach_config {
     // Right before the first attempt, behind the name look-up: the last chance to change the two.
     // May be NULL.
     void (*on_ladder)(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first);
-    // An attempt begins. May be NULL. Must not free the reach.
+    // An attempt begins. May be NULL. May free the reach.
     void (*on_trying)(void *arg, enum cv_way way, uint32_t attempts);
     // The end, once, never inside cv_reach_start. The attempt's owner must be set at once
     // (cv_attempt_set_owner): what the server says comes next. May free the reach.

@@ -8,11 +8,13 @@ struct cv_cursor cv_cursor_new(void)
 }
 
 // Should it fall behind, headers come again: whether they have changed since is not known.
-struct cv_cursor cv_cursor_resumed(const struct cv_stream_log *log, uint64_t seq)
+void cv_cursor_resume_at(struct cv_cursor *cursor, const struct cv_stream_log *log, uint64_t seq)
 {
     CV_ASSERT(seq >= log->tail && seq <= log->head);
-    return (struct cv_cursor){
-        .seq = seq, .headers_version = log->headers_version - 1, .joined = true};
+    cursor->seq = seq;
+    cursor->headers_version = log->headers_version - 1;
+    cursor->joined = true;
+    cursor->early = false;
 }
 
 // Somebody publishes; or did, from beginning to end, while the viewer was there and had no turn.

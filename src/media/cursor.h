@@ -35,8 +35,9 @@ int cv_cursor_next(struct cv_cursor *cursor, const struct cv_stream_log *log, st
 // that follows, as long as there are numbers, each one more than the one before.
 uint64_t cv_cursor_last_number(const struct cv_cursor *cursor, const struct cv_stream_log *log);
 
-// A viewer that was here before, in a log or its copy, and has everything before this position.
-struct cv_cursor cv_cursor_resumed(const struct cv_stream_log *log, uint64_t seq);
+// Before its first read: the viewer was here before, in a log or its copy, and has everything
+// before this position. What it receives stays as it was set.
+void cv_cursor_resume_at(struct cv_cursor *cursor, const struct cv_stream_log *log, uint64_t seq);
 
 // A new viewer that gets metadata and codec headers, then everything from this position on.
 void cv_cursor_start_at(struct cv_cursor *cursor, const struct cv_stream_log *log, uint64_t seq);

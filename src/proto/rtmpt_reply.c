@@ -178,7 +178,9 @@ static void keep_piece(struct cv_rtmpt *t, const struct cv_parcel *piece)
     t->stream_bytes += piece ? piece->bytes : 0;
     if (!t->stream_kept || !piece)
         return;
-    t->stream_kept = cv_parcel_add(&t->stream, piece) == CV_OK;
+    // Only in the first one, and only when the handshake's own reply was lost with its connection.
+    bool shakes_hands = piece->raw[0] || piece->raw[1];
+    t->stream_kept = !shakes_hands && cv_parcel_add(&t->stream, piece) == CV_OK;
     if (!t->stream_kept)
         cv_parcel_unref(&t->stream);
 }

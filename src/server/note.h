@@ -85,6 +85,7 @@ struct cv_note {
     // SUBSCRIBE: wanted. STATE: the epoch, and with what the thread's copy of the log begins, or
     // CV_LOG_NONE: as for any joiner.
     struct cv_position position;
+    uint64_t head; // STATE: the number that the stream's next message will have
     struct cv_stream_settings settings;
     struct cv_moved *moved;                   // owned
     struct cv_policy *policy;                 // one reference

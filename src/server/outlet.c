@@ -74,12 +74,13 @@ struct cv_outlet *cv_outlet_get(struct cv_worker *worker, const struct cv_path *
     return outlet ? outlet : outlet_new(worker, path, limits, wanted);
 }
 
-// The copy has not come to this number yet, and will.
+// The copy has not come to this number yet, and will: the stream had when home answered.
 static bool will_come(const struct cv_outlet *outlet, uint64_t number)
 {
     const struct cv_stream_log *log = outlet->log;
     bool ahead = log->next_number == CV_LOG_NONE || log->next_number < number;
-    return outlet->live && log->copy && outlet->begins_at <= number && ahead;
+    bool known = outlet->begins_at <= number && number <= outlet->head;
+    return outlet->live && log->copy && known && ahead;
 }
 
 int cv_outlet_find(const struct cv_outlet *outlet, const struct cv_position *wanted,
@@ -196,6 +197,7 @@ void cv_outlet_on_state(struct cv_worker *worker, const struct cv_note *note)
         return;
     outlet->epoch = note->position.epoch;
     outlet->begins_at = note->position.number;
+    outlet->head = note->head;
     outlet->own_log.continued = outlet->begins_at != CV_LOG_NONE;
     outlet->answered = true;
     bool over = outlet->live && !note->flag;

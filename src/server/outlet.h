@@ -28,7 +28,8 @@ struct cv_outlet {
     uint64_t flushed_us;          // when viewers were last flushed
     uint64_t epoch;               // the stream's; 0: players are not told positions
     uint64_t begins_at;           // own_log's first number; CV_LOG_NONE: as for any joiner
-    bool answered;                // the stream's home has: the two above are known
+    uint64_t head;                // the stream's next number, when its home last said so
+    bool answered;                // the stream's home has: the three above are known
     bool live;                    // a publisher is there, or may return in its grace time
     bool dirty;
     struct cv_outlet *prev, *next; // in the worker's dirty list

@@ -131,10 +131,12 @@ int cv_policy_may_play(const struct cv_policy *policy, const struct cv_config_ap
     return app->play == CV_ACCESS_OPEN ? CV_OK : CV_E_REFUSED;
 }
 
-int cv_policy_enter_publisher(const struct cv_policy *policy, const struct cv_config_app *app)
+int cv_policy_enter_publisher(const struct cv_policy *policy, const struct cv_config_app *app,
+                              bool replaces)
 {
     struct cv_tally *tally = policy->tallies->app_streams;
-    bool entered = cv_tally_enter(tally, app->name, strlen(app->name), app->streams_max);
+    uint32_t max = replaces ? 0 : app->streams_max;
+    bool entered = cv_tally_enter(tally, app->name, strlen(app->name), max);
     return entered ? CV_OK : CV_E_TOO_MANY;
 }
 

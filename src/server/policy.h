@@ -77,8 +77,10 @@ bool cv_identity_equal(const struct cv_identity *a, const struct cv_identity *b)
 int cv_policy_may_play(const struct cv_policy *policy, const struct cv_config_app *app);
 
 // Counts a publisher or a viewer in, against the caps of its app and stream: 0 or CV_E_TOO_MANY.
-// Each success is taken back by one leave with the same names.
-int cv_policy_enter_publisher(const struct cv_policy *policy, const struct cv_config_app *app);
+// Each success is taken back by one leave with the same names. `replaces`: one who leaves in a
+// moment is counted still, and the cap does not hold.
+int cv_policy_enter_publisher(const struct cv_policy *policy, const struct cv_config_app *app,
+                              bool replaces);
 void cv_policy_leave_publisher(const struct cv_policy *policy, const struct cv_config_app *app);
 int cv_policy_enter_viewer(const struct cv_policy *policy, const struct cv_config_app *app,
                            const struct cv_path *path);

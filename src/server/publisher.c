@@ -68,6 +68,16 @@ static int check(const struct cv_worker *worker, const struct cv_publish_request
                               worker->shared->identity_secret, out);
 }
 
+// Who comes with a token may be counted beside its own old connection; home knows whether it is.
+static int enter_app(struct cv_publisher *publisher)
+{
+    int err = cv_policy_enter_publisher(publisher->policy, publisher->app, false);
+    publisher->resume.replaces = err == CV_E_TOO_MANY && publisher->resume.has_token;
+    if (!publisher->resume.replaces)
+        return err;
+    return cv_policy_enter_publisher(publisher->policy, publisher->app, true);
+}
+
 static int enter(struct cv_publisher *publisher)
 {
     struct cv_worker *worker = publisher->worker;
@@ -79,7 +89,7 @@ static int enter(struct cv_publisher *publisher)
     HASH_ADD(hh, worker->publishers, id.serial, sizeof publisher->id.serial, publisher);
     if (!publisher->hh.tbl)
         return CV_E_NOMEM;
-    int err = cv_policy_enter_publisher(publisher->policy, publisher->app);
+    int err = enter_app(publisher);
     if (err != CV_OK)
         HASH_DEL(worker->publishers, publisher);
     return err;

@@ -24,6 +24,7 @@ enum {
 struct cv_resume {
     bool wanted;    // the client can resume
     bool has_token; // presented, or given out
+    bool replaces;  // its app is full: there is room for it in the place of its old connection only
     uint8_t token[CV_RESUME_TOKEN_BYTES];
     uint64_t taken; // messages (audio, video, data) that the stream has, over all connections
 };

@@ -51,7 +51,7 @@ bool cv_seat_find_place(struct cv_seat *seat)
     uint64_t seq;
     int found = cv_outlet_find(seat->outlet, &seat->pass->wanted, &seq);
     if (found == 1)
-        seat->cursor = cv_cursor_resumed(seat->outlet->log, seq);
+        cv_cursor_resume_at(&seat->cursor, seat->outlet->log, seq);
     return found != 0;
 }
 

@@ -81,6 +81,7 @@ static void tell_thread(struct cv_stream *stream, unsigned thread)
         .outlet_id = stream->threads[thread].outlet_id,
         .flag = stream->state != CV_STREAM_WAITING,
         .position = {.epoch = stream->epoch, .number = stream->threads[thread].begins_at},
+        .head = stream->log.head,
     };
     // Without memory that thread's viewers wait in vain, and their own time-outs end them.
     cv_worker_send_note(stream->worker, thread, &note);
@@ -288,6 +289,11 @@ void cv_stream_on_publish(struct cv_worker *worker, struct cv_note *note)
     struct cv_stream *stream = stream_get(worker, &note->path);
     if (!stream) {
         answer(worker, note, CV_E_NOMEM);
+        return;
+    }
+    if (note->resume.replaces && !(stream->state == CV_STREAM_LIVE && may_resume(stream, note))) {
+        answer(worker, note, CV_E_TOO_MANY);
+        free_if_unused(stream);
         return;
     }
     if (stream->state != CV_STREAM_LIVE) {

@@ -184,11 +184,12 @@ static enum cv_csid csid_of(uint8_t type)
 // The next message has this number, or none. A player counts on by itself, so it hears of it only
 // when it would count wrong: at its place in the log, after a jump, and before a message that has
 // no number, since what it has counted must never lead it to a wrong place.
-static int say_position(struct cv_viewer *viewer, uint64_t number)
+static int say_position(struct cv_viewer *viewer)
 {
+    uint64_t number = cv_seat_last_number(&viewer->seat);
     char epoch[CV_RESUME_EPOCH_CHARS + 1] = "";
     bool known = number != CV_LOG_NONE && viewer->seat.outlet->epoch != 0;
-    if (!viewer->wants_position || viewer->next_number == (known ? number : CV_LOG_NONE))
+    if (viewer->next_number == (known ? number : CV_LOG_NONE))
         return CV_OK;
     if (known)
         cv_position_print(viewer->seat.outlet->epoch, epoch);
@@ -198,7 +199,7 @@ static int say_position(struct cv_viewer *viewer, uint64_t number)
 
 static int send_media(struct cv_viewer *viewer, struct cv_msg *msg)
 {
-    int err = say_position(viewer, cv_seat_last_number(&viewer->seat));
+    int err = viewer->wants_position ? say_position(viewer) : CV_OK;
     if (err != CV_OK)
         return err;
     if (viewer->next_number != CV_LOG_NONE)

@@ -43,7 +43,8 @@ static void check_resume(const struct cv_stream_log *log, uint64_t number, const
         assert_int_equal(seq, 12345);
         return;
     }
-    struct cv_cursor cursor = cv_cursor_resumed(log, seq);
+    struct cv_cursor cursor = cv_cursor_new();
+    cv_cursor_resume_at(&cursor, log, seq);
     expect(&cursor, log, wanted);
 }
 
@@ -194,7 +195,8 @@ static void who_has_resumed_and_falls_behind_gets_headers(void **state)
     put_audio_header(&pair.log, 200, 2);
     uint64_t seq;
     assert_true(cv_stream_log_find(&pair.log, 6, &seq));
-    struct cv_cursor cursor = cv_cursor_resumed(&pair.log, seq);
+    struct cv_cursor cursor = cv_cursor_new();
+    cv_cursor_resume_at(&cursor, &pair.log, seq);
     put_key(&pair.log, 60000, 5);
     expect(&cursor, &pair.log, "M1@0 V1@60000 A2@60000 K5@60000 -");
     assert_int_equal(cursor.jumps, 1);

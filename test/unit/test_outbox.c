@@ -14,7 +14,8 @@ static struct cv_block *block_of(const char *text)
 }
 
 // "K7" key frame, "i7" inter frame, "a7" sound, "V1" video header, "A1" audio header, "M1"
-// metadata.
+// metadata, "F1" the same in
+// its frame, "c7" a cue point.
 static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
 {
     static const struct {
@@ -28,7 +29,9 @@ static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
         {'a', CV_MSG_AUDIO, "\xaf\x01", 2},
         {'V', CV_MSG_VIDEO, "\x17\x00\x00\x00\x00", 5},
         {'A', CV_MSG_AUDIO, "\xaf\x00", 2},
-        {'M', CV_MSG_DATA_AMF0, "\x02\x00\x01x", 4},
+        {'M', CV_MSG_DATA_AMF0, "\x02\x00\x0aonMetaData", 13},
+        {'c', CV_MSG_DATA_AMF0, "\x02\x00\x0aonCuePoint", 13},
+        {'F', CV_MSG_DATA_AMF0, "\x02\x00\x0d@setDataFrame", 16},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kinds[i].kind != what[0])
@@ -61,7 +64,7 @@ static void expect(struct cv_outbox *outbox, int count, const char *wanted)
     char seen[512] = "";
     struct cv_msg msg;
     while (count-- > 0 && cv_outbox_peek(outbox, &msg) > 0) {
-        size_t skip = msg.type == CV_MSG_VIDEO ? 5 : msg.type == CV_MSG_AUDIO ? 2 : 4;
+        size_t skip = msg.payload->len - 2;
         size_t len = strlen(seen);
         snprintf(seen + len, sizeof seen - len, "%s%.*s", len ? " " : "",
                  (int)(msg.payload->len - skip), (const char *)msg.payload->data + skip);
@@ -297,6 +300,102 @@ static void strange_media_is_media(void **state)
     cv_outbox_done(&outbox);
 }
 
+// A server that began anew was cut off before it had all the headers: it gets the rest of them.
+static void headers_in_flight_are_sent_again(void **state)
+{
+    (void)state;
+    static const char *const rest[] = {
+        "M1 V1 A1 K4 a5 i6", "V1 A1 K4 a5 i6", "A1 K4 a5 i6", "K4 a5 i6", "a5 i6", "i6", ""};
+    for (int taken = 0; taken <= 6; taken++) {
+        for (int sent = taken; sent <= 6; sent++) {
+            struct cv_outbox outbox = filled("M1 V1 A1 K1 a2 i3 K4 a5 i6");
+            struct cv_msg msg;
+            expect(&outbox, 8, "M1 V1 A1 K1 a2 i3 K4 a5");
+            assert_int_equal(cv_outbox_taken(&outbox, 8), CV_OK);
+            cv_outbox_restart(&outbox);
+            for (int i = 0; i < sent && cv_outbox_peek(&outbox, &msg); i++)
+                cv_outbox_sent(&outbox);
+            assert_int_equal(cv_outbox_resume(&outbox, (uint64_t)taken), CV_OK);
+            expect(&outbox, 99, rest[taken]);
+            assert_int_equal(outbox.count, 6);
+            assert_int_equal(outbox.lost, 0);
+            cv_outbox_done(&outbox);
+        }
+    }
+}
+
+// Other data than metadata is no header: it comes once, and metadata stays what it was.
+static void cue_points_are_no_metadata(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("M1 V1 K1 c2 i3 c4");
+    expect(&outbox, 99, "M1 V1 K1 c2 i3 c4");
+    cv_outbox_restart(&outbox);
+    expect(&outbox, 99, "M1 V1 V1 K1 c2 i3 c4");
+    cv_outbox_done(&outbox);
+}
+
+static void metadata_may_come_in_its_frame(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("F1 V1 K1 i2 K3");
+    expect(&outbox, 99, "F1 V1 K1 i2 K3");
+    assert_int_equal(cv_outbox_taken(&outbox, 5), CV_OK);
+    cv_outbox_restart(&outbox);
+    expect(&outbox, 99, "F1 V1 K3");
+    cv_outbox_done(&outbox);
+}
+
+// A header of a new kind comes while the way is cut among the headers: counts go on behind it.
+static void headers_may_grow_in_number(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("M1 V1 K1 i2");
+    expect(&outbox, 99, "M1 V1 K1 i2");
+    assert_int_equal(cv_outbox_taken(&outbox, 4), CV_OK);
+    cv_outbox_restart(&outbox);
+    expect(&outbox, 1, "M1");
+    add_all(&outbox, "A3");
+    assert_int_equal(cv_outbox_resume(&outbox, 1), CV_OK);
+    expect(&outbox, 99, "V1 A3 K1 i2 A3");
+    assert_int_equal(cv_outbox_resume(&outbox, 2), CV_OK);
+    expect(&outbox, 99, "A3 K1 i2 A3");
+    cv_outbox_done(&outbox);
+}
+
+// A server begins anew, and no key frame is left for it: what follows waits for one.
+static void without_a_key_frame_it_waits_for_one(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox;
+    cv_outbox_init(&outbox, 3 * 7, false);
+    add_all(&outbox, "K1 i2 i3");
+    expect(&outbox, 99, "K1 i2 i3");
+    assert_int_equal(cv_outbox_taken(&outbox, 2), CV_OK);
+    add_all(&outbox, "i4"); // the key frame has arrived, and makes room
+    cv_outbox_restart(&outbox);
+    assert_int_equal(outbox.lost, 2);
+    add_all(&outbox, "i5 K6 i7");
+    expect(&outbox, 99, "K6 i7");
+    assert_int_equal(outbox.lost, 3);
+    cv_outbox_done(&outbox);
+}
+
+// What had arrived at the server before is not thrown away singly when another server needs it.
+static void what_another_server_needs_goes_by_groups(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox;
+    cv_outbox_init(&outbox, 5 * 7, false);
+    add_all(&outbox, "K1 i2 i3");
+    expect(&outbox, 99, "K1 i2 i3");
+    assert_int_equal(cv_outbox_taken(&outbox, 3), CV_OK);
+    cv_outbox_restart(&outbox);
+    add_all(&outbox, "i4 K5 i6");
+    expect(&outbox, 99, "K5 i6");
+    cv_outbox_done(&outbox);
+}
+
 static bool run_with_failures(void *arg)
 {
     (void)arg;
@@ -342,6 +441,12 @@ int main(void)
         cmocka_unit_test(what_is_gone_counts_as_lost),
         cmocka_unit_test(one_message_larger_than_all_is_taken),
         cmocka_unit_test(strange_media_is_media),
+        cmocka_unit_test(headers_in_flight_are_sent_again),
+        cmocka_unit_test(cue_points_are_no_metadata),
+        cmocka_unit_test(metadata_may_come_in_its_frame),
+        cmocka_unit_test(headers_may_grow_in_number),
+        cmocka_unit_test(without_a_key_frame_it_waits_for_one),
+        cmocka_unit_test(what_another_server_needs_goes_by_groups),
         cmocka_unit_test(memory_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

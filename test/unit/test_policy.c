@@ -426,14 +426,16 @@ static void publishers_are_capped_per_app(void **state)
     const struct cv_config_app *live = app_of(&world, "live");
     const struct cv_config_app *event = app_of(&world, "live/event");
     for (int round = 0; round < 3; round++) {
-        assert_int_equal(cv_policy_enter_publisher(world.policy, live), CV_OK);
-        assert_int_equal(cv_policy_enter_publisher(world.policy, live), CV_OK);
-        assert_int_equal(cv_policy_enter_publisher(world.policy, live), CV_E_TOO_MANY);
-        assert_int_equal(cv_policy_enter_publisher(world.policy, event), CV_OK);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, false), CV_OK);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, false), CV_OK);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, false), CV_E_TOO_MANY);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, true), CV_OK);
+        cv_policy_leave_publisher(world.policy, live);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, event, false), CV_OK);
         cv_policy_leave_publisher(world.policy, event);
         cv_policy_leave_publisher(world.policy, live);
-        assert_int_equal(cv_policy_enter_publisher(world.policy, live), CV_OK);
-        assert_int_equal(cv_policy_enter_publisher(world.policy, live), CV_E_TOO_MANY);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, false), CV_OK);
+        assert_int_equal(cv_policy_enter_publisher(world.policy, live, false), CV_E_TOO_MANY);
         cv_policy_leave_publisher(world.policy, live);
         cv_policy_leave_publisher(world.policy, live);
     }
@@ -479,10 +481,10 @@ static void caps_outlive_a_reload(void **state)
     struct cv_policy *next = cv_policy_new(tighter, world.keys, &world.tallies);
     const struct cv_config_app *before = app_of(&world, "live");
     const struct cv_config_app *after = cv_config_app(tighter, "live", 4);
-    assert_int_equal(cv_policy_enter_publisher(world.policy, before), CV_OK);
-    assert_int_equal(cv_policy_enter_publisher(next, after), CV_E_TOO_MANY);
+    assert_int_equal(cv_policy_enter_publisher(world.policy, before, false), CV_OK);
+    assert_int_equal(cv_policy_enter_publisher(next, after, false), CV_E_TOO_MANY);
     cv_policy_leave_publisher(world.policy, before);
-    assert_int_equal(cv_policy_enter_publisher(next, after), CV_OK);
+    assert_int_equal(cv_policy_enter_publisher(next, after, false), CV_OK);
     cv_policy_leave_publisher(next, after);
     cv_policy_unref(&next);
     cv_config_unref(&tighter);

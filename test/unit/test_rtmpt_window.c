@@ -20,6 +20,14 @@ static struct tunnel flowing(bool kept)
     return t;
 }
 
+static void feed(struct tunnel *t, const uint8_t *data, size_t len)
+{
+    struct cv_rtmp_event event;
+    cv_rtmp_feed(t->rtmp, data, len);
+    while (cv_rtmp_next(t->rtmp, &event) == 1)
+        continue;
+}
+
 static void say_more(struct tunnel *t)
 {
     for (uint32_t i = 2; i < 5; i++) {
@@ -130,6 +138,27 @@ static void others_lose_their_session(void **state)
     tunnel_free(&t);
 }
 
+// The client's whole first flight came on a connection that went before it was answered: the answer
+// to the handshake goes with the next idle, and media flows by then.
+static void a_handshake_may_be_in_it(void **state)
+{
+    (void)state;
+    static const uint8_t c0_c1[1 + 1536] = {3};
+    struct tunnel t = tunnel_fresh(0, 0);
+    t.on_bytes = feed;
+    assert_int_equal(tunnel_begin(&t, 1, "send/0"), 0);
+    tunnel_body(&t, 1, c0_c1, sizeof c0_c1);
+    tunnel_end(&t, 1);
+    tunnel_gone(&t, 1);
+    assert_false(cv_rtmp_out_empty(t.rtmp));
+    cv_rtmpt_set_mode(t.session, CV_RTMPT_FLOW);
+    cv_rtmpt_set_window(t.session, WINDOW_MS, true);
+    assert_int_equal(tunnel_post(&t, 2, "idle/1", "x"), 0);
+    assert_int_equal(tunnel_answer(&t), 1);
+    assert_true(tunnel_reply(&t, 0)->body.len >= 1 + 2 * 1536);
+    tunnel_free(&t);
+}
+
 // The next one may be another client's, in a manner of speaking.
 static void the_next_one_is_kept_or_not(void **state)
 {
@@ -214,6 +243,7 @@ int main(void)
         cmocka_unit_test(the_request_again_ends_it),
         cmocka_unit_test(what_is_never_asked_for_again_ends_the_session),
         cmocka_unit_test(others_lose_their_session),
+        cmocka_unit_test(a_handshake_may_be_in_it),
         cmocka_unit_test(the_next_one_is_kept_or_not),
         cmocka_unit_test(it_ends_when_it_is_long),
         cmocka_unit_test(every_allocation_may_fail),

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/bench_stream.h"
-#include "client/connection.h"
+#include "client/connection_state.h"
 #include "io/clock.h"
 #include "io/loop.h"
 #include "io/openssl.h"
@@ -35,6 +35,8 @@ struct lane {
     bool mute;
     size_t up;
     size_t down;
+    uint64_t hold_us; // between two pieces that come down
+    uint64_t next_us;
 };
 
 struct road {
@@ -47,7 +49,8 @@ struct road {
     size_t cut_up; // each lane is cut behind so many bytes up; 0: never
     size_t cut_down;
     unsigned cuts_left;
-    bool closed; // new lanes are refused
+    bool closed;      // new lanes are refused
+    uint64_t hold_us; // of new lanes
 };
 
 static void road_open(struct road *road, struct kit *kit, enum habit habit)
@@ -219,13 +222,15 @@ static void road_turn(struct road *road)
             cv_socket_abort(&fd);
             continue;
         }
-        *free_lane(road) = (struct lane){.client = fd, .server = server};
+        *free_lane(road) = (struct lane){.client = fd, .server = server, .hold_us = road->hold_us};
     }
     for (unsigned i = 0; i < road->count; i++) {
         if (is_open(&road->lanes[i]))
             pass(road, &road->lanes[i], true);
-        if (is_open(&road->lanes[i]))
+        if (is_open(&road->lanes[i]) && cv_clock_now_us() >= road->lanes[i].next_us) {
+            road->lanes[i].next_us = cv_clock_now_us() + road->lanes[i].hold_us;
             pass(road, &road->lanes[i], false);
+        }
     }
 }
 
@@ -255,6 +260,7 @@ struct caller {
     char why[200];
     unsigned results;
     bool ok;
+    bool leaves; // is freed as soon as it is told anything
 };
 
 struct scene {
@@ -268,6 +274,10 @@ static void on_event(void *arg, const struct cv_connection_event *event)
 {
     struct caller *caller = arg;
     uint64_t sent_us;
+    if (caller->leaves) {
+        cv_connection_free(&caller->connection);
+        return;
+    }
     switch (event->type) {
     case CV_CONNECTION_THROUGH:
         caller->through = true;
@@ -407,6 +417,16 @@ static void until_count(struct scene *scene, struct caller *publisher, const uin
         if (cv_clock_now_us() >= end_us)
             fail_msg("%llu of %llu", (unsigned long long)*count, (unsigned long long)wanted);
         turn(scene, publisher);
+    }
+}
+
+// Until it was told so, or all is over.
+static void until_told(struct scene *scene, struct caller *caller, const unsigned *count)
+{
+    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    while (*count == 0 && !caller->ended) {
+        assert_true(cv_clock_now_us() < end_us);
+        turn(scene, caller);
     }
 }
 
@@ -639,6 +659,46 @@ static void a_player_misses_nothing(void **state)
     }
 }
 
+// What is opened beside a way takes its place, and the server throws the old one out; whoever of
+// the two is heard first, the stream goes on.
+static void renew_while_it_flows(enum cv_via via, bool publisher_renews)
+{
+    struct scene scene = {0};
+    struct caller publisher = {.limit = 4 * MESSAGES, .pace_us = 1000};
+    struct caller player = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, via);
+    until(&scene, NULL, &publisher.started);
+    call(&scene, &player, &scene.road.addr, "s", CV_RTMP_CLIENT_PLAY, via);
+    until(&scene, NULL, &player.started);
+    struct caller *who = publisher_renews ? &publisher : &player;
+    scene.road.hold_us = 5000; // the old way is heard first
+    for (uint64_t wanted = 40; wanted <= 160; wanted += 40) {
+        until_count(&scene, &publisher, &player.checker.messages, wanted);
+        unsigned before = who->returns;
+        cv__connection_renew(who->connection);
+        while (who->returns == before)
+            turn(&scene, &publisher);
+    }
+    until_count(&scene, &publisher, &player.checker.messages, publisher.limit);
+    expect_whole(&player, publisher.limit);
+    assert_int_equal(who->returns, 4);
+    assert_int_equal(who->cuts, 0);
+    cv_connection_free(&publisher.connection);
+    cv_connection_free(&player.connection);
+    scene_close(&scene);
+}
+
+static void a_way_is_renewed_without_a_gap(void **state)
+{
+    (void)state;
+    static const enum cv_via ways[] = {CV_VIA_AUTO, CV_VIA_RTMP, CV_VIA_RTMPT, CV_VIA_SOCKET};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        renew_while_it_flows(ways[i], true);
+        renew_while_it_flows(ways[i], false);
+    }
+}
+
 static void what_was_sent_last_arrives(void **state)
 {
     (void)state;
@@ -724,6 +784,178 @@ static void it_gives_up_after_its_time(void **state)
     scene_close(&scene);
 }
 
+// ---- a way that is replaced while it works ----------------------------------------------------
+
+static void renew(struct caller *caller)
+{
+    cv__connection_renew(caller->connection);
+}
+
+// The publisher's old way is alive, and hears that it has been thrown out.
+static void expect_renewed(enum habit habit, enum cv_via via)
+{
+    struct scene scene = {0};
+    struct caller publisher = {.limit = MESSAGES, .pace_us = 2000};
+    struct caller player = {0};
+    scene_open(&scene, habit, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, via);
+    until(&scene, NULL, &publisher.started);
+    call(&scene, &player, &scene.kit.addrs[0], "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    until(&scene, NULL, &player.started);
+    until_count(&scene, &publisher, &player.checker.messages, MESSAGES / 4);
+    renew(&publisher);
+    until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
+    expect_whole(&player, MESSAGES);
+    until_told(&scene, &publisher, &publisher.returns);
+    assert_false(publisher.ended);
+    assert_int_equal(publisher.cuts, 0);
+    assert_int_equal(publisher.returns, 1);
+    assert_int_equal(publisher.lost, 0);
+    cv_connection_free(&publisher.connection);
+    cv_connection_free(&player.connection);
+    scene_close(&scene);
+}
+
+static void a_way_that_works_can_be_replaced(void **state)
+{
+    (void)state;
+    expect_renewed(PASSES, CV_VIA_AUTO);
+    expect_renewed(PASSES, CV_VIA_RTMP);
+    expect_renewed(PASSES, CV_VIA_RTMPT);
+    expect_renewed(PASSES, CV_VIA_SOCKET);
+}
+
+// The way is cut while another one is looked for, in vain: that is a cut like any other.
+static void a_cut_while_another_way_is_looked_for_is_a_cut(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller publisher = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    until(&scene, NULL, &publisher.started);
+    renew(&publisher);
+    scene.road.closed = true;
+    road_cut(&scene.road);
+    until_told(&scene, &publisher, &publisher.cuts);
+    assert_false(publisher.ended);
+    scene.road.closed = false;
+    until_told(&scene, &publisher, &publisher.returns);
+    assert_false(publisher.ended);
+    assert_int_equal(publisher.cuts, 1);
+    cv_connection_free(&publisher.connection);
+    scene_close(&scene);
+}
+
+// The same when the watch gives the old one up.
+static void a_loss_while_another_way_is_looked_for_is_a_cut(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller publisher = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    until(&scene, NULL, &publisher.started);
+    renew(&publisher);
+    scene.road.closed = true;
+    cv__connection_lose(publisher.connection);
+    until_told(&scene, &publisher, &publisher.cuts);
+    assert_false(publisher.ended);
+    scene.road.closed = false;
+    until_told(&scene, &publisher, &publisher.returns);
+    assert_false(publisher.ended);
+    cv_connection_free(&publisher.connection);
+    scene_close(&scene);
+}
+
+// ---- leaving ----------------------------------------------------------------------------------
+
+// Everything was sent, not everything has arrived, and the way is cut: it is delivered all the
+// same.
+static void expect_last_words(bool close_first, size_t up)
+{
+    struct scene scene = {0};
+    struct caller publisher = {.limit = MESSAGES};
+    struct caller player = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
+    until(&scene, NULL, &publisher.started);
+    call(&scene, &player, &scene.kit.addrs[0], "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    until(&scene, NULL, &player.started);
+    road_arm(&scene.road, up, 0, 1);
+    while (publisher.made < MESSAGES)
+        publish_some(&publisher);
+    cv_connection_flush(publisher.connection);
+    if (close_first)
+        cv_connection_close(publisher.connection);
+    until_told(&scene, &publisher, &publisher.cuts);
+    if (!close_first)
+        cv_connection_close(publisher.connection);
+    until(&scene, NULL, &publisher.ended);
+    assert_int_equal(publisher.end, CV_END_CLOSED);
+    until(&scene, NULL, &player.ended);
+    expect_whole(&player, MESSAGES);
+    assert_int_equal(publisher.returns, 1);
+    cv_connection_free(&publisher.connection);
+    cv_connection_free(&player.connection);
+    scene_close(&scene);
+}
+
+static void what_was_sent_last_arrives_behind_a_cut(void **state)
+{
+    (void)state;
+    expect_last_words(false, 20000);
+    expect_last_words(true, 20000);
+}
+
+// What could never be sent is refused, instead of blocking all that follows.
+static void what_no_server_takes_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t type;
+        size_t len;
+        int code;
+    } cases[] = {
+        {CV_MSG_VIDEO, CV_LIMIT_MEDIA_BYTES + 1, CV_E_TOO_LONG},
+        {CV_MSG_DATA_AMF0, CV_LIMIT_COMMAND_BYTES, CV_E_TOO_LONG},
+        {CV_MSG_SET_CHUNK_SIZE, 4, CV_E_USAGE},
+        {CV_MSG_AUDIO, 4, CV_OK},
+    };
+    struct scene scene = {0};
+    struct caller caller = {0};
+    scene_open(&scene, PASSES, NULL);
+    call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cv_msg msg = {.type = cases[i].type, .payload = cv_block_new(cases[i].len)};
+        assert_non_null(msg.payload);
+        msg.payload->len = (uint32_t)cases[i].len;
+        memset(msg.payload->data, 0, cases[i].len);
+        assert_int_equal(cv_connection_send(caller.connection, &msg), cases[i].code);
+        cv_block_unref(&msg.payload);
+    }
+    cv_connection_free(&caller.connection);
+    scene_close(&scene);
+}
+
+// Whatever it is told first: it may leave then.
+static void it_may_be_freed_when_it_is_told_anything(void **state)
+{
+    (void)state;
+    static const enum cv_via vias[] = {CV_VIA_AUTO, CV_VIA_RTMP, CV_VIA_RTMPT, CV_VIA_SOCKET};
+    for (size_t i = 0; i < sizeof vias / sizeof vias[0]; i++) {
+        struct scene scene = {0};
+        struct caller caller = {.leaves = true};
+        scene_open(&scene, PASSES, NULL);
+        call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, vias[i]);
+        for (int turns = 0; caller.connection; turns++) {
+            assert_in_range(turns, 0, 10000);
+            turn(&scene, NULL);
+        }
+        scene_close(&scene);
+    }
+}
+
 // ---- want of memory ---------------------------------------------------------------------------
 
 struct failing {
@@ -786,10 +1018,17 @@ int main(void)
         cmocka_unit_test(a_cut_in_what_the_server_says_loses_nothing),
         cmocka_unit_test(a_tunnel_does_not_mind_cuts),
         cmocka_unit_test(a_player_misses_nothing),
+        cmocka_unit_test(a_way_is_renewed_without_a_gap),
         cmocka_unit_test(what_was_sent_last_arrives),
         cmocka_unit_test(what_was_sent_before_the_start_arrives),
         cmocka_unit_test(leaving_before_the_start_is_quick),
         cmocka_unit_test(it_gives_up_after_its_time),
+        cmocka_unit_test(a_way_that_works_can_be_replaced),
+        cmocka_unit_test(a_cut_while_another_way_is_looked_for_is_a_cut),
+        cmocka_unit_test(a_loss_while_another_way_is_looked_for_is_a_cut),
+        cmocka_unit_test(what_was_sent_last_arrives_behind_a_cut),
+        cmocka_unit_test(what_no_server_takes_is_refused),
+        cmocka_unit_test(it_may_be_freed_when_it_is_told_anything),
         cmocka_unit_test(want_of_memory_ends_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,87 @@ static void what_is_no_position_is_ignored(void **state)
     }
 }
 
+// A thread whose copy began for somebody's return waits for what lies before a place, but only for
+// what there was when it asked: a number from nowhere must not keep its viewer waiting for ever.
+static void what_is_far_ahead_is_not_waited_for(void **state)
+{
+    (void)state;
+    static const char *const ahead[] = {"54", "1000", "18446744073709551614"};
+    struct scene scene;
+    struct client late;
+    char wrong[96];
+    begin_scene(&scene, 0, yaml);
+    client_play_resume(&scene.c[2], scene.name, "");
+    settle(scene.c, 4);
+    begin_publishing(&scene, 10);
+    see_frame(&scene.c[2], 10);
+    publish_frames(&scene.c[0], 11, 30);
+    client_play_resume(&scene.c[1], scene.name, scene.c[2].position);
+    see_frame(&scene.c[1], 30);
+    publish_frames(&scene.c[0], 31, 50);
+    see_frame(&scene.c[1], 50);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(wrong, sizeof wrong, "%.16s:%s", scene.c[1].position, ahead[i]);
+        assert_true(client_open(&late, &kit, 1));
+        client_play_resume(&late, scene.name, wrong);
+        check_joined(&late, 40, 50);
+        client_close(&late);
+    }
+    end_scene(&scene);
+}
+
+// A copy that has nothing yet.
+static void a_place_is_waited_for_while_it_can_come(void **state)
+{
+    (void)state;
+    struct cv_outlet outlet = {.live = true, .epoch = 5, .begins_at = 10, .head = 20};
+    struct cv_position wanted = {.epoch = 5, .number = 15};
+    uint64_t seq;
+    cv_stream_log_init_copy(&outlet.own_log, &(struct cv_log_limits){0});
+    outlet.log = &outlet.own_log;
+    wanted.epoch = 4;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), 0); // home has not answered
+    outlet.answered = true;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), CV_E_NOT_FOUND);
+    wanted.epoch = 5;
+    for (wanted.number = 8; wanted.number < 23; wanted.number++) {
+        bool comes = wanted.number >= 10 && wanted.number <= 20;
+        int found = cv_outlet_find(&outlet, &wanted, &seq);
+        assert_int_equal(found, comes ? 0 : CV_E_NOT_FOUND);
+    }
+    outlet.live = false;
+    wanted.number = 15;
+    assert_int_equal(cv_outlet_find(&outlet, &wanted, &seq), CV_E_NOT_FOUND);
+    cv_stream_log_done(&outlet.own_log);
+}
+
+// What a player asks for in the same breath holds, though its place is found later.
+static void who_goes_on_without_video_gets_none(void **state)
+{
+    (void)state;
+    for (unsigned thread = 0; thread < 2; thread++) {
+        struct scene scene;
+        begin_scene(&scene, 0, yaml);
+        client_play_resume(&scene.c[2], scene.name, "");
+        settle(scene.c, 4);
+        begin_publishing(&scene, 10);
+        see_frame(&scene.c[2], 10);
+        publish_frames(&scene.c[0], 11, 15);
+        client_audio(&scene.c[0], 1, 16);
+        client_step(&scene.c[0]);
+        settle(scene.c, 1);
+        struct client back;
+        assert_true(client_open(&back, &kit, thread));
+        client_play_resume(&back, scene.name, scene.c[2].position);
+        client_command_boolean(&back, 1, "receiveVideo", false);
+        assert_true(client_wait(&back, "audio 1 16"));
+        for (unsigned i = 0; i < back.seen_count; i++)
+            assert_null(strstr(back.seen[i].text, "video"));
+        client_close(&back);
+        end_scene(&scene);
+    }
+}
+
 static void who_was_away_too_long_joins(void **state)
 {
     (void)state;
@@ -670,6 +751,9 @@ int main(void)
         cmocka_unit_test(players_go_on_after_a_cut_anywhere),
         cmocka_unit_test(who_waits_with_it_begins_at_a_key_frame),
         cmocka_unit_test(what_is_no_position_is_ignored),
+        cmocka_unit_test(what_is_far_ahead_is_not_waited_for),
+        cmocka_unit_test(a_place_is_waited_for_while_it_can_come),
+        cmocka_unit_test(who_goes_on_without_video_gets_none),
         cmocka_unit_test(who_was_away_too_long_joins),
         cmocka_unit_test(another_log_has_another_epoch),
         cmocka_unit_test(headers_that_came_meanwhile),

@@ -291,6 +291,87 @@ static void bug_33_a_token_is_no_key(void **state)
     }
 }
 
+static const char yaml_no_grace[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
+                                    "apps:\n  - name: live\n    grace_s: 0\n";
+
+// The stream is there still, for those who watch it; its publishing is over, and they know.
+static void who_comes_too_late_begins_anew(void **state)
+{
+    (void)state;
+    for (unsigned where = 0; where < 16; where++) {
+        struct scene scene;
+        unsigned taken;
+        begin_scene(&scene, where, yaml_no_grace);
+        publish_some(&scene, 30);
+        client_close(&scene.c[0]);
+        assert_true(client_wait(&scene.c[2], "status 1 NetStream.Play.UnpublishNotify"));
+        assert_true(starts_resumed(&scene.c[1], scene.name, scene.c[0].token, &taken));
+        assert_int_equal(taken, 0);
+        assert_string_not_equal(scene.c[1].token, scene.c[0].token);
+        assert_true(client_wait(&scene.c[2], "status 1 NetStream.Play.PublishNotify"));
+        close_all(&scene.c[1], 2);
+        kit_stop(&kit);
+    }
+}
+
+static const char yaml_one[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
+                               "apps:\n  - name: live\n    streams_max: 1\n    grace_s: 20\n";
+
+// The app is full with the old line, whose place the new one takes. No other token makes room.
+static void a_full_app_has_room_for_who_returns(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct scene scene;
+        struct client more;
+        begin_scene(&scene, 2 * i, yaml_one);
+        assert_true(client_open(&more, &kit, i & 1));
+        publish_some(&scene, 30);
+        bool elsewhere = i & 1;
+        client_publish_resume(&more, elsewhere ? "another" : scene.name,
+                              elsewhere ? scene.c[0].token : "00000000000000000000000000000000");
+        assert_true(client_wait(&more, "status 1 NetStream.Publish.BadName"));
+        assert_true(client_wait_closed(&more));
+        client_close(&more);
+        unsigned streams = HASH_COUNT(kit.workers[0]->streams);
+        assert_int_equal(streams + HASH_COUNT(kit.workers[1]->streams), 1);
+        unsigned taken;
+        assert_true(starts_resumed(&scene.c[1], scene.name, scene.c[0].token, &taken));
+        assert_int_equal(taken, 30);
+        queue_messages(&scene.c[1], 31, 40);
+        client_step(&scene.c[1]);
+        see_last(&scene.c[2], 40);
+        check_seen(&scene.c[2], 40);
+        assert_true(client_wait_closed(&scene.c[0]));
+        client_close(&scene.c[0]);
+        settle(&scene.c[1], 2);
+        assert_true(client_open(&scene.c[0], &kit, i & 1));
+        client_command(&scene.c[0], 1, "publish", "another"); // it is as full as before
+        assert_true(client_wait(&scene.c[0], "status 1 NetStream.Publish.BadName"));
+        end_scene(&scene);
+    }
+}
+
+// In its grace time a stream has no place of its own: somebody else may have taken it.
+static void a_place_that_was_left_may_be_taken(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct client more;
+    begin_scene(&scene, 2, yaml_one);
+    assert_true(client_open(&more, &kit, 0));
+    publish_some(&scene, 30);
+    client_close(&scene.c[0]);
+    settle(&scene.c[1], 2);
+    client_command(&more, 1, "publish", "another");
+    assert_true(client_wait(&more, "status 1 NetStream.Publish.Start"));
+    client_publish_resume(&scene.c[1], scene.name, scene.c[0].token);
+    assert_true(client_wait(&scene.c[1], "status 1 NetStream.Publish.BadName"));
+    client_close(&more);
+    close_all(&scene.c[1], 2);
+    kit_stop(&kit);
+}
+
 // FCUnpublish, deleteStream or closeStream: there is nothing to go on with.
 static void what_was_ended_on_purpose_is_over(void **state)
 {
@@ -722,6 +803,9 @@ int main(void)
         cmocka_unit_test(nobody_gets_in_by_a_wrong_token),
         cmocka_unit_test(a_token_is_good_for_its_stream_only),
         cmocka_unit_test(bug_33_a_token_is_no_key),
+        cmocka_unit_test(who_comes_too_late_begins_anew),
+        cmocka_unit_test(a_full_app_has_room_for_who_returns),
+        cmocka_unit_test(a_place_that_was_left_may_be_taken),
         cmocka_unit_test(what_was_ended_on_purpose_is_over),
         cmocka_unit_test(nobody_is_told_who_has_not_asked),
         cmocka_unit_test(a_publisher_is_told_what_has_been_taken),
