@@ -94,8 +94,6 @@ struct cv_attempt_stats {
     uint32_t unacked_bytes; // written, and not acknowledged by the peer's TCP; 0 when unknown
     uint64_t written_bytes; // by the connections that are open now
     uint64_t heard_us;      // when anything came last, by the loop's clock; 0: nothing yet
-    uint64_t bytes_in;      // RTMP's own
-    uint64_t bytes_out;     //
     uint64_t connections;   // TCP connections that were made
 };
 struct cv_attempt_stats cv_attempt_stats(const struct cv_attempt *attempt);

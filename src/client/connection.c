@@ -277,6 +277,7 @@ static void fail_to_reach(struct cv_connection *connection, const struct cv_reac
         return;
     }
     cv_why_set(&connection->why, CV_E_UNREACHABLE, place, "%s", cv_obstacle_text(result->obstacle));
+    cv__connection_learn_failure(connection);
     cv__connection_end(connection, CV_END_NO_WAY, result->obstacle, result->location);
 }
 
@@ -450,9 +451,12 @@ void cv__connection_lose(struct cv_connection *connection)
 
 void cv__connection_renew(struct cv_connection *connection)
 {
+    // A server that cannot resume refuses a second publisher: there the first must have gone.
+    bool publishes = connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
+    if ((publishes && !connection->resumes) || connection->reach || !has_free_place(connection))
+        return;
     connection->silent = cv_watchdog_is_silent(&connection->watchdog);
-    if (!connection->reach && has_free_place(connection))
-        start_reach(connection);
+    start_reach(connection);
 }
 
 void cv__connection_keep(struct cv_connection *connection)
