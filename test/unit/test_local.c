@@ -344,7 +344,7 @@ static void who_asks_for_nothing_more_is_gone(void **state)
     struct scene scene;
     open_scene(&scene);
     scene.user.ask_us = 1000 * 1000;
-    open_link(&scene, CV_RTMP_CLIENT_PUBLISH);
+    open_client(&scene, CV_RTMP_CLIENT_PUBLISH);
     while (!all_came(&scene))
         cv_loop_run_once(scene.loop);
     wait_for_end(&scene);
