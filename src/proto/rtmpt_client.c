@@ -40,6 +40,7 @@ struct cv_rtmpt_client *cv_rtmpt_client_new(const struct cv_rtmpt_client_config 
     if (t->depth_max > depth_most)
         t->depth_max = depth_most;
     t->window_ms = CV_TUNNEL_WINDOW_MIN_MS;
+    t->stream_ms = CV_TUNNEL_WINDOW_MIN_MS;
     t->coalesce_us = UINT64_C(1000) * config->coalesce_ms;
     t->rest = cv_rd_over(NULL, 0);
     t->now_us = now_us;
@@ -57,6 +58,7 @@ void cv_rtmpt_client_free(struct cv_rtmpt_client *t)
     for (uint32_t i = 0; i < t->count; i++) {
         cv_block_unref(&t->errands[i].body);
         cv_block_unref(&t->errands[i].early);
+        cv_block_unref(&t->errands[i].piece);
     }
     for (int i = 0; i < CV_RTMPT_SLOTS; i++)
         cv_http1_free(t->slots[i].http);

@@ -11,7 +11,8 @@
 // allows that (a server of ours on a connection that stays, or two small requests back-to-back that
 // were both answered), so that publishing does not slow down with the round trip; while the server
 // is to speak, an idle is parked on a connection of its own. Idles of servers that are not ours
-// share the first connection: such servers may not look at n.
+// share the first connection: such servers may not look at n. A publisher's sends stay open for a
+// while and grow, where the replies of a server of ours show that the path passes on such bodies.
 //
 // What makes it last: connections that close after each reply, HTTP/1.0, chunked replies. Requests
 // whose connection was lost are sent again, once, in order, with the same numbers and bytes; a
@@ -98,6 +99,7 @@ struct cv_rtmpt_client_event {
 
 struct cv_rtmpt_client_stats {
     uint64_t sends;
+    uint64_t streams; // of them: bodies that stayed open
     uint64_t idles;
     uint64_t replays;     // requests that were sent again
     uint64_t connections; // that were made, of both slots

@@ -10,6 +10,8 @@ static const char method[] = "POST";
 
 size_t cv__tunnel_body_len(const struct errand *errand)
 {
+    if (errand->chunked)
+        return errand->piece->len;
     return errand->body ? errand->body->len : 1;
 }
 
@@ -112,6 +114,13 @@ static void put_window(struct cv_wr *wr, const struct errand *errand)
     cv_http1_write_field(wr, cv_text_of("Culvert"), (struct cv_text){value, (size_t)len});
 }
 
+// The body comes in pieces over some time: the reply tells how early they were there.
+static void put_stream(struct cv_wr *wr)
+{
+    cv_http1_write_header(wr, "Culvert", "1; stream");
+    cv_http1_write_header(wr, "Transfer-Encoding", "chunked");
+}
+
 // The word "handshake": the server may take C0 C1 out of the body, and answer them at once.
 static void put_offer(struct cv_wr *wr, const struct errand *errand, bool offer)
 {
@@ -136,7 +145,10 @@ size_t cv__tunnel_head(const struct cv_rtmpt_client *t, const struct errand *err
         cv_http1_write_header(&wr, "Connection", "keep-alive");
     if (errand->window_ms)
         put_window(&wr, errand);
-    cv_http1_write_length(&wr, cv__tunnel_body_len(errand));
+    if (errand->chunked)
+        put_stream(&wr);
+    else
+        cv_http1_write_length(&wr, cv__tunnel_body_len(errand));
     cv_http1_write_head_end(&wr);
     return path.err == CV_OK && wr.err == CV_OK ? wr.len : 0;
 }

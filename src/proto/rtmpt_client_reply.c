@@ -28,6 +28,8 @@ static int strand(struct cv_rtmpt_client *t, struct errand *errand)
     errand->written = 0;
     errand->polled = false;
     errand->seen = 0;
+    if (errand->chunked)
+        cv__tunnel_unchunk(t, errand);
     if (errand->kind == CV_RTMPT_OPEN)
         return cv__tunnel_fail(t, CV_E_TRUNCATED, "the answer to /open was cut off");
     if (errand->losses > 1)
@@ -143,11 +145,43 @@ static void pace_idles(struct cv_rtmpt_client *t, const struct errand *errand)
 
 // ---- one reply --------------------------------------------------------------------------------
 
+// By a status (411 and others), or by a word before the end.
+static bool refuses_stream(const struct errand *errand, uint32_t status)
+{
+    if (status == 200)
+        return errand->growing;
+    return status != 404 && status != 408;
+}
+
+// "Culvert: 1; early=230"
+static void note_early(struct errand *errand, const struct cv_http1_head *head)
+{
+    static const char word[] = "early=";
+    struct cv_text rest = cv_http1_header(head, "Culvert");
+    uint64_t ms = 0;
+    while (rest.len) {
+        struct cv_text one = cv_text_trim(cv_text_take(&rest, ';'));
+        if (!cv_text_starts(one, word))
+            continue;
+        int err = cv_text_u64(cv_text_skip(one, sizeof word - 1), 0, UINT32_MAX, &ms);
+        errand->early_told = err == CV_OK;
+        errand->early_ms = (uint32_t)ms;
+    }
+}
+
 static int read_head(struct cv_rtmpt_client *t, enum cv_rtmpt_slot slot, struct errand *errand,
                      const struct cv_http1_head *head)
 {
     char text[64];
     t->slots[slot].stays = head->keep_alive;
+    t->http11 = head->minor > 0;
+    if (errand->chunked && refuses_stream(errand, head->status)) {
+        t->stream = STREAM_NO;
+        t->slots[slot].spent = true; // and it is sent again, as a whole
+        return GO_ON;
+    }
+    if (errand->chunked)
+        note_early(errand, head);
     if (head->status == 200)
         return GO_ON;
     if (head->status == 408) { // it was too slow for somebody; he goes
@@ -239,6 +273,8 @@ static int read_end(struct cv_rtmpt_client *t, enum cv_rtmpt_slot which, struct 
         pace_idles(t, errand);
         judge_window(t, errand);
     }
+    if (errand->chunked)
+        cv__tunnel_judge_stream(t, errand);
     note_probe(t, errand);
     return GO_ON;
 }

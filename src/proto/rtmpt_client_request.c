@@ -121,6 +121,7 @@ void cv__tunnel_pop(struct cv_rtmpt_client *t)
         t->flight_bytes -= first->body->len;
     t->begun = t->begun || first->kind != CV_RTMPT_OPEN;
     cv_block_unref(&first->body);
+    cv_block_unref(&first->piece);
     t->count--;
     memmove(first, first + 1, t->count * sizeof *first);
 }
@@ -146,26 +147,34 @@ static uint32_t window_ms(const struct cv_rtmpt_client *t, enum cv_rtmpt_slot ho
     return flows && home == CV_RTMPT_DOWN && t->stage == RUNNING ? t->window_ms : 0;
 }
 
-// Adds a request. The body's reference is taken.
-static struct errand *make(struct cv_rtmpt_client *t, enum cv_rtmpt_kind kind,
-                           enum cv_rtmpt_slot home, struct cv_block *body)
+void cv__tunnel_set_len(struct cv_rtmpt_client *t, struct errand *errand)
 {
     char head[CV_LIMIT_TUNNEL_HEAD_BYTES];
-    CV_ASSERT(t->count < CV_LIMIT_TUNNEL_FLIGHT);
-    struct errand *errand = &t->errands[t->count];
-    *errand = (struct errand){.kind = kind, .home = home, .body = body};
-    if (kind != CV_RTMPT_OPEN)
-        errand->n = t->next_n++;
-    if (kind == CV_RTMPT_IDLE)
-        errand->window_ms = window_ms(t, home);
     size_t head_len = cv__tunnel_head(t, errand, head);
     if (head_len == 0)
         cv__tunnel_fail(t, CV_E_USAGE, "the head of a request is too long");
     errand->len = head_len + cv__tunnel_body_len(errand);
+}
+
+void cv__tunnel_make(struct cv_rtmpt_client *t, const struct errand *like)
+{
+    CV_ASSERT(t->count < CV_LIMIT_TUNNEL_FLIGHT);
+    struct errand *errand = &t->errands[t->count];
+    *errand = *like;
+    if (errand->kind != CV_RTMPT_OPEN)
+        errand->n = t->next_n++;
+    if (errand->kind == CV_RTMPT_IDLE)
+        errand->window_ms = window_ms(t, errand->home);
+    cv__tunnel_set_len(t, errand);
     put_on(t, errand);
     t->count++;
     t->request_us = t->now_us;
-    return errand;
+}
+
+static void make(struct cv_rtmpt_client *t, enum cv_rtmpt_kind kind, enum cv_rtmpt_slot home,
+                 struct cv_block *body)
+{
+    cv__tunnel_make(t, &(struct errand){.kind = kind, .home = home, .body = body});
 }
 
 // Requests that were lost with their connection are sent again in order, one by one: that is what
@@ -198,8 +207,9 @@ static bool is_recovering(const struct cv_rtmpt_client *t)
 // Whether one more, new one can be placed.
 static bool has_room(const struct cv_rtmpt_client *t, enum cv_rtmpt_slot slot, uint32_t depth)
 {
+    const struct errand *growing = cv__tunnel_growing(t);
     return t->count + 1 < CV_LIMIT_TUNNEL_FLIGHT && slot_takes(t, slot) && !is_recovering(t) &&
-           cv__tunnel_awaited(t, slot) < depth;
+           !(growing && growing->home == slot) && cv__tunnel_awaited(t, slot) < depth;
 }
 
 // ---- sends ------------------------------------------------------------------------------------
@@ -229,7 +239,7 @@ static uint64_t ripe_us(const struct cv_rtmpt_client *t)
     return now ? t->now_us : t->pending_us + coalesce_us(t);
 }
 
-static bool may_send(const struct cv_rtmpt_client *t)
+bool cv__tunnel_may_send(const struct cv_rtmpt_client *t)
 {
     return pending_len(t) && !t->closing && t->pipe != PIPE_PROBED &&
            has_room(t, CV_RTMPT_UP, depth_of(t));
@@ -237,7 +247,7 @@ static bool may_send(const struct cv_rtmpt_client *t)
 
 static void plan_send(struct cv_rtmpt_client *t)
 {
-    if (!may_send(t) || ripe_us(t) > t->now_us)
+    if (!cv__tunnel_may_send(t) || ripe_us(t) > t->now_us)
         return;
     t->flight_bytes += t->pending->len;
     make(t, CV_RTMPT_SEND, CV_RTMPT_UP, t->pending);
@@ -344,6 +354,7 @@ void cv__tunnel_plan(struct cv_rtmpt_client *t)
     leave_used(t);
     place_stranded(t);
     plan_probe(t);
+    cv__tunnel_plan_stream(t);
     plan_send(t);
     plan_idle(t);
     plan_close(t);
@@ -351,10 +362,10 @@ void cv__tunnel_plan(struct cv_rtmpt_client *t)
 
 uint64_t cv__tunnel_plan_us(const struct cv_rtmpt_client *t)
 {
-    uint64_t first_us = UINT64_MAX;
     if (!cv__tunnel_serving(t))
-        return first_us;
-    if (may_send(t))
+        return UINT64_MAX;
+    uint64_t first_us = cv__tunnel_stream_us(t);
+    if (cv__tunnel_may_send(t) && ripe_us(t) < first_us)
         first_us = ripe_us(t);
     if (may_idle(t) && idle_due_us(t) < first_us)
         first_us = idle_due_us(t);
@@ -371,7 +382,7 @@ static bool put(const struct cv_rtmpt_client *t, const struct errand *errand,
 {
     char head[CV_LIMIT_TUNNEL_HEAD_BYTES];
     size_t body_len = cv__tunnel_body_len(errand);
-    size_t head_len = errand->len - body_len;
+    size_t head_len = errand->len - body_len; // or, of a chunked one, all before its newest piece
     size_t at = errand->written;
     if (at < head_len) {
         size_t len = cv__tunnel_head(t, errand, head);
@@ -381,7 +392,8 @@ static bool put(const struct cv_rtmpt_client *t, const struct errand *errand,
         at = head_len;
     }
     at -= head_len;
-    const uint8_t *body = errand->body ? errand->body->data : filler;
+    const struct cv_block *block = errand->chunked ? errand->piece : errand->body;
+    const uint8_t *body = block ? block->data : filler;
     return cv_gather_borrow(gather, body + at, body_len - at);
 }
 
@@ -419,4 +431,6 @@ void cv_rtmpt_client_sent(struct cv_rtmpt_client *t, enum cv_rtmpt_slot slot, si
         errand->written_us = now_us;
     }
     CV_ASSERT(len == 0);
+    if (cv__tunnel_serving(t))
+        cv__tunnel_plan_stream(t);
 }

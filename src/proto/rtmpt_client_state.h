@@ -20,6 +20,9 @@ enum stage {
 // Whether requests may follow each other on a connection without waiting.
 enum pipelining { PIPE_UNKNOWN, PIPE_PROBED, PIPE_YES, PIPE_NO };
 
+// Whether the path passes on the pieces of a chunked body as they come.
+enum streaming { STREAM_UNKNOWN, STREAM_PROBED, STREAM_YES, STREAM_NO };
+
 // A request without its reply, or with one that was not given out yet.
 struct errand {
     enum cv_rtmpt_kind kind;
@@ -33,6 +36,17 @@ struct errand {
     uint32_t losses;
     uint64_t written_us;
     uint32_t window_ms; // an idle: the chunked reply that it asks for; 0: none
+
+    // a send whose body goes up in pieces, as it comes; all of it is kept in `body`
+    bool chunked;
+    bool growing; // more may follow: it is the newest one of its connection
+    struct cv_block
+        *piece; // chunked: the newest chunk, and the last one behind it when that is due
+    uint64_t begun_us;
+    uint64_t spread;   // bytes of the body, times when they came in us from its beginning
+    uint64_t lead_us;  // how long before its end they came, on the average
+    uint32_t early_ms; // the same, as the server saw it
+    bool early_told;   //
 
     // the reply
     bool polled;            // its first byte has come
@@ -117,7 +131,11 @@ struct cv_rtmpt_client {
     uint32_t floods;     // idles in a row that brought something
     uint32_t window_ms;  // what the next one asks for while media flows; 0: no chunked reply
     uint32_t clumps;     // chunked replies in a row that came all at once, at their end
-    bool told;           // an event was given out: the owner may have something to say to it
+    enum streaming stream;
+    uint32_t stream_ms;     // how long the next chunked body stays open
+    uint32_t stream_clumps; // those in a row that reached the server all at once
+    bool http11;            // its last reply said so
+    bool told;              // an event was given out: the owner may have something to say to it
 
     // reading
     struct slot slots[CV_RTMPT_SLOTS];
@@ -157,6 +175,12 @@ uint32_t cv__tunnel_awaited(const struct cv_rtmpt_client *t, enum cv_rtmpt_slot 
 bool cv__tunnel_stranded(const struct cv_rtmpt_client *t, enum cv_rtmpt_slot slot);
 // The connection on which idles go.
 enum cv_rtmpt_slot cv__tunnel_idle_home(const struct cv_rtmpt_client *t);
+// Adds one like this: kind, home and body; its references are taken.
+void cv__tunnel_make(struct cv_rtmpt_client *t, const struct errand *like);
+// Head and body as they are to be written now.
+void cv__tunnel_set_len(struct cv_rtmpt_client *t, struct errand *errand);
+// Something waits that could be sent.
+bool cv__tunnel_may_send(const struct cv_rtmpt_client *t);
 // Removes the first one.
 void cv__tunnel_pop(struct cv_rtmpt_client *t);
 void cv__tunnel_drop_pending(struct cv_rtmpt_client *t);
@@ -169,6 +193,18 @@ int cv__tunnel_prepare(struct cv_rtmpt_client *t, const struct cv_rtmpt_client_c
 size_t cv__tunnel_head(const struct cv_rtmpt_client *t, const struct errand *errand,
                        char out[CV_LIMIT_TUNNEL_HEAD_BYTES]);
 size_t cv__tunnel_body_len(const struct errand *errand);
+
+// ---- sends whose bodies stay open: rtmpt_client_stream.c
+
+// The one that may still grow; NULL: none. Nothing may follow it on its connection.
+const struct errand *cv__tunnel_growing(const struct cv_rtmpt_client *t);
+// Begins one with what waits, adds that to the one that is open, or ends it.
+void cv__tunnel_plan_stream(struct cv_rtmpt_client *t);
+uint64_t cv__tunnel_stream_us(const struct cv_rtmpt_client *t);
+// It is to be sent again, as a whole.
+void cv__tunnel_unchunk(struct cv_rtmpt_client *t, struct errand *errand);
+// Its reply is complete.
+void cv__tunnel_judge_stream(struct cv_rtmpt_client *t, const struct errand *errand);
 
 // ---- the answer to /open: rtmpt_client_open.c
 

@@ -256,7 +256,7 @@ static void on_body(struct cv_web *web, struct cv_text body)
     const uint8_t *data = (const uint8_t *)body.at;
     web->owes_continue = false;
     if (web->reading == CV_WEB_TUNNELLED) {
-        cv_tunnel_body(web->tunnel, web->conn->id, data, body.len);
+        cv_web_tunnel_body(web, data, body.len);
     } else if (web->reading == CV_WEB_RESPONDED) {
         cv_web_restart_clock(web);
         if (web->responder->body)

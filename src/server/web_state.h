@@ -52,6 +52,14 @@ struct cv_web {
     uint32_t owed;
     bool replying;   // what is written is the tunnel's
     bool replies_on; // and it is not the end of that reply, which comes in chunks
+    // the body that is being read, when its client asks how early its bytes came; then, for the
+    // reply
+    bool streams;
+    uint64_t begun_us;
+    uint64_t body_bytes;
+    uint64_t spread;   // bytes, times when they came in us from the beginning
+    bool tells_early;  // of the newest complete request
+    uint64_t early_us; // how long before the end they came, on the average
     // the client whose tunnel it is
     bool cross_origin;    // a page of another site asks: it wants to be allowed
     bool says_keep_alive; // HTTP/1.0: it must be told that the connection stays

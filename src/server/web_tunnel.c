@@ -8,6 +8,8 @@
 #include "server/web_state.h"
 #include "server/worker.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char content_type[] = "application/x-fcs";
@@ -101,6 +103,14 @@ bool cv_web_tunnel_culvert(const struct cv_http1_head *head, const char *word)
 
 static const struct cv_http1_pair allow_origin = {"Access-Control-Allow-Origin", "*"};
 
+// Our own client learns by it whether something on the way keeps bodies to their end.
+static void put_early(struct cv_wr *wr, uint64_t early_us)
+{
+    char value[48];
+    int len = snprintf(value, sizeof value, "1; early=%" PRIu64, early_us / 1000);
+    cv_http1_write_field(wr, cv_text_of("Culvert"), (struct cv_text){value, (size_t)len});
+}
+
 static void put_reply_head(struct cv_web *web, struct cv_wr *wr, const struct cv_rtmpt_reply *reply)
 {
     cv_http1_write_status(wr, 200, (struct cv_text){0});
@@ -110,6 +120,8 @@ static void put_reply_head(struct cv_web *web, struct cv_wr *wr, const struct cv
     else
         cv_http1_write_header(wr, "Transfer-Encoding", "chunked");
     cv_http1_write_header(wr, "Cache-Control", "no-store, no-transform");
+    if (web->tells_early && web->owed == 1) // it belongs to the newest request
+        put_early(wr, web->early_us);
     if (web->cross_origin)
         cv_http1_write_header(wr, allow_origin.name, allow_origin.value);
     if (web->closes)
@@ -214,6 +226,11 @@ static bool parse_target(const struct cv_http1_head *head, struct cv_rtmpt_targe
     return !head->query.at && cv_rtmpt_target_parse(head->path, out) == CV_OK;
 }
 
+static uint64_t now_us(const struct cv_web *web)
+{
+    return cv_loop_now_us(web->conn->worker->loop);
+}
+
 static bool begin(struct cv_web *web, struct cv_tunnel *tunnel, const struct cv_http1_head *head,
                   const struct cv_rtmpt_target *target)
 {
@@ -222,6 +239,10 @@ static bool begin(struct cv_web *web, struct cv_tunnel *tunnel, const struct cv_
     note_client(web, head);
     cv_http1_set_body_max(web->http, CV_HTTP_BODY_BYTES_MAX);
     web->tunnel = tunnel;
+    web->streams = cv_web_tunnel_culvert(head, "stream");
+    web->begun_us = now_us(web);
+    web->body_bytes = 0;
+    web->spread = 0;
     return true;
 }
 
@@ -232,8 +253,23 @@ bool cv_web_tunnel_join(struct cv_web *web, const struct cv_http1_head *head)
            cv_tunnel_is(web->tunnel, target.id) && begin(web, web->tunnel, head, &target);
 }
 
+void cv_web_tunnel_body(struct cv_web *web, const uint8_t *data, size_t len)
+{
+    web->body_bytes += len;
+    web->spread += len * (now_us(web) - web->begun_us);
+    cv_tunnel_body(web->tunnel, web->conn->id, data, len);
+}
+
+static void note_early(struct cv_web *web)
+{
+    web->tells_early = web->streams && web->body_bytes;
+    if (web->tells_early)
+        web->early_us = now_us(web) - web->begun_us - web->spread / web->body_bytes;
+}
+
 void cv_web_tunnel_end(struct cv_web *web, const struct cv_http1_head *head)
 {
+    note_early(web);
     web->owed++;
     web->closes |= !head->keep_alive;
     cv_tunnel_end(web->tunnel, web->conn->id);

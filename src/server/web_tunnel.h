@@ -20,6 +20,8 @@ struct cv_worker;
 // A request's head has come while replies are owed to a session: true if it is of the same one,
 // whose tunnel has heard of it. Else it waits for its turn.
 bool cv_web_tunnel_join(struct cv_web *web, const struct cv_http1_head *head);
+// A piece of its body.
+void cv_web_tunnel_body(struct cv_web *web, const uint8_t *data, size_t len);
 // Its end. It is answered when its tunnel says so.
 void cv_web_tunnel_end(struct cv_web *web, const struct cv_http1_head *head);
 // A reply has left altogether.

@@ -1,5 +1,6 @@
 """The stream through real proxies, as doc/behind-a-proxy.md says they are to be set up."""
 from http.client import HTTPConnection
+import select
 import socket
 import struct
 import threading
@@ -283,3 +284,31 @@ def test_caps_count_clients_and_not_the_proxy(start_server, start_proxy):
     session = post(one[2], "/open/1")[1].strip().decode()
     assert post(one[2], f"/idle/{session}/0")[0] == 404
     begin_session(from_client(port))
+
+
+# ---- bodies that stay open ----------------------------------------------------------------------
+
+HELD_MS = 600  # so long after its first byte a body ends
+
+
+@pytest.mark.parametrize("kind, flows", [("squid", True), ("privoxy", False), ("nginx", True), ("haproxy", True)])
+def test_how_early_a_body_was_there_is_told(edge, start_proxy, kind, flows):
+    """By that our own publisher knows which proxies pass on the pieces of its sends."""
+    proxy = start_proxy(kind, edge)
+    begin = "" if kind in REVERSE else f"http://127.0.0.1:{edge.port}"
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+    session = post(connection, f"{begin}/open/1")[1].strip().decode()
+    assert post(connection, f"{begin}/idle/{session}/0") == (200, b"\1")
+
+    def pieces():
+        yield b"\3"  # C0
+        assert not select.select([connection.sock], [], [], HELD_MS / 1000)[0]  # no answer before its end
+        yield b"\0"
+    connection.request("POST", f"{begin}/send/{session}/1", pieces(), encode_chunked=True, headers={
+        "Content-Type": "application/x-fcs", "Culvert": "1; stream", "Transfer-Encoding": "chunked"})
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read()[:1] == b"\1"
+    early_ms = int(answer.headers["Culvert"].removeprefix("1; early="))
+    # The mean of a byte at the beginning and one at the end.
+    assert (early_ms >= HELD_MS / 4) == flows
+    assert early_ms <= HELD_MS

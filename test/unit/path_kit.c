@@ -134,15 +134,17 @@ static void put_body(const struct path *p, struct bytes *out, const struct bytes
     bytes_add(out, body->data, body->len);
 }
 
-static void put_head(struct path *p, int status, struct bytes *out)
+static void put_head(struct path *p, const struct connection *c, int status, struct bytes *out)
 {
     char line[64];
     const char *version = p->habits.http10 || p->habits.until_close ? "1.0" : "1.1";
     if (p->habits.continues)
         bytes_add(out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     bytes_add(out, line, (size_t)snprintf(line, sizeof line, "HTTP/%s %d OK\r\n", version, status));
+    snprintf(line, sizeof line, "1; early=%u", (unsigned)c->early_ms);
+    bool early = c->tells && c->waiting == 1 && p->habits.tells_early;
     if (!p->habits.foreign)
-        put_name(p, out, "Culvert", "1");
+        put_name(p, out, "Culvert", early ? line : "1");
 }
 
 static void replied(struct path *p, int conn, bool closes)
@@ -157,7 +159,7 @@ static void replied(struct path *p, int conn, bool closes)
 static void reply(struct path *p, int conn, int status, const struct bytes *body)
 {
     struct bytes out = {0};
-    put_head(p, status, &out);
+    put_head(p, &p->connections[conn], status, &out);
     bool closes = p->habits.closing == CLOSES || p->habits.until_close || status != 200;
     if (p->habits.closing == CLOSES)
         put_name(p, &out, "Connection", "close");
@@ -176,7 +178,7 @@ static void reply_piece(struct path *p, int conn, const struct cv_rtmpt_reply *m
     char text[32];
     if (made->form == CV_RTMPT_CHUNK_FIRST) {
         p->streams++;
-        put_head(p, 200, &c->late);
+        put_head(p, c, 200, &c->late);
         put_name(p, &c->late, "Transfer-Encoding", "chunked");
         bytes_add(&c->late, "\r\n", 2);
     }
@@ -249,6 +251,17 @@ static void read_request(struct path *p, int conn, const struct cv_http1_event *
     if (c->opening)
         return;
     assert_true(cv_text_is(target.id, session_id));
+    p->requests++;
+    c->streams = cv_text_is(cv_http1_header(event->head, "Culvert"), "1; stream");
+    c->begun_us = p->now_us;
+    c->body_bytes = 0;
+    c->spread = 0;
+    if (c->streams && p->habits.no_chunks_up) {
+        struct bytes none = {0};
+        reply(p, conn, 411, &none);
+        hang_up(p, conn, 0);
+        return;
+    }
     if (target.kind == CV_RTMPT_IDLE)
         note_window(p, cv_http1_header(event->head, "Culvert"));
     int err = cv_rtmpt_request(p->tunnel.session, (uint64_t)conn + 1, &target, p->now_us);
@@ -284,8 +297,13 @@ static void read_http(struct path *p, int conn)
         } else if (event.type == CV_HTTP1_BODY && c->opening) {
             bytes_add(&p->direct, event.body.at, event.body.len);
         } else if (event.type == CV_HTTP1_BODY) {
+            c->body_bytes += event.body.len;
+            c->spread += event.body.len * (p->now_us - c->begun_us);
             cv_rtmpt_body(p->tunnel.session, ticket, event.body.at, event.body.len, p->now_us);
         } else if (event.type == CV_HTTP1_END) {
+            c->tells = c->streams && c->body_bytes;
+            if (c->tells)
+                c->early_ms = (p->now_us - c->begun_us - c->spread / c->body_bytes) / 1000;
             if (c->opening)
                 answer_open(p, conn);
             else
@@ -580,12 +598,24 @@ static void arrive_connected(struct path *p, int conn)
     take_events(p);
 }
 
+static bool has(const struct bytes *bytes, const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = 0; at + len <= bytes->len; at++) {
+        if (memcmp(bytes->data + at, text, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void arrive_up(struct path *p, int conn, const uint8_t *data, size_t len)
 {
     struct connection *c = &p->connections[conn];
     if (!c->server_open)
         return;
     bytes_add(&c->held, data, len);
+    if (p->habits.buffers_up && has(&c->held, "chunked") && !has(&c->held, "\r\n0\r\n\r\n"))
+        return;
     serve(p, conn);
 }
 

@@ -27,6 +27,9 @@ struct habits {
     bool until_close; // HTTP/1.0 without a length
     bool chunked;
     bool buffers;       // chunked replies are passed on at their end
+    bool buffers_up;    // chunked bodies, too
+    bool no_chunks_up;  // they are answered with 411
+    bool tells_early;   // the server tells how early their bytes came
     bool continues;     // 100 Continue before each reply
     bool lower;         // header names in lower case
     bool no_second;     // a second connection is refused
@@ -63,6 +66,12 @@ struct connection {
     bool offers; // its /open does
     bool shakes;
     bool closes_after;
+    bool streams; // the request that is read is a chunked one
+    bool tells;   // the newest complete one was
+    uint64_t begun_us;
+    uint64_t body_bytes;
+    uint64_t spread;
+    uint64_t early_ms;
     size_t up;
     size_t down;
     uint64_t free_us; // serial: the last reply has passed
@@ -101,6 +110,7 @@ struct path {
     struct bytes partial;
     uint32_t acks;
     uint32_t streams; // chunked replies that lasted
+    uint32_t requests;
 
     // events
     bool opened;

@@ -893,11 +893,34 @@ static bool whole_session(struct talk *talk)
            feed_static(talk, CV_RTMPT_DOWN, OK_HEAD "Content-Length: 1\r\n\r\n\1");
 }
 
+static bool say_media(struct talk *talk, const char *text)
+{
+    cv_gather_clear(&gather);
+    cv_gather_borrow(&gather, text, strlen(text));
+    cv_rtmpt_client_send(talk->client, &gather, false, talk->now_us);
+    return note(talk) && write_static(talk, CV_RTMPT_UP);
+}
+
+// A body that stays open, grows, ends, and is lost with its connection.
+static bool stay_open(struct talk *talk)
+{
+    cv_rtmpt_client_set_mode(talk->client, CV_RTMPT_CLIENT_PUBLISH, talk->now_us);
+    if (!say_media(talk, "beginning") || !say_media(talk, ", and much more than that"))
+        return false;
+    assert_int_equal(cv_rtmpt_client_stats(talk->client).streams, 1);
+    talk->now_us += UINT64_C(1000) * CV_TUNNEL_WINDOW_MIN_MS;
+    cv_rtmpt_client_tick(talk->client, talk->now_us);
+    if (!note(talk) || !write_static(talk, CV_RTMPT_UP))
+        return false;
+    cv_rtmpt_client_closed(talk->client, CV_RTMPT_UP, CV_E_RESET, talk->now_us);
+    return note(talk);
+}
+
 static bool survive(void *arg)
 {
     (void)arg;
     struct talk talk = talk_new(&plain);
-    bool good = talk.client && whole_session(&talk);
+    bool good = talk.client && whole_session(&talk) && stay_open(&talk);
     talk_free(&talk);
     return good;
 }

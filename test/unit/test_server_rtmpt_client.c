@@ -265,16 +265,28 @@ static bool both_ended(void)
     return peers[0].ended && peers[1].ended;
 }
 
-static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned cuts)
+static void start_both(bool offer, bool eager)
 {
     kit_start(&kit, 1, false, NULL);
-    peers[0].deaf_proxy = peers[1].deaf_proxy = deaf_proxy;
     peer_start(&peers[0], CV_RTMP_CLIENT_PUBLISH, offer, eager);
     assert_true(turn_until(first_started));
     cv_rtmpt_client_set_mode(peers[0].tunnel, CV_RTMPT_CLIENT_PUBLISH, cv_clock_now_us());
     peer_start(&peers[1], CV_RTMP_CLIENT_PLAY, offer, eager);
     assert_true(turn_until(second_started));
     cv_rtmpt_client_set_mode(peers[1].tunnel, CV_RTMPT_CLIENT_PLAY, cv_clock_now_us());
+}
+
+static void end_both(void)
+{
+    peer_end(&peers[0]);
+    peer_end(&peers[1]);
+    kit_stop(&kit);
+}
+
+static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned cuts)
+{
+    peers[0].deaf_proxy = peers[1].deaf_proxy = deaf_proxy;
+    start_both(offer, eager);
     peers[1].stream_cuts = stream_cuts;
     for (uint32_t i = 0; i < FRAMES; i++) {
         if (cuts && i % 60 == 30) {
@@ -304,9 +316,7 @@ static void publish_and_play(bool offer, bool deaf_proxy, bool eager, unsigned c
         assert_true(turn_until(both_ended));
         assert_int_equal(cv_rtmpt_client_stats(peers[0].tunnel).replays > 0, cuts > 0);
     }
-    peer_end(&peers[0]);
-    peer_end(&peers[1]);
-    kit_stop(&kit);
+    end_both();
 }
 
 static void offer_becomes_rtmp(void **state)
@@ -346,6 +356,31 @@ static void lost_streams_lose_nothing(void **state)
     stream_cuts = 0;
 }
 
+// Frame by frame, each after the last one was seen, and slowly: a body ends by its time. After the
+// first one there is another only where the server has told that its bytes came early.
+static bool bodies_stay_open(void)
+{
+    static uint32_t sent;
+    static uint64_t sent_us;
+    if (peers[1].got == sent && cv_clock_now_us() - sent_us > 5000) {
+        send_frame(&peers[0], sent++);
+        sent_us = cv_clock_now_us();
+    }
+    return cv_rtmpt_client_stats(peers[0].tunnel).streams > 3;
+}
+
+static void media_goes_up_in_bodies_that_stay_open(void **state)
+{
+    (void)state;
+    start_both(false, false);
+    assert_true(turn_until(bodies_stay_open));
+    assert_true(peers[1].got > 3 * cv_rtmpt_client_stats(peers[0].tunnel).sends);
+    cv_rtmpt_client_finish(peers[0].tunnel, cv_clock_now_us());
+    cv_rtmpt_client_finish(peers[1].tunnel, cv_clock_now_us());
+    assert_true(turn_until(both_ended));
+    end_both();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +389,7 @@ int main(void)
         cmocka_unit_test(tunnel_without_an_offer),
         cmocka_unit_test(lost_connections_lose_nothing),
         cmocka_unit_test(lost_streams_lose_nothing),
+        cmocka_unit_test(media_goes_up_in_bodies_that_stay_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
