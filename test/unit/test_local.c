@@ -428,6 +428,7 @@ static void last_words_have_their_time(void **state)
     (void)state;
     struct scene scene;
     open_scene(&scene);
+    scene.user.ask_us = 3600 * UINT64_C(1000000); // that one must not end it
     int fd = dial(&scene);
     cv_local_finish(scene.local);
     wait_for_end(&scene);
