@@ -176,6 +176,7 @@ int cv_outbox_add(struct cv_outbox *outbox, const struct cv_msg *msg)
         .type = msg->type,
         .starts = starts || (is_header && msg->type == CV_MSG_VIDEO) ||
                   (!outbox->has_video && !is_header),
+        .header = is_header,
     };
     outbox->bytes += msg->payload->len;
     return CV_OK;
@@ -279,8 +280,8 @@ void cv_outbox_restart(struct cv_outbox *outbox)
         next--;
     while (next < outbox->head && !entry_at(outbox, next)->starts)
         next++;
-    if (next > outbox->arrived)
-        outbox->lost += next - outbox->arrived;
+    for (uint64_t at = outbox->arrived; at < next; at++)
+        outbox->lost += !entry_at(outbox, at)->header; // headers come again
     outbox->wants_start = next == outbox->head && outbox->has_video;
     outbox->next = next;
     outbox->arrived = next; // at this server nothing has

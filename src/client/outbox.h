@@ -21,6 +21,7 @@ struct cv_outbox_entry {
     uint32_t ts_ms;
     uint8_t type;
     bool starts; // decoding can start here
+    bool header; // kept in `headers`, too
 };
 
 // A codec header, or (type 18) the metadata: what a server that begins anew needs first.

@@ -167,6 +167,18 @@ static void a_server_that_begins_anew_gets_headers_and_a_key_frame(void **state)
     cv_outbox_done(&outbox);
 }
 
+// A server that is gone before it has taken anything: what it was sent comes again.
+static void headers_that_come_again_are_not_lost(void **state)
+{
+    (void)state;
+    struct cv_outbox outbox = filled("M1 A1 V1 K1 i2");
+    expect(&outbox, 1, "M1");
+    cv_outbox_restart(&outbox);
+    assert_int_equal(outbox.lost, 0);
+    expect(&outbox, 99, "M1 A1 V1 V1 K1 i2");
+    cv_outbox_done(&outbox);
+}
+
 static void the_newest_header_counts(void **state)
 {
     (void)state;
@@ -431,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_server_cannot_have_more_than_it_was_sent),
         cmocka_unit_test(counts_that_go_back_change_nothing),
         cmocka_unit_test(a_server_that_begins_anew_gets_headers_and_a_key_frame),
+        cmocka_unit_test(headers_that_come_again_are_not_lost),
         cmocka_unit_test(the_newest_header_counts),
         cmocka_unit_test(headers_carry_the_time_of_what_follows),
         cmocka_unit_test(sound_alone_begins_anywhere),
