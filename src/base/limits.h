@@ -180,6 +180,7 @@ enum {
     CV_TUNNEL_WINDOW_MIN_MS = 250, // the first chunked replies: what passes them on at their end is
                                    // late by so much, twice
     CV_TUNNEL_STREAM_MS = 500,     // a send that stays open: below CV_CONNECTION_SILENCE_MS
+    CV_TUNNEL_STREAM_AFTER = 16,   // sends before the first one that stays open
     CV_TUNNEL_IDLE_GAP_MS = 100,   // between idles of servers that do not hold them
     CV_TUNNEL_KEEPALIVE_MS = 1000, // a publisher is heard at least so often
     CV_TUNNEL_REPLY_S = 15,        // nothing comes: the connection counts as lost

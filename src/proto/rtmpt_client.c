@@ -36,6 +36,7 @@ struct cv_rtmpt_client *cv_rtmpt_client_new(const struct cv_rtmpt_client_config 
     t->offer = config->offer;
     t->first = config->first || config->offer;
     t->alone = config->alone;
+    t->stream_after = config->stream_after ? config->stream_after : CV_TUNNEL_STREAM_AFTER;
     t->depth_max = config->depth ? config->depth : CV_TUNNEL_DEPTH;
     if (t->depth_max > depth_most)
         t->depth_max = depth_most;

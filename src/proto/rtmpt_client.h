@@ -41,13 +41,14 @@ struct cv_rtmpt_client_config {
     bool proxy;                // requests go to an HTTP proxy: their targets are absolute
     struct cv_text proxy_user; // for it, decoded; empty: no credentials
     struct cv_text proxy_password;
-    bool offer;     // offer to become RTMP
-    bool first;     // without an offer, too, /open carries what is sent before it: for servers
-                    // that are known to take that
-    bool alone;     // never a second connection
-    uint32_t depth; // sends without their replies; 0: CV_TUNNEL_DEPTH; 1: never pipelines
-    uint32_t coalesce_ms; // media waits so long; 0: CV_TUNNEL_COALESCE_MIN_MS to _MAX_MS, by the
-                          // measured reply time
+    bool offer; // offer to become RTMP
+    bool first; // without an offer, too, /open carries what is sent before it: for servers
+                // that are known to take that
+    bool alone; // never a second connection
+    uint32_t stream_after; // sends before the first that stays open; 0: CV_TUNNEL_STREAM_AFTER
+    uint32_t depth;        // sends without their replies; 0: CV_TUNNEL_DEPTH; 1: never pipelines
+    uint32_t coalesce_ms;  // media waits so long; 0: CV_TUNNEL_COALESCE_MIN_MS to _MAX_MS, by the
+                           // measured reply time
 };
 
 enum cv_rtmpt_client_mode {

@@ -91,6 +91,7 @@ struct cv_rtmpt_client {
     struct cv_block *fields; // header lines of each request
     bool offer;
     bool first;
+    uint32_t stream_after;
     bool alone;
     uint32_t depth_max;
     uint64_t coalesce_us; // 0: adaptive

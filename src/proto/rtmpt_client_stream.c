@@ -101,10 +101,12 @@ static bool may_grow(const struct cv_rtmpt_client *t, const struct errand *erran
     return cv__tunnel_usable(&t->slots[errand->home]) && errand->written == errand->len;
 }
 
-// The proof needs a server that tells it, and HTTP/1.1.
+// The proof needs a server that tells it, and HTTP/1.1. Where a path holds bodies back it costs a
+// quarter of a second: the first media is not the one to pay for it.
 static bool may_begin(const struct cv_rtmpt_client *t)
 {
-    bool proved = t->stream == STREAM_UNKNOWN || t->stream == STREAM_YES;
+    bool first = t->stream == STREAM_UNKNOWN && t->stats.sends >= t->stream_after;
+    bool proved = first || t->stream == STREAM_YES;
     return proved && t->answer.ours && t->http11 && !t->single && t->pipe == PIPE_YES &&
            t->mode == CV_RTMPT_CLIENT_PUBLISH && t->stage == RUNNING && !t->urgent &&
            cv__tunnel_may_send(t);

@@ -919,7 +919,9 @@ static bool stay_open(struct talk *talk)
 static bool survive(void *arg)
 {
     (void)arg;
-    struct talk talk = talk_new(&plain);
+    struct cv_rtmpt_client_config config = plain;
+    config.stream_after = 1;
+    struct talk talk = talk_new(&config);
     bool good = talk.client && whole_session(&talk) && stay_open(&talk);
     talk_free(&talk);
     return good;

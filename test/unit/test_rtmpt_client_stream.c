@@ -6,9 +6,10 @@
 
 enum { MS = 1000, SECOND = 1000000, HANDSHAKE = 1537, MEDIA = 60000 };
 
-static struct path *publishing(const struct habits *habits)
+static struct path *publishing(const struct habits *habits, uint32_t after)
 {
     struct cv_rtmpt_client_config config = path_config;
+    config.stream_after = after;
     struct path *p = path_new(habits, &config);
     path_say(p, HANDSHAKE, true);
     p->said_max = 3;
@@ -41,7 +42,7 @@ static void media_leaves_at_once(void **state)
 {
     (void)state;
     struct habits habits = {.tells_early = true, .one_way_us = 60 * MS};
-    struct path *p = publishing(&habits);
+    struct path *p = publishing(&habits, 1);
     path_run(p, 3 * SECOND);
     uint32_t requests = p->requests;
     p->age_us = 0;
@@ -63,7 +64,7 @@ static void what_keeps_bodies_to_the_end_is_found_out(void **state)
         {.one_way_us = 60 * MS, .tells_early = true, .no_chunks_up = true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct path *p = publishing(&rows[i]);
+        struct path *p = publishing(&rows[i], 1);
         path_run(p, 3 * SECOND);
         assert_int_equal(p->err, CV_OK);
         assert_int_equal(cv_rtmpt_client_stats(p->client).streams, 1);
@@ -81,7 +82,7 @@ static void a_path_may_change(void **state)
 {
     (void)state;
     struct habits habits = {.tells_early = true, .one_way_us = 30 * MS};
-    struct path *p = publishing(&habits);
+    struct path *p = publishing(&habits, 1);
     path_run(p, 4 * SECOND);
     p->habits.buffers_up = true;
     path_run(p, 4 * SECOND);
@@ -96,7 +97,7 @@ static void what_is_urgent_ends_a_body(void **state)
 {
     (void)state;
     struct habits habits = {.tells_early = true, .one_way_us = 20 * MS};
-    struct path *p = publishing(&habits);
+    struct path *p = publishing(&habits, 1);
     path_run(p, 4300 * MS);
     uint32_t acks = p->acks;
     p->urgent = true;
@@ -114,7 +115,7 @@ static void a_body_ends_with_the_mode(void **state)
 {
     (void)state;
     struct habits habits = {.tells_early = true, .one_way_us = 20 * MS};
-    struct path *p = publishing(&habits);
+    struct path *p = publishing(&habits, 1);
     path_run(p, 4300 * MS);
     p->rate_until_us = p->now_us;
     path_mode(p, CV_RTMPT_CLIENT_PLAY, CV_RTMPT_PLAY);
@@ -129,7 +130,7 @@ static void bodies_are_bounded(void **state)
 {
     (void)state;
     struct habits habits = {.tells_early = true, .one_way_us = 50 * MS};
-    struct path *p = publishing(&habits);
+    struct path *p = publishing(&habits, 1);
     path_run(p, 3 * SECOND);
     p->rate_until_us = p->now_us;
     path_settle(p, SECOND);
@@ -161,7 +162,7 @@ static void paths_of_every_kind(void **state)
         {{.tells_early = true, .one_way_us = 20 * MS, .closing = CLOSES_SILENTLY}, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct path *p = publishing(&rows[i].habits);
+        struct path *p = publishing(&rows[i].habits, 1);
         path_run(p, 4 * SECOND);
         assert_int_equal(p->err, CV_OK);
         uint64_t streams = cv_rtmpt_client_stats(p->client).streams;
@@ -182,7 +183,7 @@ static void cut_at_every_byte(bool down, size_t from, size_t to)
                                 .cut_down = down,
                                 .cut_at = at,
                                 .cut_reset = at & 1};
-        struct path *p = publishing(&habits);
+        struct path *p = publishing(&habits, 1);
         p->rate_bytes_per_s = 3000;
         path_run(p, 1200 * MS);
         assert_int_equal(p->err, CV_OK);
@@ -210,7 +211,7 @@ static void both_may_be_cut_at_any_time(void **state)
     for (uint64_t at_us = 10 * MS; at_us < 3000 * MS; at_us += 7300) {
         struct habits habits = {
             .tells_early = true, .one_way_us = 25 * MS, .cut_reset = at_us / 100 & 1};
-        struct path *p = publishing(&habits);
+        struct path *p = publishing(&habits, 1);
         p->rate_bytes_per_s = 3000;
         path_run(p, at_us);
         path_cut(p);
@@ -220,9 +221,26 @@ static void both_may_be_cut_at_any_time(void **state)
     }
 }
 
+// Where bodies are held back, the first media is not.
+static void the_first_sends_do_not_stay_open(void **state)
+{
+    (void)state;
+    struct habits habits = {.one_way_us = 5 * MS, .tells_early = true};
+    struct path *p = publishing(&habits, 0);
+    struct cv_rtmpt_client_stats stats = cv_rtmpt_client_stats(p->client);
+    for (int i = 0; i < 1000 && stats.streams == 0; i++) {
+        path_run(p, 1 * MS);
+        stats = cv_rtmpt_client_stats(p->client);
+    }
+    assert_in_range(stats.sends, CV_TUNNEL_STREAM_AFTER, CV_TUNNEL_STREAM_AFTER + 2);
+    assert_int_equal(stats.streams, 1);
+    end(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_sends_do_not_stay_open),
         cmocka_unit_test(media_leaves_at_once),
         cmocka_unit_test(what_keeps_bodies_to_the_end_is_found_out),
         cmocka_unit_test(a_path_may_change),
