@@ -309,7 +309,6 @@ static void on_reached(void *arg, const struct cv_reach_result *result)
                                       .attempt = result->attempt,
                                       .way = result->way,
                                       .since_us = now_us(connection)};
-        connection->last_way = result->way;
         cv_attempt_set_owner(way->attempt, on_event, on_end, on_room, way);
         cv_timer_start(&connection->timer, CV_CLIENT_START_S * UINT64_C(1000000));
         tell_through(connection, result);

@@ -1,7 +1,7 @@
 // The inside of a connection: what its files share. Not for others.
 //
-// connection.c: ways come and go. connection_flow.c: what travels on them. connection_memory.c:
-// what is learned about the network.
+// connection.c: ways come and go. connection_flow.c: what travels on them. connection_watch.c: is
+// the one in use alive? connection_memory.c: what is learned about the network.
 #ifndef CV_CLIENT_CONNECTION_STATE_H
 #define CV_CLIENT_CONNECTION_STATE_H
 
@@ -12,8 +12,6 @@
 #include "client/watchdog.h"
 #include "io/loop.h"
 
-enum { CV_EPOCH_BYTES = 64, CV_TOKEN_BYTES = 32 };
-
 // An attempt that got through. Two at most: the one in use, and one that will take its place.
 struct cv_way_in_use {
     struct cv_connection *connection;
@@ -21,8 +19,8 @@ struct cv_way_in_use {
     enum cv_way way;
     bool started;
     uint64_t since_us;
-    char epoch[CV_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
-    uint64_t number;                // of the next message
+    char epoch[CV_LIMIT_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
+    uint64_t number;                      // of the next message
 };
 
 struct cv_connection {
@@ -53,15 +51,14 @@ struct cv_connection {
     struct cv_why cut_why;
     uint64_t trouble_us;  // since when no way has held; 0: there was one
     uint32_t tries;       // since then
-    enum cv_way last_way; // that got through
     uint32_t short_lives; // ways in a row that were cut early
     // publish
     struct cv_outbox outbox;
     uint64_t lost_told; // of outbox.lost
     bool resumes;       // the server can
-    char token[CV_TOKEN_BYTES + 1];
+    char token[CV_RESUME_TOKEN_CHARS + 1];
     // play
-    char epoch[CV_EPOCH_BYTES + 1];
+    char epoch[CV_LIMIT_EPOCH_BYTES + 1];
     uint64_t number; // of the next message that is wanted
     uint64_t missed; // numbers that never came
     // counters
