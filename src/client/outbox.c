@@ -3,8 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "media/avtag.h"
-
-#include <string.h>
+#include "media/metadata.h"
 
 enum { FIRST_ENTRIES = 64, ENTRIES_MAX = 1 << 16 };
 
@@ -59,28 +58,15 @@ uint32_t cv_outbox_newest_ts_ms(const struct cv_outbox *outbox)
 
 // ---- headers ----------------------------------------------------------------------------------
 
-static bool begins_with(const struct cv_block *payload, const char *head, size_t len)
-{
-    return payload->len >= len && memcmp(payload->data, head, len) == 0;
-}
-
-// Other data (cue points, captions) is of its moment.
-static bool is_metadata(const struct cv_block *payload)
-{
-    static const char bare[] = "\x02\x00\x0aonMetaData";
-    static const char framed[] = "\x02\x00\x0d@setDataFrame";
-    return begins_with(payload, bare, sizeof bare - 1) ||
-           begins_with(payload, framed, sizeof framed - 1);
-}
-
 // What a message is to a server that begins anew. False: an entry like any other.
 static bool read_header(const struct cv_msg *msg, struct cv_outbox_header *out, bool *starts)
 {
     struct cv_avtag tag;
+    size_t offset;
     *out = (struct cv_outbox_header){.type = msg->type};
     *starts = false;
-    if (msg->type == CV_MSG_DATA_AMF0)
-        return is_metadata(msg->payload);
+    if (msg->type == CV_MSG_DATA_AMF0) // other data (cue points, captions) is of its moment
+        return cv_data_classify(msg->payload, &offset) == CV_DATA_METADATA;
     bool video = msg->type == CV_MSG_VIDEO;
     if (cv_avtag_parse(&tag, video, msg->payload->data, msg->payload->len, NULL) != CV_OK)
         return false;
