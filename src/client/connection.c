@@ -75,8 +75,7 @@ void cv__connection_tell(struct cv_connection *connection, struct cv_connection_
 static bool is_delivered(const struct cv_connection *connection)
 {
     const struct cv_outbox *outbox = &connection->outbox;
-    bool sent = outbox->next == outbox->head;
-    return sent && (!connection->resumes || outbox->arrived == outbox->head);
+    return cv_outbox_all_sent(outbox) && (!connection->resumes || outbox->arrived == outbox->head);
 }
 
 // There is another way than the one in use, not started yet.
@@ -589,7 +588,7 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
 // Behind the last message; what is not sent yet goes first.
 static void try_finish(struct cv_connection *connection)
 {
-    if (connection->active && connection->outbox.next == connection->outbox.head)
+    if (connection->active && cv_outbox_all_sent(&connection->outbox))
         cv_attempt_finish(connection->active->attempt);
 }
 

@@ -66,7 +66,7 @@ int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client
         return cv_outbox_resume(&connection->outbox, event->taken);
     // Who leaves and had sent everything was cut in his goodbye, and the server has let the stream
     // go: it would be no help to publish its last pictures once more.
-    bool said_all = connection->closing && connection->outbox.next == connection->outbox.head;
+    bool said_all = connection->closing && cv_outbox_all_sent(&connection->outbox);
     if (connection->started && !said_all)
         cv_outbox_restart(&connection->outbox);
     return CV_OK;
@@ -128,8 +128,7 @@ void cv__flow_push(struct cv_connection *connection)
     if (way->attempt != attempt)
         return;
     believe(connection, rtmp);
-    if (!connection->ended && connection->closing &&
-        connection->outbox.next == connection->outbox.head)
+    if (!connection->ended && connection->closing && cv_outbox_all_sent(&connection->outbox))
         cv_attempt_finish(attempt);
 }
 
