@@ -3,11 +3,6 @@
 
 #include "base/check.h"
 
-static uint64_t now_us(const struct cv_connection *connection)
-{
-    return cv_loop_now_us(cv_attempt_room_loop(connection->room));
-}
-
 // Stream time between the oldest message that has not left and the newest.
 static uint32_t behind_ms(const struct cv_outbox *outbox)
 {
@@ -88,7 +83,7 @@ void cv__connection_watch(struct cv_connection *connection)
         return;
     }
     struct cv_watchdog_sample sample = sample_of(connection);
-    cv_watchdog_look(&connection->watchdog, &sample, now_us(connection));
+    cv_watchdog_look(&connection->watchdog, &sample, cv__connection_now_us(connection));
     while (connection->active && !connection->ended &&
            cv_watchdog_next(&connection->watchdog, &what))
         act(connection, what);
