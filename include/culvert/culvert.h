@@ -51,12 +51,13 @@ enum culvert_error {
     CULVERT_E_URL = -6,      // the URL, or the proxy's, is malformed
     CULVERT_E_ENDED = -7,    // the connection has ended
     // of a connection
-    CULVERT_E_HOST = -20,      // the host's name is not known
-    CULVERT_E_NO_WAY = -21,    // nothing gets through this network, or nobody listens there
-    CULVERT_E_REFUSED = -22,   // the server said no: key, name in use, app
-    CULVERT_E_NOT_FOUND = -23, // the server knows no such stream or app
-    CULVERT_E_LOST = -24,      // it was cut and did not come back in time
-    CULVERT_E_FAILED = -25,    // the server broke its promises
+    CULVERT_E_HOST = -20,        // the host's name is not known
+    CULVERT_E_NO_WAY = -21,      // nothing gets through this network, or nobody listens there
+    CULVERT_E_REFUSED = -22,     // the server said no: key, name in use, app
+    CULVERT_E_NOT_FOUND = -23,   // the server knows no such stream or app
+    CULVERT_E_LOST = -24,        // it was cut and did not come back in time
+    CULVERT_E_FAILED = -25,      // the server broke its promises
+    CULVERT_E_CERTIFICATE = -26, // the server's certificate is not accepted (TLS)
 };
 
 // What the error means, in a few words. Static, never NULL, for any number. Any thread.
@@ -80,7 +81,8 @@ enum culvert_order {
 // sizeof(struct culvert_config), `url`, and what differs.
 struct culvert_config {
     size_t size;
-    const char *url; // rtmp://, rtmpt://, ws:// or http://host[:port]/app[/name][?key=...]; port 80
+    const char *url; // SCHEME://host[:port]/app[/name][?key=...]: rtmp, rtmpt, ws, http (port 80),
+                     // or with TLS rtmps, rtmpts, wss, https (port 443)
     enum culvert_via via;
     enum culvert_order order;
     // NULL: http_proxy, all_proxy and no_proxy of the environment decide; "none": no proxy; else
@@ -94,6 +96,9 @@ struct culvert_config {
     bool keep_all;      // publish: culvert_send refuses what does not fit (CULVERT_E_AGAIN);
                         // else the oldest is dropped, up to a key frame
     uint32_t return_s;  // tries so long to come back after a cut; 0: 60
+    // TLS: whom to trust, certificates in a PEM file; NULL: the system's store.
+    const char *ca_file;
+    bool insecure; // TLS: anybody is believed to be the server; for trials only
 };
 
 // One connection to a server.

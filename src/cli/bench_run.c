@@ -140,7 +140,7 @@ static void on_met(void *arg, const struct cv_met_report *report)
         return;
     struct cv_rung_result result = {.end = cv_rung_end_of(report->met), .status = report->status};
     cv_rung_words(CV_RUNG_RTMP, &result, words, sizeof words);
-    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(peer->bench)), words);
+    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(peer->bench), false), words);
     lose(peer, text);
 }
 

@@ -22,6 +22,7 @@ enum cv_exit {
     CV_EXIT_FILE = 10,         // a file cannot be read or written
     CV_EXIT_READER = 11,       // who read our output has gone
     CV_EXIT_LOST = 12,         // the connection was lost for good
+    CV_EXIT_CERTIFICATE = 13,  // the server's certificate is not accepted (TLS)
     CV_EXIT_INTERRUPTED = 130, // stopped by Ctrl-C before it was done
 };
 

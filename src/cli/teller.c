@@ -71,7 +71,8 @@ int cv_teller_fail(struct cv_teller *teller, int exit_code, const char *format, 
 
 static void tell_through(struct cv_teller *teller, const struct cv_connection_event *event)
 {
-    const char *name = event->stats.name ? event->stats.name : cv_way_name(event->way);
+    const char *name =
+        event->stats.name ? event->stats.name : cv_way_name(event->way, event->secure);
     snprintf(teller->way, sizeof teller->way, "%s", name);
     teller->rtt_us = event->stats.rtt_us;
     teller->attempts = event->attempts;
@@ -124,7 +125,7 @@ void cv_teller_event(struct cv_teller *teller, const struct cv_connection_event 
     switch (event->type) {
     case CV_CONNECTION_TRYING:
         if (teller->options->verbose)
-            cv_teller_say(teller, "trying %s", cv_way_name(event->way));
+            cv_teller_say(teller, "trying %s", cv_way_name(event->way, event->secure));
         return;
     case CV_CONNECTION_THROUGH:
         tell_through(teller, event);
@@ -240,6 +241,8 @@ int cv_teller_end(struct cv_teller *teller, const struct cv_connection_event *ev
         return cv_teller_fail(teller, CV_EXIT_HOST, "there is no host \"%s\"", teller->host);
     case CV_END_NO_WAY:
         return end_without_way(teller, event);
+    case CV_END_CERTIFICATE:
+        return cv_teller_fail(teller, CV_EXIT_CERTIFICATE, "%s", why);
     case CV_END_LOST:
         return cv_teller_fail(teller, CV_EXIT_LOST,
                               "the connection was lost and did not come back: %s", why);

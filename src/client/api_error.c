@@ -67,6 +67,8 @@ int cv__api_end_error(enum cv_connection_end end)
         return CULVERT_E_HOST;
     case CV_END_NO_WAY:
         return CULVERT_E_NO_WAY;
+    case CV_END_CERTIFICATE:
+        return CULVERT_E_CERTIFICATE;
     case CV_END_LOST:
         return CULVERT_E_LOST;
     case CV_END_FAILED:

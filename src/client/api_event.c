@@ -57,7 +57,7 @@ static struct api_event *make_plain(enum culvert_event_type type,
     struct api_event *event = event_new(type, 0);
     if (!event)
         return NULL;
-    event->pub.way = from->stats.name ? from->stats.name : cv_way_name(from->way);
+    event->pub.way = from->stats.name ? from->stats.name : cv_way_name(from->way, from->secure);
     event->pub.since_us = from->since_us;
     event->pub.attempts = from->attempts;
     event->pub.lost = from->lost;

@@ -38,6 +38,8 @@ void cv_turn_cancel(struct cv_attempt_room *room, struct cv_turn *turn);
 
 struct cv_attempt_config {
     enum cv_way way;
+    bool secure;                       // inside TLS, to the target's secure_port
+    struct cv_tls_trust *trust;        // for that; borrowed for the attempt's life
     const struct cv_target *target;    // borrowed for the attempt's life
     const struct cv_proxy *proxy;      // the same; NULL: none
     const struct cv_addr *addrs;       // the server's, known already; copied
@@ -100,6 +102,8 @@ struct cv_attempt_stats cv_attempt_stats(const struct cv_attempt *attempt);
 // The server has ended it by words, and which: for on_end. Of no meaning while it has not.
 bool cv_attempt_said_end(const struct cv_attempt *attempt);
 enum cv_rtmp_client_end cv_attempt_end(const struct cv_attempt *attempt);
+// Behind CV_MET_CERTIFICATE and CV_MET_NOT_TLS: what was wrong, for people. Lent.
+const struct cv_why *cv_attempt_why(const struct cv_attempt *attempt);
 // The last HTTP answer that was no tunnel's, for people: Location of a portal; empty when none.
 const char *cv_attempt_location(const struct cv_attempt *attempt);
 

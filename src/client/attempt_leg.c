@@ -64,7 +64,8 @@ static void on_down(void *arg, int code)
     cv__attempt_leave(attempt);
 }
 
-static const struct cv_leg_owner leg_owner = {on_up, on_bytes, on_room, on_down};
+static const struct cv_leg_owner leg_owner = {
+    .up = on_up, .bytes = on_bytes, .room = on_room, .down = on_down};
 
 int cv__attempt_dial(struct cv_attempt *attempt, bool proxied)
 {

@@ -254,7 +254,8 @@ static void on_down(void *arg, int code)
     pump_and_tell(attempt, false);
 }
 
-static const struct cv_leg_owner leg_owner = {on_up, on_bytes, on_room, on_down};
+static const struct cv_leg_owner leg_owner = {
+    .up = on_up, .bytes = on_bytes, .room = on_room, .down = on_down};
 
 static void on_timer(void *arg)
 {

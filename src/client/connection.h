@@ -31,6 +31,7 @@ enum cv_connection_end {
     CV_END_REFUSED,      // the server said no: key, name in use, app
     CV_END_NOT_FOUND,    // the server knows no such stream or app
     CV_END_UNKNOWN_HOST, // the name does not resolve
+    CV_END_CERTIFICATE,  // the server's certificate is not accepted: why
     CV_END_NO_WAY,       // nothing gets through: obstacle
     CV_END_LOST,         // it was through, was cut, and did not come back in time
     CV_END_FAILED,       // memory, or a broken promise of the server: why
@@ -40,6 +41,7 @@ enum cv_connection_end {
 struct cv_connection_event {
     enum cv_connection_event_type type;
     enum cv_way way;
+    bool secure; // inside TLS
     uint64_t since_us;
     uint32_t attempts;
     struct cv_attempt_stats stats;
@@ -62,6 +64,7 @@ struct cv_connection_config {
     enum cv_via via; // AUTO: as the target says
     enum cv_ladder_order order;
     const struct cv_proxy *proxy; // copied; NULL or an empty host: none
+    struct cv_tls_trust *trust;   // a reference is taken; NULL: nothing inside TLS is tried
     const char *memory_path;      // copied; NULL or empty: nothing is remembered
     uint32_t buffer_ms;           // play: what Set Buffer Length says; 0: 3000
     size_t keep_bytes;            // publish: what is kept for a cut; 0: CV_CONNECTION_KEEP_BYTES

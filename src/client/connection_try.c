@@ -12,11 +12,11 @@ enum {
     POSITION_BYTES = 128, // "epoch:number"
 };
 
-static void on_trying(void *arg, enum cv_way way, uint32_t attempts)
+static void on_trying(void *arg, enum cv_way way, bool secure, uint32_t attempts)
 {
     struct cv_connection *connection = arg;
     struct cv_connection_event event = {
-        .type = CV_CONNECTION_TRYING, .way = way, .attempts = attempts};
+        .type = CV_CONNECTION_TRYING, .way = way, .secure = secure, .attempts = attempts};
     cv__connection_tell(connection, &event);
 }
 

@@ -17,6 +17,7 @@
 #define CV_CLIENT_LADDER_H
 
 #include "base/err.h"
+#include "client/target.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,9 @@ enum cv_way {
     CV_WAYS,
 };
 
+// Each way is there twice: in plain text, and inside TLS on another port (RTMPS, RTMPTS, WSS).
+// Behind a proxy the latter goes through its CONNECT, and so needs no CV_WAY_CONNECT of its own.
+
 enum cv_ladder_order {
     CV_LADDER_OFFER_FIRST,
     CV_LADDER_RTMP_FIRST, // the classic one: HTTP behind RTMP
@@ -42,6 +46,8 @@ struct cv_ladder_config {
     enum cv_ladder_order order;
     enum cv_way only;
     enum cv_way remembered; // what won in this network before; NONE: nothing is known
+    enum cv_security security;
+    bool remembered_secure; // `remembered` was inside TLS
     bool proxy;             // an HTTP proxy is set: all ways go through it, but RTMP goes beside it
     bool credentials;       // a name and a password for it are set
     bool eager;             // offers carry connect in their first flight
@@ -50,7 +56,8 @@ struct cv_ladder_config {
 
 // What an attempt has met. The last ones end it: nothing more is reported for it.
 enum cv_met {
-    CV_MET_CONNECTED, // TCP is up: rtt_us, ipv6
+    CV_MET_CONNECTED, // TCP is up, also through a proxy's CONNECT: rtt_us, ipv6
+    CV_MET_SECURED,   // TLS is up, its certificate is right
     CV_MET_UPGRADED,  // 101; what an eager offer carried has been taken
     CV_MET_OPENED,    // a tunnel session: `ours` when the server showed our header, `taken` when
                       // it has taken what an eager offer carried
@@ -65,6 +72,8 @@ enum cv_met {
     CV_MET_HTTP,         // an HTTP answer that leads nowhere: status, elsewhere
     CV_MET_NOT_RTMP,     // the port speaks something else: a TLS alert, a banner
     CV_MET_LOST,         // cut after an answer that led on
+    CV_MET_NOT_TLS,      // the port does not speak TLS, or refused with an alert
+    CV_MET_CERTIFICATE,  // it is not accepted: code, CV_E_CERT_*
 };
 
 struct cv_met_report {
@@ -74,6 +83,7 @@ struct cv_met_report {
     bool ours;
     bool taken;
     uint32_t status;
+    int code;       // CERTIFICATE
     bool elsewhere; // HTTP: it sends us to another host, or shows a page (a captive portal)
 };
 
@@ -89,30 +99,37 @@ struct cv_ladder_action {
     enum cv_ladder_act act;
     uint32_t attempt; // numbers from 0, in the order of their starts
     enum cv_way way;
+    bool secure;     // inside TLS, to the other port
     bool ipv4_first; // START: an attempt over IPv6 stood and was silent
 };
 
 // What was in the way, the least telling first: of several, the most telling is kept.
 enum cv_obstacle {
     CV_OBSTACLE_NONE,
-    CV_OBSTACLE_UNREACHABLE,  // no way there
-    CV_OBSTACLE_UNKNOWN_HOST, // the name does not resolve
-    CV_OBSTACLE_SILENT,       // no answer to SYN: the port is blocked
-    CV_OBSTACLE_REFUSED,      // port closed: the server is down, or a firewall resets
-    CV_OBSTACLE_PROXY_DOWN,   // the proxy itself cannot be reached
-    CV_OBSTACLE_MUTE,         // connections stand and nothing comes
-    CV_OBSTACLE_CUT,          // connections are cut as soon as they carry RTMP, in any dress
-    CV_OBSTACLE_CUT_LATER,    // connections are cut after a while (client/watchdog.h)
-    CV_OBSTACLE_STARVED,      // less passes than the stream needs (client/watchdog.h)
-    CV_OBSTACLE_HTTP_ONLY,    // RTMP is answered by HTTP: a proxy or filter that knows only that
-    CV_OBSTACLE_NO_CONNECT,   // the proxy opens no connections
-    CV_OBSTACLE_NOT_OURS,     // a web server answers, without RTMP behind it
-    CV_OBSTACLE_NO_SERVER,    // a proxy answers that it reaches no server
-    CV_OBSTACLE_FOREIGN,      // the port belongs to another protocol
-    CV_OBSTACLE_FORBIDDEN,    // 403
-    CV_OBSTACLE_PROXY_AUTH,   // a proxy wants a name and a password
-    CV_OBSTACLE_PROXY_DENIED, // a proxy does not take those that were given
-    CV_OBSTACLE_PORTAL,       // the network wants a login first
+    CV_OBSTACLE_UNREACHABLE,    // no way there
+    CV_OBSTACLE_UNKNOWN_HOST,   // the name does not resolve
+    CV_OBSTACLE_SILENT,         // no answer to SYN: the port is blocked
+    CV_OBSTACLE_REFUSED,        // port closed: the server is down, or a firewall resets
+    CV_OBSTACLE_PROXY_DOWN,     // the proxy itself cannot be reached
+    CV_OBSTACLE_MUTE,           // connections stand and nothing comes
+    CV_OBSTACLE_CUT,            // connections are cut as soon as they carry RTMP, in any dress
+    CV_OBSTACLE_CUT_LATER,      // connections are cut after a while (client/watchdog.h)
+    CV_OBSTACLE_STARVED,        // less passes than the stream needs (client/watchdog.h)
+    CV_OBSTACLE_HTTP_ONLY,      // RTMP is answered by HTTP: a proxy or filter that knows only that
+    CV_OBSTACLE_NO_CONNECT,     // the proxy opens no connections
+    CV_OBSTACLE_NOT_OURS,       // a web server answers, without RTMP behind it
+    CV_OBSTACLE_NOT_TLS,        // the port for TLS speaks something else, or refuses
+    CV_OBSTACLE_TLS_CUT,        // TLS is cut, or met with silence, as soon as it names the server
+    CV_OBSTACLE_NO_SERVER,      // a proxy answers that it reaches no server
+    CV_OBSTACLE_FOREIGN,        // the port belongs to another protocol
+    CV_OBSTACLE_FORBIDDEN,      // 403
+    CV_OBSTACLE_PROXY_AUTH,     // a proxy wants a name and a password
+    CV_OBSTACLE_PROXY_DENIED,   // a proxy does not take those that were given
+    CV_OBSTACLE_CERT_INVALID,   // the certificate: unacceptable,
+    CV_OBSTACLE_CERT_TIME,      // expired or not valid yet,
+    CV_OBSTACLE_CERT_NAME,      // for another host,
+    CV_OBSTACLE_CERT_UNTRUSTED, // from nobody who is trusted: perhaps somebody reads along
+    CV_OBSTACLE_PORTAL,         // the network wants a login first
     CV_OBSTACLES,
 };
 
@@ -130,6 +147,8 @@ enum {
 
 struct cv_ladder_attempt {
     enum cv_way way;
+    bool secure;
+    bool secured; // TLS is up
     bool live;
     bool connected;
     bool ipv6;
@@ -181,7 +200,7 @@ const char *cv_obstacle_id(enum cv_obstacle obstacle);
 const char *cv_obstacle_text(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.
 const char *cv_obstacle_advice(enum cv_obstacle obstacle);
-// "RTMP", "RTMPT", ... Static.
-const char *cv_way_name(enum cv_way way);
+// "RTMP", "RTMPT", "RTMPS", "RTMPTS", ... Static.
+const char *cv_way_name(enum cv_way way, bool secure);
 
 #endif

@@ -8,7 +8,10 @@
 #include "base/gather.h"
 #include "io/addr.h"
 
+struct cv_http1_head;
 struct cv_leg;
+struct cv_proxy;
+struct cv_tls_trust;
 struct cv_loop;
 
 // Buffers that the legs of one loop share: each is used within one call only. The owner of legs
@@ -21,17 +24,24 @@ struct cv_leg_room {
 
 // A static table. All may close the leg; only `down` has ended it already.
 struct cv_leg_owner {
-    void (*up)(void *arg);                                     // connected
+    void (*connected)(void *arg); // TCP stands, and CONNECT was granted; may be NULL
+    void (*up)(void *arg);        // bytes may be written, and come
     void (*bytes)(void *arg, const uint8_t *data, size_t len); // lent for the call
     void (*room)(void *arg);                                   // takes more, after CV_E_AGAIN
-    // Once: it could not be connected, or has ended. CV_E_CLOSED: orderly. Only cv_leg_close is of
-    // use afterwards. Never called inside a function of this file.
+    // The proxy said no to CONNECT; lent. `down` does not follow.
+    void (*denied)(void *arg, const struct cv_http1_head *head);
+    // Once: it could not be connected, or has ended; cv_leg_why for failures of TLS. CV_E_CLOSED:
+    // orderly. Only cv_leg_close is of use afterwards. Never called inside a function of this file.
     void (*down)(void *arg, int code);
 };
 
 struct cv_leg_config {
-    const char *host;
+    const char *host; // the server, or the proxy that carries HTTP requests for us
     uint16_t port;
+    // Through this proxy's CONNECT (RFC 9110, 9.3.6): up comes behind its yes. NULL: no. Borrowed.
+    const struct cv_proxy *connect;
+    // TLS as a client, on top of that: up comes behind the handshake. NULL: plain. Borrowed.
+    struct cv_tls_trust *trust;
     const struct cv_addr *addrs; // known already; copied
     unsigned addr_count;
     bool ipv4_first;
@@ -56,6 +66,9 @@ bool cv_leg_is_blocked(const struct cv_leg *leg);
 int cv_leg_write(struct cv_leg *leg, const struct cv_gather *gather);
 // False: does not read for now.
 void cv_leg_want(struct cv_leg *leg, bool reads);
+
+// Of a failed TLS handshake, for people; its code is CV_OK otherwise. Lent.
+const struct cv_why *cv_leg_why(const struct cv_leg *leg);
 
 struct cv_leg_stats {
     struct cv_addr peer;

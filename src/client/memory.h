@@ -24,6 +24,7 @@ enum {
 
 struct cv_memory_entry {
     enum cv_way way;   // what won; NONE: nothing did
+    bool secure;       // inside TLS
     bool raw;          // what won was plain RTMP in the end: an offer answered by 101
     bool ipv4;         // the address that won was one
     uint32_t rtt_us;   //

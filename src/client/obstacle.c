@@ -64,6 +64,25 @@ static const struct words words[CV_OBSTACLES] = {
     [CV_OBSTACLE_PROXY_DENIED] = {"proxy-denied", "The proxy does not take this name and password.",
                                   "Check them in http_proxy, and ask whether the proxy knows Basic "
                                   "authentication."},
+    [CV_OBSTACLE_NOT_TLS] = {"not-tls", "The port for TLS does not speak it, or refuses.",
+                             "Is it the right port? Ask the server's administrator."},
+    [CV_OBSTACLE_TLS_CUT] = {"tls-cut",
+                             "TLS is cut as soon as it names the server: a filter reads the name.",
+                             "Ask for TLS to this host to be allowed."},
+    [CV_OBSTACLE_CERT_INVALID] = {"cert-invalid", "The server's certificate cannot be accepted.",
+                                  "Ask the server's administrator for a better one."},
+    [CV_OBSTACLE_CERT_TIME] = {"cert-time",
+                               "The server's certificate has expired, or is not valid yet.",
+                               "Is this computer's clock right? Otherwise tell the server's "
+                               "administrator."},
+    [CV_OBSTACLE_CERT_NAME] = {"cert-name", "The certificate is for another host.",
+                               "Is the host's name right? Otherwise the network, or the server, "
+                               "leads elsewhere."},
+    [CV_OBSTACLE_CERT_UNTRUSTED] =
+        {"cert-untrusted",
+         "The certificate is from nobody whom this computer trusts: perhaps somebody on the way "
+         "reads along.",
+         "If that is your network's own inspection, give its certificate with --ca FILE."},
     [CV_OBSTACLE_PORTAL] = {"portal", "This network wants you to log in first.",
                             "Open a web page in a browser, log in, and try again."},
 };
@@ -83,10 +102,13 @@ const char *cv_obstacle_advice(enum cv_obstacle obstacle)
     return words[obstacle].advice;
 }
 
-const char *cv_way_name(enum cv_way way)
+const char *cv_way_name(enum cv_way way, bool secure)
 {
-    static const char *const names[CV_WAYS] = {"none",      "RTMP inside HTTP, if need be",
-                                               "RTMP",      "RTMPT",
-                                               "WebSocket", "RTMP through the proxy"};
-    return names[way];
+    static const char *const names[2][CV_WAYS] = {
+        {"none", "RTMP inside HTTP, if need be", "RTMP", "RTMPT", "WebSocket",
+         "RTMP through the proxy"},
+        {"none", "RTMP inside HTTPS, if need be", "RTMPS", "RTMPTS", "secure WebSocket",
+         "RTMPS through the proxy"},
+    };
+    return names[secure][way];
 }

@@ -121,7 +121,7 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
         .arg = &reach->places[i],
     };
     if (config->on_trying)
-        config->on_trying(config->arg, action->way, i + 1);
+        config->on_trying(config->arg, action->way, action->secure, i + 1);
     if (reach->done)
         return; // it was freed in there: target and proxy may be gone
     reach->attempts[i] = cv_attempt_new(reach->room, &attempt);

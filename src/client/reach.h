@@ -12,10 +12,12 @@ struct cv_reach;
 struct cv_reach_result {
     struct cv_attempt *attempt; // the owner's now; NULL: none got through
     enum cv_way way;
+    bool secure;
     uint32_t attempts;
     uint64_t since_us; // of cv_reach_start
     bool unknown_host;
     enum cv_obstacle obstacle; // what was in the way; behind success: of the other ways
+    const struct cv_why *why;  // of a certificate that was not accepted; its code may be CV_OK
     const char *location;      // where a portal leads; empty when unknown. Lent for the call
 };
 
@@ -23,6 +25,7 @@ struct cv_reach_result {
 struct cv_reach_config {
     const struct cv_target *target;
     const struct cv_proxy *proxy; // NULL: none
+    struct cv_tls_trust *trust;   // NULL: the target is PLAIN
     struct cv_ladder_config ladder;
     bool ipv4_first;
     bool eager; // as in cv_attempt_config
@@ -31,7 +34,7 @@ struct cv_reach_config {
     // May be NULL.
     void (*on_ladder)(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first);
     // An attempt begins. May be NULL. May free the reach.
-    void (*on_trying)(void *arg, enum cv_way way, uint32_t attempts);
+    void (*on_trying)(void *arg, enum cv_way way, bool secure, uint32_t attempts);
     // The end, once, never inside cv_reach_start. The attempt's owner must be set at once
     // (cv_attempt_set_owner): what the server says comes next. May free the reach.
     void (*on_done)(void *arg, const struct cv_reach_result *result);

@@ -409,7 +409,7 @@ static uint32_t period_ms(const struct cv_survey_facts *facts)
 static const char *name_of(const struct cv_survey_facts *facts, enum cv_way way)
 {
     if (way != CV_WAY_OFFER)
-        return cv_way_name(way);
+        return cv_way_name(way, false);
     return of(facts, CV_RUNG_OFFER)->upgraded ? "RTMP behind an HTTP offer" : "RTMPT";
 }
 
@@ -418,7 +418,7 @@ void cv_verdict_make(struct cv_verdict *out, const struct cv_survey_facts *facts
     struct world world = {.facts = facts};
     *out = (struct cv_verdict){.way = CV_WAY_NONE, .cut_ms = period_ms(facts)};
     if (!facts->proxy && ends_so(facts, CV_RUNG_NAME, CV_RUNG_UNKNOWN_HOST)) {
-        out->name = cv_way_name(out->way);
+        out->name = cv_way_name(out->way, false);
         find_obstacles(out, facts, CV_OBSTACLE_UNKNOWN_HOST);
         return;
     }

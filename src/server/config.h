@@ -23,10 +23,43 @@ enum cv_access {
     CV_ACCESS_OFF,  // nobody
 };
 
+// What a listening address takes.
+enum cv_listen_takes {
+    CV_LISTEN_ANY,   // plain text, and TLS where there is a certificate
+    CV_LISTEN_TLS,   // nothing but TLS: "443/tls"
+    CV_LISTEN_PLAIN, // no TLS: "80/plain"
+};
+
 // One listening address.
 struct cv_listen {
     char address[48]; // numeric IPv4 or IPv6 without brackets; "" is every address of both
     uint16_t port;    // 1 to 65535
+    enum cv_listen_takes takes;
+};
+
+// A certificate with its chain, and its key, in files.
+struct cv_config_certificate {
+    char cert_file[CV_LIMIT_FOLDER_BYTES + 1]; // PEM
+    char key_file[CV_LIMIT_FOLDER_BYTES + 1];  // PEM; the same file is allowed
+};
+
+// Certificates asked for and renewed by ourselves (RFC 8555, HTTP-01; server/acme.h).
+struct cv_config_acme {
+    char directory[CV_LIMIT_URL_BYTES + 1]; // https://...; empty: no ACME
+    char email[256];                        // where the authority writes to; may be empty
+    char domains[CV_LIMIT_ACME_DOMAINS][CV_LIMIT_HOST_BYTES + 1];
+    uint32_t domain_count;
+    char ca_file[CV_LIMIT_FOLDER_BYTES + 1]; // whom to trust about the directory; empty: the system
+};
+
+// TLS is on when there is a certificate, self_signed, or an ACME directory.
+struct cv_config_tls {
+    struct cv_config_certificate *certificates; // owned; the first one is for unknown names
+    uint32_t certificate_count;
+    bool self_signed; // one of our own making, kept in the state folder; for trials
+    struct cv_config_acme acme;
+    // Answers to /.well-known/acme-challenge/ come from here, for certbot and the like; empty: no
+    char challenge_folder[CV_LIMIT_FOLDER_BYTES + 1];
 };
 
 // Who answers requests that are not for a stream.
@@ -85,6 +118,7 @@ struct cv_config {
     uint32_t latency_ms;
     bool open_publish; // publish needs no key anywhere, for trials
     struct cv_config_site site;
+    struct cv_config_tls tls;
     struct cv_config_limits limits;
     struct cv_config_app *apps; // owned, app_count of them, at least one
     uint32_t app_count;
@@ -101,6 +135,9 @@ struct cv_config_override {
     const char *state_dir;      // NULL = as in the file
     bool open_publish;          // true = yes, false = as in the file
     struct cv_config_site site; // kind CV_SITE_NONE = as in the file
+    const char *tls_cert;       // both or none; NULL = as in the file
+    const char *tls_key;        //
+    bool self_signed;           // true = yes, false = as in the file
 };
 
 // The first thing that is wrong: "culvert.yaml:12: unknown key ...", ready to print.
@@ -136,7 +173,8 @@ bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip);
 // Writes the whole configuration as commented YAML that loads again to the same. 0 or CV_E_SYSTEM.
 int cv_config_print(const struct cv_config *config, FILE *file);
 
-// "80", "127.0.0.1:80", "[::1]:80" or "*:80". 0, or CV_E_CONFIG with *out untouched.
+// "80", "127.0.0.1:80", "[::1]:80" or "*:80", "/tls" or "/plain" perhaps behind it. 0, or
+// CV_E_CONFIG with *out untouched.
 int cv_listen_parse(const char *text, struct cv_listen *out);
 // The address as cv_listen_parse takes it: "80", "127.0.0.1:80", "[::1]:80".
 void cv_listen_text(const struct cv_listen *listen, char *out, size_t size);

@@ -15,7 +15,7 @@ struct cv_worker;
 
 // Any of these may free the connection.
 struct cv_conn_user {
-    // Bytes from the client, lent for the call.
+    // Bytes from the client, lent for the call; the plaintext, where it speaks TLS.
     void (*bytes)(void *arg, const uint8_t *data, size_t len);
     // The client has closed its side (CV_E_CLOSED) or the network failed. Nothing comes any more.
     void (*ended)(void *arg, int code);
@@ -59,6 +59,11 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer);
 // Another user from now on; its turn begins with these bytes, which may be none.
 void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, void *arg,
                        const uint8_t *data, size_t len);
+// The client speaks TLS, and these are its first bytes: from now on the user is told what is
+// inside, behind the handshake. Nothing is called inside. CV_OK; or CV_E_NOMEM, and it must be
+// freed. For workers whose policy has TLS.
+int cv_conn_secure(struct cv_conn *conn, const uint8_t *data, size_t len);
+bool cv_conn_is_secure(const struct cv_conn *conn);
 // Starts a connection of our own to `addr`. It is the user's from the beginning, and nothing is
 // wanted but to be told, by `writable`, that cv_conn_dialled has an answer. 0; or what failed at
 // once, with *out untouched. Such a connection is not stopped with the worker: its user frees it.

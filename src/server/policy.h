@@ -36,11 +36,14 @@ struct cv_tallies {
     struct cv_tally *stream_viewers; // viewers per stream
 };
 
+struct cv_tls_server;
+
 struct cv_policy {
     atomic_uint refs;
     struct cv_config *config;   // one reference
     struct cv_keys *keys;       // one reference
     struct cv_tallies *tallies; // borrowed from the server
+    struct cv_tls_server *tls;  // one reference; NULL: no TLS
 };
 
 // Takes references of its own to both. One reference to the result, or NULL: no memory.

@@ -486,7 +486,7 @@ static bool is_as_expected(const struct network *network, bool eager)
         world.reached == e->reached && obstacle == e->obstacle && world.ipv4 == network->ipv4)
         return true;
     print_error("%s%s: %s after %u ms, %u attempts, %u connects, \"%s\"\n", network->name,
-                eager ? " (eager)" : "", cv_way_name(world.winner), ms, world.attempts,
+                eager ? " (eager)" : "", cv_way_name(world.winner, false), ms, world.attempts,
                 world.reached, cv_obstacle_text(obstacle));
     return false;
 }
@@ -563,7 +563,7 @@ static void every_obstacle_has_words(void **state)
     }
     assert_null(cv_obstacle_advice(CV_OBSTACLE_NONE));
     for (int way = 0; way < CV_WAYS; way++)
-        assert_non_null(cv_way_name((enum cv_way)way));
+        assert_non_null(cv_way_name((enum cv_way)way, false));
 }
 
 // ---- whatever comes --------------------------------------------------------------------------

@@ -382,7 +382,8 @@ static void events_wait_in_order(void **state)
     memset(&why, 0, sizeof why);
     cv_block_unref(&frame);
 
-    assert_string_equal(next(culvert, CULVERT_EVENT_TRYING)->way, cv_way_name(CV_WAY_TUNNEL));
+    assert_string_equal(next(culvert, CULVERT_EVENT_TRYING)->way,
+                        cv_way_name(CV_WAY_TUNNEL, false));
     const struct culvert_event *event = next(culvert, CULVERT_EVENT_THROUGH);
     assert_string_equal(event->way, "RTMPT");
     assert_int_equal(event->since_us, 1234);
