@@ -55,6 +55,12 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
+    // ---- TLS
+    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
+    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
+    CV_LIMIT_TLS_UNSENT_BYTES =
+        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
