@@ -122,6 +122,13 @@ enum {
     CV_LIMIT_MAIL = 1024,       // messages under way from one thread to another; a power of two
     CV_LIMIT_POST_THREADS = 65, // of one post office: the workers and the main thread
     CV_LIMIT_ADDRESSES = 16,    // of one name
+
+    // ---- TLS
+    CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
+    CV_TLS_TICKET_S =
+        4 * 3600, // a ticket is taken for so long; its key is used for new ones as long
+    CV_SELF_SIGNED_DAYS = 800, // such a certificate is valid: some clients take no more than 825
+
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
     CV_PORT_RTMP = 1935,               //
