@@ -18,8 +18,8 @@ static const char place[] = "tls";
 struct cv_tls_server {
     struct cv_tls_tickets *tickets;
     unsigned count;
-    SSL_CTX *contexts[CV_LIMIT_CERTIFICATES]; // references; but the first one's, which has us
-    struct cv_tls_cert *certs[CV_LIMIT_CERTIFICATES];
+    SSL_CTX *contexts[CV_LIMIT_SHOWN_CERTIFICATES]; // references; but the first one's, which has us
+    struct cv_tls_cert *certs[CV_LIMIT_SHOWN_CERTIFICATES];
 };
 
 // AEAD with a key that is agreed upon anew (RFC 9325, 4.2), the cheapest first.
@@ -222,7 +222,7 @@ static int add_cert(struct cv_tls_server *server, struct cv_tls_cert *const *cer
 int cv_tls_server_new(struct cv_tls_server **out, struct cv_tls_cert *const *certs, unsigned count,
                       struct cv_tls_server *previous, struct cv_why *why)
 {
-    CV_ASSERT(count > 0 && count <= CV_LIMIT_CERTIFICATES);
+    CV_ASSERT(count > 0 && count <= CV_LIMIT_SHOWN_CERTIFICATES);
     pthread_once(&owner_once, make_index);
     if (owner_index < 0)
         return cv_why_set(why, CV_E_SYSTEM, place, "OpenSSL cannot be used");
