@@ -60,6 +60,7 @@ enum {
     CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
     CV_LIMIT_TLS_UNSENT_BYTES =
         CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+    CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
 
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
