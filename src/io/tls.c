@@ -588,6 +588,8 @@ bool cv_tls_has_more(const struct cv_tls *tls)
 {
     if (tls->in_code)
         return !tls->in_told;
+    if (tls->blocked)
+        return false;
     return tls->in.data || SSL_pending(tls->ssl) > 0;
 }
 
@@ -668,8 +670,10 @@ int cv_tls_write(struct cv_tls *tls, struct cv_tls_room *room, const struct iove
     CV_ASSERT(count >= 0 && tls->secured);
     if (tls->out_code)
         return tls->out_code;
-    if (tls->kernel)
+    if (tls->kernel) {
+        tls->blocked = false; // reading on finds out
         return cv_socket_write(tls->fd, vectors, count);
+    }
     struct place place = {.vector = vectors, .left = count};
     size_t taken = 0;
     place_skip(&place, 0);
