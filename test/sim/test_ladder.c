@@ -543,12 +543,18 @@ static const struct {
     {CV_OBSTACLE_STARVED, "less than the stream needs", "bit rate"},
     {CV_OBSTACLE_HTTP_ONLY, "Only HTTP", "inspection"},
     {CV_OBSTACLE_NO_CONNECT, "proxy", "CONNECT"},
+    {CV_OBSTACLE_NOT_TLS, "encrypted connections to it fail", "port in the URL"},
+    {CV_OBSTACLE_TLS_CUT, "which server they want", "https:// to this host"},
     {CV_OBSTACLE_NOT_OURS, "web server", "host name"},
     {CV_OBSTACLE_NO_SERVER, "no server behind", "server runs"},
     {CV_OBSTACLE_FOREIGN, "another service", "port"},
     {CV_OBSTACLE_FORBIDDEN, "403", "allowed"},
     {CV_OBSTACLE_PROXY_AUTH, "name and a password", "NAME:PASSWORD"},
     {CV_OBSTACLE_PROXY_DENIED, "does not take", "Basic"},
+    {CV_OBSTACLE_CERT_INVALID, "cannot be accepted", "server's administrator"},
+    {CV_OBSTACLE_CERT_TIME, "expired", "clock"},
+    {CV_OBSTACLE_CERT_NAME, "for another host", "host name"},
+    {CV_OBSTACLE_CERT_UNTRUSTED, "reads along", "--ca FILE"},
     {CV_OBSTACLE_PORTAL, "log in", "browser"},
 };
 
@@ -562,8 +568,10 @@ static void every_obstacle_has_words(void **state)
         assert_non_null(strstr(cv_obstacle_advice(told[i].obstacle), told[i].advice));
     }
     assert_null(cv_obstacle_advice(CV_OBSTACLE_NONE));
-    for (int way = 0; way < CV_WAYS; way++)
+    for (int way = 0; way < CV_WAYS; way++) {
         assert_non_null(cv_way_name((enum cv_way)way, false));
+        assert_non_null(cv_way_name((enum cv_way)way, true));
+    }
 }
 
 // ---- whatever comes --------------------------------------------------------------------------
