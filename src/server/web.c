@@ -494,7 +494,7 @@ static void on_bytes(void *arg, const uint8_t *data, size_t len)
     // Read ahead while a responder answers.
     CV_ASSERT(!web->stash);
     web->stash = cv_block_copy(data, len);
-    cv_conn_want(web->conn, false, web->conn->writes);
+    cv_conn_want(web->conn, false, web->conn->channel.writes);
     if (!web->stash)
         cv_web_end(web, CV_LOG_ERROR, CV_E_NOMEM, "no memory");
 }
@@ -516,7 +516,7 @@ static void on_ended(void *arg, int code)
     }
     web->closes = true;
     web->half_closed = true;
-    cv_conn_want(web->conn, false, web->conn->writes);
+    cv_conn_want(web->conn, false, web->conn->channel.writes);
 }
 
 static void on_writable(void *arg)

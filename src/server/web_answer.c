@@ -67,7 +67,7 @@ int cv_web_write(struct cv_web *web, const struct cv_gather *gather)
         cv_web_restart_clock(web);
     if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
         web->blocked = true;
-        cv_conn_want(web->conn, web->conn->reads, true);
+        cv_conn_want(web->conn, web->conn->channel.reads, true);
         cv_web_rearm(web);
     }
     return sent;
