@@ -163,6 +163,7 @@ enum {
     CV_DIAL_STAGGER_MS = 100,   // before the next address is tried beside (RFC 8305, section 5)
     CV_CONNECTION_KEEP_BYTES = 32 * 1024 * 1024, // published, not known to have arrived
     CV_CONNECTION_RETURN_S = 60,                 // after a cut it tries so long to come back
+    CV_CONNECTION_DISTRUST_S = 120, // and so long while certificates are met that are not accepted
     CV_CONNECTION_SILENCE_MS = 750, // media is due and nothing comes: ask for a sign of life
     CV_CONNECTION_PULSE_MS = 1000,  // for that sign; then another way is opened beside
 
