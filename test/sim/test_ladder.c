@@ -13,7 +13,14 @@
 
 #include <cmocka.h>
 
-enum { RTT_MS = 40, STEPS_MAX = 6, END_MS = 60000, SECURE = CV_WAYS, ROADS = 2 * CV_WAYS };
+enum {
+    RTT_MS = 40,
+    STEPS_MAX = 6,
+    END_MS = 60000,
+    TURNS_MAX = 1000,
+    SECURE = CV_WAYS,
+    ROADS = 2 * CV_WAYS
+};
 
 // What one way meets: each step so long after the one before it. ACCEPTED, and LOST behind a
 // handshake, wait for connect and are counted from there. Where a server of ours has taken an eager
@@ -195,6 +202,12 @@ static const struct network plain_networks[] = {
      {ROAD(OFFER, UP, UPGRADED_IN(700), SHAKEN, ACCEPTED), ROAD(RTMP, UP, SILENCE),
       ROAD(TUNNEL, UP, OURS, SHAKEN_LATER, LOST), ROAD(SOCKET, UP, RESET)},
      ENDS(OFFER, 40 + 700 + 40, 4, 2, CUT), ENDS(OFFER, 410 + 740, 5, 3, CUT), false},
+
+    {"a tunnel is cut while it waits for RTMP", {0},
+     {ROAD(OFFER, UP, OPENED, SHAKEN_LATER, MET(10, .met = CV_MET_RESET)),
+      ROAD(RTMP, UP_IN(300), SHAKEN_LATER, ACCEPTED), ROAD(TUNNEL, UP, RESET),
+      ROAD(SOCKET, UP, RESET)},
+     ENDS(RTMP, 80 + 380, 4, 1, CUT), {0}, false},
 
     // ---- nothing gets through
     {"SYN is dropped", {0}, {ROAD(OFFER, SILENCE)},
@@ -409,6 +422,19 @@ static const struct network networks[] = {
     {"rtmps through a proxy that opens no connections and is not needed", {RTMPS, .proxy = true},
      {INSIDE(OFFER, HTTP(403)), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
      WINS(RTMP, 40 + 160, 2, 1, NO_CONNECT), {0}, false},
+    {"rtmps through a proxy that opens no connections, and beside it nothing comes",
+     {RTMPS, .proxy = true},
+     {INSIDE(OFFER, HTTP(403)), INSIDE(RTMP, UP, TLS)},
+     ENDS(NONE, 40 + 80 + CV_LADDER_TRY_MS, 2, 0, NO_CONNECT), {0}, false},
+    {"rtmps through a proxy, to a server that knows only HTTP", {RTMPS, .proxy = true},
+     {INSIDE(OFFER, UP_IN(80), TLS, CLOSED), INSIDE(TUNNEL, UP_IN(80), TLS, CLOSED),
+      INSIDE(SOCKET, UP_IN(80), TLS, CLOSED), INSIDE(RTMP, UNKNOWN),
+      INSIDE(CONNECT, UP_IN(80), TLS, HTTP(400))},
+     ENDS(NONE, 3 * 160, 5, 0, HTTP_ONLY), {0}, false},
+    {"rtmps, a WebSocket through a proxy is remembered, which opens no connections any more",
+     {RTMPS, .proxy = true, .remembered = CV_WAY_SOCKET, .remembered_secure = true},
+     {INSIDE(SOCKET, HTTP(403)), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(RTMP, 40 + 160, 2, 1, NO_CONNECT), {0}, false},
     {"rtmps through a proxy that hangs up on CONNECT", {RTMPS, .proxy = true},
      {INSIDE(OFFER, CLOSED), INSIDE(RTMP, UNREACHABLE)},
      ENDS(NONE, 40, 2, 0, NO_CONNECT), {0}, false},
@@ -459,6 +485,13 @@ static const struct network networks[] = {
      {ROAD(OFFER, UP, RESET), ROAD(RTMP, UP, RESET), ROAD(TUNNEL, UP, RESET),
       ROAD(SOCKET, UP, RESET), INSIDE(OFFER, UP, TLS, UPGRADED, SHAKEN, ACCEPTED)},
      WINS(OFFER, 3 * 80 + 160, 5, 1, CUT), WINS(OFFER, 3 * 80 + 120, 5, 1, CUT), false},
+    // each may come again: once in plain text, and once inside TLS
+    {"80 cuts everything, and each offer's answer is late", {EITHER},
+     {ROAD(OFFER, UP, UPGRADED_IN(190), SHAKEN, LOST), ROAD(RTMP, UP, SHAKEN_LATER, LOST),
+      ROAD(TUNNEL, UP, RESET), ROAD(SOCKET, UP_IN(150), RESET),
+      INSIDE(OFFER, UP, TLS, UPGRADED_IN(300), SHAKEN, ACCEPTED),
+      INSIDE(RTMP, UP, TLS, SHAKEN_LATER, LOST)},
+     WINS(OFFER, 500 + 380 + 40, 7, 4, CUT), WINS(OFFER, 500 + 310 + 380, 9, 6, CUT), false},
     {"80 is a web server alone", {EITHER},
      {ROAD(OFFER, UP, HTTP(404)), ROAD(RTMP, UP, HTTP(400)),
       INSIDE(OFFER, UP, TLS, UPGRADED, SHAKEN, ACCEPTED)},
@@ -749,7 +782,8 @@ static void live(struct world *world)
 {
     cv_ladder_init(&world->ladder, &world->config, 0);
     pull(world);
-    while (!world->over) {
+    for (int turn = 0; !world->over; turn++) {
+        assert_true(turn < TURNS_MAX);
         uint64_t next = next_us(world);
         assert_true(next >= world->now_us && next < END_MS * UINT64_C(1000));
         world->now_us = next;
@@ -998,8 +1032,8 @@ static const struct {
     {CV_OBSTACLE_STARVED, "less than the stream needs", "bit rate"},
     {CV_OBSTACLE_HTTP_ONLY, "Only HTTP", "inspection"},
     {CV_OBSTACLE_NO_CONNECT, "proxy", "CONNECT"},
-    {CV_OBSTACLE_NOT_TLS, "encrypted connections to it fail", "port in the URL"},
-    {CV_OBSTACLE_TLS_CUT, "which server they want", "https:// to this host"},
+    {CV_OBSTACLE_NOT_TLS, "no encrypted connection", "port in the URL"},
+    {CV_OBSTACLE_TLS_CUT, "which server they want", "let through"},
     {CV_OBSTACLE_NOT_OURS, "web server", "host name"},
     {CV_OBSTACLE_NO_SERVER, "no server behind", "server runs"},
     {CV_OBSTACLE_FOREIGN, "another service", "port"},
