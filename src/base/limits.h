@@ -101,6 +101,10 @@ enum {
     CV_FILE_SMALL_BLOCK_BYTES = 16 * 1024, // one read, and one for a client, where many
     CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
 
+    // ---- certificates from an authority (RFC 8555)
+    CV_LIMIT_ACME_TOKEN_BYTES = 128,   // in use: 43
+    CV_LIMIT_ACME_ANSWER_BYTES = 1024, // token, a dot, 43 characters, perhaps a line's end
+
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept
