@@ -110,7 +110,6 @@ enum {
     // ---- certificates from an authority (RFC 8555)
     CV_LIMIT_ACME_TOKEN_BYTES = 128,       // in use: 43
     CV_LIMIT_ACME_ANSWER_BYTES = 1024,     // token, a dot, 43 characters, perhaps a line's end
-    CV_LIMIT_ACME_FILE_BYTES = 256 * 1024, // a certificate with its chain, as the client leaves it
     CV_LIMIT_ACME_LINES = 1000,            // of the client's output in the log, for one run
     CV_ACME_RUN_S = 15 * 60,               // one run of the client, for all names
     CV_ACME_LOOK_S = 24 * 3600,            // the certificate is looked at so often at least
