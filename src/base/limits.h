@@ -137,13 +137,17 @@ enum {
     // ---- TLS
     CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
     CV_TLS_TICKET_S =
-        4 * 3600, // a ticket is taken for so long; its key is used for new ones as long
+        4 * 3600,          // a ticket is taken for so long; its key is used for new ones as long
+    CV_TLS_WATCH_S = 60,   // renewed files are noticed within [config]
+    CV_TLS_WARN_DAYS = 14, // before a certificate expires
     CV_SELF_SIGNED_DAYS = 800, // such a certificate is valid: some clients take no more than 825
 
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
     CV_PORT_RTMP = 1935,               //
+    CV_PORT_HTTPS = 443,               // the same, where there is a certificate
     CV_PORT_HTTP_UNPRIVILEGED = 8080,  // in place of 80 where that is refused
+    CV_PORT_HTTPS_UNPRIVILEGED = 8443, // in place of 443
     CV_LATENCY_MS = 20,                // flush window: fills the send calls under load
     CV_CONNECTIONS_MAX = 20000,        // one process; file descriptors are the hard bound
     CV_CONNECTIONS_PER_ADDRESS = 1000, // an office behind one address fits, a flood does not
