@@ -16,12 +16,14 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import certificates  # noqa: E402
 import clients as clients_module  # noqa: E402
 import culvert_cli  # noqa: E402
 import firewalls  # noqa: E402
 import media  # noqa: E402
 import netns  # noqa: E402
 import server as server_module  # noqa: E402
+import tls_networks  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
@@ -159,6 +161,13 @@ def squid(net):
     made = firewalls.Squid(net)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory):
+    """Two authorities: who signs for servers, and who for a network that reads along."""
+    folder = tmp_path_factory.mktemp("trust")
+    return tls_networks.Trust(*(certificates.Authority(folder / name, name) for name in ("ours", "theirs")))
 
 
 @pytest.fixture(scope="module")

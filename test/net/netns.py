@@ -27,16 +27,20 @@ import rtt  # noqa: E402
 R_MS = 40
 SERVER, GATEWAY, CLIENT = "198.18.0.1", "198.18.1.1", "198.18.1.2"
 OTHER_RTMP, OTHER_RTMPT = "198.18.0.2", "198.18.0.3"  # servers of other people, at the server's end
+OTHER_EXPIRED, OTHER_SSH = "198.18.0.5", "198.18.0.6"
 SIDE_DOOR = ("127.0.0.1", 80)  # of the server: who comes by it is no client behind the gateway
 NAME, NAME_BOTH, NAME_BEHIND = "culvert.test", "both.test", "behind.test"
 NAME_RTMP, NAME_RTMPT = "rtmp-only.test", "rtmpt-only.test"
-# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone.
+NAME_ALIAS, NAME_EXPIRED, NAME_SSH = "alias.test", "expired.test", "ssh.test"
+# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone; no certificate is for alias.test.
 CLIENT_HOSTS = f"""127.0.0.1 localhost
 ::1 localhost
-{SERVER} {NAME} {NAME_BOTH}
+{SERVER} {NAME} {NAME_BOTH} {NAME_ALIAS}
 fd00:18::1 {NAME_BOTH}
 {OTHER_RTMP} {NAME_RTMP}
 {OTHER_RTMPT} {NAME_RTMPT}
+{OTHER_EXPIRED} {NAME_EXPIRED}
+{OTHER_SSH} {NAME_SSH}
 """
 GATEWAY_HOSTS = CLIENT_HOSTS + f"{SERVER} {NAME_BEHIND}\n"
 TOOLS = ("nft", "ip", "nsenter", "unshare", "setpriv", "sysctl")
