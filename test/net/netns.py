@@ -32,7 +32,7 @@ SIDE_DOOR = ("127.0.0.1", 80)  # of the server: who comes by it is no client beh
 NAME, NAME_BOTH, NAME_BEHIND = "culvert.test", "both.test", "behind.test"
 NAME_RTMP, NAME_RTMPT = "rtmp-only.test", "rtmpt-only.test"
 NAME_ALIAS, NAME_EXPIRED, NAME_SSH = "alias.test", "expired.test", "ssh.test"
-# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone; no certificate is for alias.test.
+# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone; no certificate is for alias.
 CLIENT_HOSTS = f"""127.0.0.1 localhost
 ::1 localhost
 {SERVER} {NAME} {NAME_BOTH} {NAME_ALIAS}
@@ -213,14 +213,16 @@ table inet gate {{
         return Counted(packets["opened"], packets["carried"])
 
 
+LISTEN = (f"{SERVER}:80", f"{SERVER}:1935", "[fd00:18::1]:80", "127.0.0.1:80")
+
+
 class Serving(Server):
     """`culvert serve` at the server's end, on the ports 80 and 1935 unless told otherwise."""
 
-    def __init__(self, net, folder, config,
-                 listen=(f"{SERVER}:80", f"{SERVER}:1935", "[fd00:18::1]:80", "127.0.0.1:80")):
+    def __init__(self, net, folder, config, listen=LISTEN, args=()):
         self.net = net
-        super().__init__(folder, ["--open-publish", "--threads", "1", "--log-level", "debug"], config, listen=listen,
-                         within=net.server.within())
+        super().__init__(folder, ["--open-publish", "--threads", "1", "--log-level", "debug", *args], config,
+                         listen=listen, within=net.server.within())
 
     def connects(self, since=0):
         """The lines of AMF connects that did not come from beside the server."""

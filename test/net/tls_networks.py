@@ -9,7 +9,8 @@ import typing
 
 import firewalls
 from firewalls import CUT_S, MIDDLEBOX_PORT, RESET, USER_IN_URL, Kind, forward, redirected
-from netns import NAME, NAME_BEHIND
+from netns import LISTEN, NAME, NAME_BEHIND, NAME_BOTH, R_MS, SERVER, Serving
+from server import app
 from tlsbox import Interceptor, SniFilter
 
 # Who signs for servers, and who for a network that reads along.
@@ -79,6 +80,8 @@ KINDS = {
 PASSING = [name for name, (kind, _) in KINDS.items() if kind.passes]
 # What a network may turn into while somebody publishes.
 TLS_ONLY = {"reset": only_443(RESET), "silent": only_443()}
+# TCP, TLS 1.3, and then all in one flight.
+FLOOR_MS = 3 * R_MS
 
 
 class TlsFirewall(firewalls.Firewall):
@@ -92,3 +95,12 @@ class TlsFirewall(firewalls.Firewall):
 
     def open_box(self):
         return self.kind.box(self.net.gateway, self.trust) if self.is_ours else super().open_box()
+
+
+class TlsServing(Serving):
+    """`culvert serve` with TLS on 443, beside plain text."""
+
+    def __init__(self, net, folder, trust):
+        issued = trust.ours.issue(*OURS, NAME_BOTH)
+        super().__init__(net, folder, {"apps": [app()]}, (*LISTEN, f"{SERVER}:443", "[fd00:18::1]:443"),
+                         ["--tls-cert", str(issued.cert), "--tls-key", str(issued.key)])
