@@ -9,6 +9,7 @@ has a name or leaves a file behind: the namespaces live as long as two children 
 any number of these networks may be there at the same time. Needs root.
 """
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -183,6 +184,16 @@ class Net:
             self.holder.wait()
         if self.link and self.link.ends:
             self.link.__exit__()
+
+    @contextlib.contextmanager
+    def small_segments(self, mtu):
+        """The client's packets are no larger meanwhile."""
+        route = f"ip route change default via {GATEWAY}"
+        self.client.shell(f"ip link set wan gso_max_segs 1; {route} mtu lock {mtu}")
+        try:
+            yield
+        finally:
+            self.client.shell(f"ip link set wan gso_max_segs 65535; {route}")
 
     # -- the gateway's rules
 

@@ -15,6 +15,7 @@ from netns import NAME_RTMP, NAME_RTMPT, OTHER_RTMP
 
 FIRST_MEDIA_MAX_S = 3
 
+
 @pytest.mark.parametrize("name", [name for name in PASSING if name != "cut"])
 def test_publish(net, serving, squid, source, tmp_path, measured, name):
     with Firewall(net, name, squid) as wall:

@@ -147,6 +147,20 @@ def unacknowledged(net, sock):
     return int(words[2]) if words else 0
 
 
+@pytest.mark.parametrize("name", ["SNI list, ours on it", "only TLS, rest swallowed", "TLS read along, CA trusted"])
+def test_small_segments(net, foreign, trust, name):
+    """The same from a client all of whose packets are small."""
+    with TlsFirewall(net, name, trust=trust) as wall, net.small_segments(140):
+        tap = Wiretap(net)
+        with Probe(net, 443, offer(c0c1(), headers={"Host": NAME}), tls=inside(wall)) as probe:
+            assert probe.outcome == EXPECTED[name][3]
+        assert sum(map(len, tap.stop().values())) > 1536 and tap.largest <= 100
+    tap = Wiretap(net)
+    with Probe(net, 443, bytes(1000)):
+        tap.stop()
+        assert tap.largest == 1000
+
+
 @pytest.mark.parametrize("name", ["only TLS, rest reset", "only TLS, rest swallowed"])
 def test_in_the_path(net, foreign, trust, name):
     """The handshake of TCP reaches the server, what is no TLS does not."""

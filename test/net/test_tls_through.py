@@ -86,6 +86,12 @@ def test_play(net, tls_serving, squid, trust, tmp_path, measured, name, scheme):
         assert len(tls_serving.connects(known)) == 1
 
 
+@pytest.mark.parametrize("name", ["SNI list, ours on it", "only TLS, rest swallowed"])
+def test_a_hello_in_segments(net, tls_serving, trust, source, tmp_path, name):
+    with TlsFirewall(net, name, trust=trust) as wall, watched(net, True), net.small_segments(140):
+        publish_through(net, wall, tmp_path, source, keyed(wall, "small", "rtmps"), "small", *trusting(wall))
+
+
 @pytest.mark.parametrize("name", OPEN)
 def test_only_tls_where_all_passes(net, tls_serving, squid, trust, source, tmp_path, measured, name):
     with TlsFirewall(net, name, squid, trust) as wall, watched(net, True):

@@ -12,10 +12,11 @@ Connection = collections.namedtuple("Connection", "client_port server server_por
 
 
 class Wiretap:
-    """`sent`: bytes of TCP by connection, from the time it was made to stop(), in the order of their coming."""
+    """`sent`: bytes of TCP by connection, from the time it was made to stop(), in the order of their coming. `largest`:
+    bytes in one packet."""
 
     def __init__(self, net):
-        self.sent = collections.defaultdict(bytearray)
+        self.sent, self.largest = collections.defaultdict(bytearray), 0
         self.until, self.stop_write = os.pipe()
         self.sock = net.gateway.run(socket.socket, socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(rtt.ETH_P_ALL))
         self.sock.setsockopt(socket.SOL_SOCKET, rtt.SO_RCVBUFFORCE, 64 << 20)
@@ -40,6 +41,7 @@ class Wiretap:
         source, target, server = struct.unpack_from(">HH", packet, at) + (packet[24:40] if is_6 else packet[16:20],)
         end = 40 + struct.unpack_from(">H", packet, 4)[0] if is_6 else struct.unpack_from(">H", packet, 2)[0]
         data = packet[at + (packet[at + 12] >> 4) * 4:end or len(packet)]
+        self.largest = max(self.largest, len(data))
         if data:
             self.sent[Connection(source, socket.inet_ntop(socket.AF_INET6 if is_6 else socket.AF_INET, server),
                                  target)] += data
