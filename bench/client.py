@@ -7,7 +7,6 @@ Streams come from bench/live_flv by a pipe, as from an encoder, and are judged b
 which knows the stamp of each message. What is compared runs at the same time. Needs root, for the
 networks with a round trip time (bench/rtt.py).
 """
-import argparse
 import json
 import os
 import statistics
@@ -344,29 +343,5 @@ first; a GB is of media, ratios are of each pair."""),
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default=os.path.join(kit.ROOT, "build"))
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--out", default=kit.RESULTS)
-    args = parser.parse_args()
-    texts, targets = [], []
-    for name in args.parts.split(","):
-        part, about = PARTS[name]
-        text, found = part(args)
-        print(text, flush=True)
-        texts.append(f"{about}\n\n{text}")
-        targets += found
-    head = (f"{kit.machine()}. Server on the first processor, one thread; clients on the second. "
-            f"Stream of 2.5 Mb/s,\n73 messages a second, {args.seconds} s, medians of {args.runs} "
-            "runs.")
-    table = [kit.target_table(targets)] if targets else []
-    kit.write_section(args.out, TITLE, "\n\n".join([head, *table, *texts]))
-    print("\n".join(table))
-    sys.exit(0 if all(target.holds() for target in targets) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    kit.main(TITLE, PARTS)

@@ -1,4 +1,5 @@
 """What the measurements share: a server to measure, its costs, tables, and bench/RESULTS.md."""
+import argparse
 import dataclasses
 import json
 import os
@@ -211,3 +212,29 @@ def write_section(path, title, body):
         parts[at] = section
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(part.strip() + "\n" for part in parts))
+
+
+def main(title, parts):
+    """A measurement of several parts: {name: (function, what is to be said about it)}. A function
+    takes the options and gives a table and its targets. Ends with 1 when a target is missed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--parts", default=",".join(parts))
+    parser.add_argument("--out", default=RESULTS)
+    args = parser.parse_args()
+    texts, targets = [], []
+    for name in args.parts.split(","):
+        part, about = parts[name]
+        text, found = part(args)
+        print(text, flush=True)
+        texts.append(f"{about}\n\n{text}")
+        targets += found
+    head = (f"{machine()}. Server on the first processor, one thread; clients on the second. "
+            f"Stream of 2.5 Mb/s,\n73 messages a second, {args.seconds} s, medians of {args.runs} "
+            "runs.")
+    told = [target_table(targets)] if targets else []
+    write_section(args.out, title, "\n\n".join([head, *told, *texts]))
+    print("\n".join(told))
+    sys.exit(0 if all(target.holds() for target in targets) else 1)

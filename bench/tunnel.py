@@ -6,12 +6,10 @@ usage: bench/tunnel.py [--build DIR] [--seconds N] [--runs N] [--parts play,cpu,
 Needs root, for the networks with a round trip time (bench/rtt.py). The clients are FFmpeg, rtmpdump
 and, in C, players with FFmpeg's manners (bench/player.h).
 """
-import argparse
 import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -315,28 +313,5 @@ first message on; 1 is real time."""),
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default=os.path.join(kit.ROOT, "build"))
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--out", default=kit.RESULTS)
-    args = parser.parse_args()
-    texts, targets = [], []
-    for name in args.parts.split(","):
-        part, about = PARTS[name]
-        text, found = part(args)
-        print(text, flush=True)
-        texts.append(f"{about}\n\n{text}")
-        targets += found
-    head = (f"{kit.machine()}. Server on the first processor, one thread; clients on the second. "
-            f"Stream of 2.5 Mb/s,\n73 messages a second, {args.seconds} s, medians of {args.runs} "
-            "runs.")
-    kit.write_section(args.out, TITLE, "\n\n".join([head, kit.target_table(targets), *texts]))
-    print(kit.target_table(targets))
-    sys.exit(0 if all(target.holds() for target in targets) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    kit.main(TITLE, PARTS)

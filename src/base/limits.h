@@ -55,6 +55,12 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
+    // ---- TLS
+    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
+    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
+    CV_LIMIT_TLS_UNSENT_BYTES =
+        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
@@ -116,6 +122,13 @@ enum {
     CV_LIMIT_MAIL = 1024,       // messages under way from one thread to another; a power of two
     CV_LIMIT_POST_THREADS = 65, // of one post office: the workers and the main thread
     CV_LIMIT_ADDRESSES = 16,    // of one name
+
+    // ---- TLS
+    CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
+    CV_TLS_TICKET_S =
+        4 * 3600, // a ticket is taken for so long; its key is used for new ones as long
+    CV_SELF_SIGNED_DAYS = 800, // such a certificate is valid: some clients take no more than 825
+
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
     CV_PORT_RTMP = 1935,               //
@@ -144,7 +157,6 @@ enum {
     CV_CLIENT_START_S = 20,     // from TCP connect to media: longer than a server's CV_PLAY_WAIT_S
     CV_DIAL_STAGGER_MS = 100,   // before the next address is tried beside (RFC 8305, section 5)
     CV_CONNECTION_KEEP_BYTES = 32 * 1024 * 1024, // published, not known to have arrived
-    CV_CONNECTION_KEEP_S = 60,                   // the same in stream time
     CV_CONNECTION_RETURN_S = 60,                 // after a cut it tries so long to come back
     CV_CONNECTION_SILENCE_MS = 750, // media is due and nothing comes: ask for a sign of life
     CV_CONNECTION_PULSE_MS = 1000,  // for that sign; then another way is opened beside

@@ -65,7 +65,7 @@ static int set_wait(void *into, const char *value, struct cv_why *why)
 static const struct cv_option options[] = {
     {"output", 'o', "FILE|-", "write here; default: standard output", set_output},
     {"duration", 0, "SECONDS", "end so long after the first media", set_duration},
-    {"wait", 0, "SECONDS", "wait so long for somebody to publish", set_wait},
+    {"wait", 0, "SECONDS", "wait so long for a publisher, not for a server", set_wait},
     CV_STREAM_OPTIONS,
 };
 

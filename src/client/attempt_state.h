@@ -66,7 +66,6 @@ struct cv_attempt {
     bool over;      // its end was told, or nobody wants to know
     bool freed;     // cv_attempt_free was called
     unsigned depth; // calls of ours that are under way: freed behind the outermost
-    uint64_t up_us; // when it was dialled
     uint64_t heard_us;
     uint64_t connections;
     struct cv_why why;

@@ -8,22 +8,13 @@
 static const char place[] = "connection";
 
 enum {
-    RETRY_MIN_MS = 250,
-    RETRY_MAX_MS = 2000,
-    HELD_MS = 1000,       // a way that lasts so long ends the trouble
-    SHORT_LIFE_S = 30,    // a way that is cut so early was perhaps recognised
-    SHORT_LIVES_MAX = 2,  // then the next one is a tunnel
-    POSITION_BYTES = 128, // "epoch:number"
+    HELD_MS = 1000,    // a way that lasts so long ends the trouble
+    SHORT_LIFE_S = 30, // a way that is cut so early was perhaps recognised
 };
 
-static struct cv_loop *loop_of(const struct cv_connection *connection)
+uint64_t cv__connection_now_us(const struct cv_connection *connection)
 {
-    return cv_attempt_room_loop(connection->room);
-}
-
-static uint64_t now_us(const struct cv_connection *connection)
-{
-    return cv_loop_now_us(loop_of(connection));
+    return cv_loop_now_us(cv_attempt_room_loop(connection->room));
 }
 
 // ---- life -----------------------------------------------------------------------------------
@@ -41,12 +32,12 @@ static void free_now(struct cv_connection *connection)
     cv_mem_free(connection);
 }
 
-static void enter(struct cv_connection *connection)
+void cv__connection_enter(struct cv_connection *connection)
 {
     connection->depth++;
 }
 
-static void leave(struct cv_connection *connection)
+void cv__connection_leave(struct cv_connection *connection)
 {
     CV_ASSERT(connection->depth > 0);
     if (--connection->depth == 0 && connection->freed)
@@ -75,27 +66,39 @@ void cv__connection_tell(struct cv_connection *connection, struct cv_connection_
 static bool is_delivered(const struct cv_connection *connection)
 {
     const struct cv_outbox *outbox = &connection->outbox;
-    bool sent = outbox->next == outbox->head;
-    return sent && (!connection->resumes || outbox->arrived == outbox->head);
+    return cv_outbox_all_sent(outbox) && (!connection->resumes || outbox->arrived == outbox->head);
 }
 
-// There is another way than the one in use, not started yet.
-static bool has_other(const struct cv_connection *connection)
+int cv__connection_way_count(const struct cv_connection *connection)
 {
-    const struct cv_way_in_use *ways = connection->ways;
-    return ways[0].attempt && ways[1].attempt;
+    return (connection->ways[0].attempt != NULL) + (connection->ways[1].attempt != NULL);
+}
+
+// There is another way than the one in use, or it is looked for.
+static bool expects_other(const struct cv_connection *connection)
+{
+    return connection->reach || cv__connection_way_count(connection) == 2;
 }
 
 static void drop_way(struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
-    if (way->started && now_us(connection) - way->since_us >= HELD_MS * UINT64_C(1000))
+    if (way->started &&
+        cv__connection_now_us(connection) - way->since_us >= HELD_MS * UINT64_C(1000))
         connection->trouble_us = 0;
     if (connection->active == way)
         connection->active = NULL;
     cv_attempt_free(&way->attempt);
     way->started = false;
     way->epoch[0] = '\0';
+}
+
+static void drop_unstarted(struct cv_connection *connection)
+{
+    for (int i = 0; i < 2; i++) {
+        if (!connection->ways[i].started)
+            drop_way(&connection->ways[i]);
+    }
 }
 
 void cv__connection_end(struct cv_connection *connection, enum cv_connection_end end,
@@ -115,209 +118,10 @@ void cv__connection_end(struct cv_connection *connection, enum cv_connection_end
     cv_reach_free(&connection->reach);
     for (int i = 0; i < 2; i++)
         drop_way(&connection->ways[i]);
-    enter(connection);
+    cv__connection_enter(connection);
     cv__connection_tell(connection, &event);
     connection->ended = true;
-    leave(connection);
-}
-
-// ---- trying -----------------------------------------------------------------------------------
-
-static void on_trying(void *arg, enum cv_way way, bool secure, uint32_t attempts)
-{
-    struct cv_connection *connection = arg;
-    struct cv_connection_event event = {
-        .type = CV_CONNECTION_TRYING, .way = way, .secure = secure, .attempts = attempts};
-    cv__connection_tell(connection, &event);
-}
-
-static void on_reached(void *arg, const struct cv_reach_result *result);
-
-static struct cv_ladder_config ladder_config(const struct cv_connection *connection)
-{
-    static const enum cv_way only[] = {
-        [CV_VIA_RTMP] = CV_WAY_RTMP,
-        [CV_VIA_RTMPT] = CV_WAY_TUNNEL,
-        [CV_VIA_SOCKET] = CV_WAY_SOCKET,
-    };
-    struct cv_ladder_config config = {
-        .order = connection->config.order,
-        .proxy = connection->proxy.host[0] != '\0',
-        .credentials = connection->proxy.user[0] != '\0',
-        .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
-        .ours = connection->resumes || connection->epoch[0],
-    };
-    if (connection->config.via != CV_VIA_AUTO) {
-        config.order = CV_LADDER_ONLY;
-        config.only = only[connection->config.via];
-        config.eager = false;
-        return config;
-    }
-    return config;
-}
-
-static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_first)
-{
-    struct cv_connection *connection = arg;
-    if (connection->config.via != CV_VIA_AUTO)
-        return;
-    if (!connection->started) {
-        cv__connection_recall(connection);
-        cv_watchdog_init(&connection->watchdog, connection->known.cut_ms);
-    }
-    bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
-    if (possible)
-        ladder->remembered = connection->known.way;
-    if (connection->short_lives >= SHORT_LIVES_MAX)
-        ladder->remembered = CV_WAY_TUNNEL;
-    *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
-}
-
-static bool has_free_place(const struct cv_connection *connection)
-{
-    return !connection->ways[0].attempt || !connection->ways[1].attempt;
-}
-
-static bool start_reach(struct cv_connection *connection)
-{
-    CV_ASSERT(!connection->reach && has_free_place(connection));
-    char position[POSITION_BYTES];
-    struct cv_reach_config config = {
-        .target = &connection->target,
-        .proxy = connection->proxy.host[0] ? &connection->proxy : NULL,
-        .ladder = ladder_config(connection),
-        .on_ladder = on_ladder,
-        .on_trying = on_trying,
-        .on_done = on_reached,
-        .arg = connection,
-    };
-    config.eager = config.ladder.eager;
-    cv__flow_fill_config(connection, &config.rtmp, position, sizeof position);
-    connection->reach = cv_reach_start(connection->room, &config);
-    return connection->reach != NULL;
-}
-
-static uint32_t return_s(const struct cv_connection *connection)
-{
-    return connection->config.return_s ? connection->config.return_s : CV_CONNECTION_RETURN_S;
-}
-
-// A way that is cut as soon as it stands does not end the trouble: a server that does so with each
-// must not be called again and again, at once and for ever.
-static void begin_trouble(struct cv_connection *connection)
-{
-    if (connection->trouble_us != 0)
-        return;
-    connection->trouble_us = now_us(connection);
-    connection->tries = 0;
-}
-
-static void give_up(struct cv_connection *connection, enum cv_obstacle obstacle)
-{
-    const char *text =
-        obstacle != CV_OBSTACLE_NONE ? cv_obstacle_text(obstacle) : connection->cut_why.text;
-    cv_why_set(&connection->why, CV_E_TIMEOUT, place, "%s", text);
-    cv__connection_end(connection, CV_END_LOST, obstacle, "");
-}
-
-// The next try, later and later; or the end, when it has been too long.
-static void try_later(struct cv_connection *connection, enum cv_obstacle obstacle)
-{
-    uint64_t wait_ms = (uint64_t)RETRY_MIN_MS << (connection->tries < 3 ? connection->tries : 3);
-    if (now_us(connection) - connection->trouble_us > return_s(connection) * UINT64_C(1000000)) {
-        give_up(connection, obstacle);
-        return;
-    }
-    connection->tries++;
-    if (wait_ms > RETRY_MAX_MS)
-        wait_ms = RETRY_MAX_MS;
-    cv_timer_start(&connection->timer, wait_ms * 1000);
-}
-
-// The way is lost: at once another one, unless there is trouble already.
-static void cut(struct cv_connection *connection, const struct cv_why *why)
-{
-    struct cv_connection_event event = {.type = CV_CONNECTION_CUT, .why = why};
-    begin_trouble(connection);
-    connection->cut_why = *why;
-    if (connection->cut_us == 0) {
-        connection->cut_us = now_us(connection);
-        connection->cuts++;
-        cv__connection_tell(connection, &event);
-    }
-    if (connection->ended || connection->reach || connection->ways[0].attempt ||
-        connection->ways[1].attempt)
-        return;
-    if (connection->tries > 0)
-        try_later(connection, CV_OBSTACLE_NONE);
-    else if (connection->tries++, !start_reach(connection))
-        try_later(connection, CV_OBSTACLE_NONE);
-}
-
-static void fail_to_reach(struct cv_connection *connection, const struct cv_reach_result *result)
-{
-    if (connection->active)
-        return; // it was to be replaced, and still works
-    if (connection->started && !connection->cut_us) {
-        cut(connection, &connection->cut_why); // it was, but does no more
-        return;
-    }
-    bool again = connection->cut_us || connection->config.patient;
-    if (again && !connection->cut_us)
-        connection->cut_us = now_us(connection);
-    if (again) {
-        begin_trouble(connection);
-        try_later(connection, result->obstacle);
-        return;
-    }
-    if (result->unknown_host) {
-        cv_why_set(&connection->why, CV_E_NOT_FOUND, place, "there is no such host: %s",
-                   connection->target.host);
-        cv__connection_end(connection, CV_END_UNKNOWN_HOST, result->obstacle, "");
-        return;
-    }
-    cv_why_set(&connection->why, CV_E_UNREACHABLE, place, "%s", cv_obstacle_text(result->obstacle));
-    cv__connection_learn_failure(connection);
-    cv__connection_end(connection, CV_END_NO_WAY, result->obstacle, result->location);
-}
-
-static void on_event(void *arg, const struct cv_rtmp_client_event *event);
-static void on_end(void *arg, const struct cv_why *why);
-static void on_room(void *arg);
-
-static void tell_through(struct cv_connection *connection, const struct cv_reach_result *result)
-{
-    struct cv_connection_event event = {
-        .type = CV_CONNECTION_THROUGH,
-        .way = result->way,
-        .since_us = result->since_us,
-        .attempts = result->attempts,
-        .obstacle = result->obstacle,
-        .stats = cv_attempt_stats(result->attempt),
-    };
-    cv__connection_tell(connection, &event);
-}
-
-static void on_reached(void *arg, const struct cv_reach_result *result)
-{
-    struct cv_connection *connection = arg;
-    enter(connection);
-    if (result->attempt) {
-        struct cv_way_in_use *way = &connection->ways[connection->ways[0].attempt != NULL];
-        CV_ASSERT(!way->attempt);
-        *way = (struct cv_way_in_use){.connection = connection,
-                                      .attempt = result->attempt,
-                                      .way = result->way,
-                                      .since_us = now_us(connection)};
-        connection->last_way = result->way;
-        cv_attempt_set_owner(way->attempt, on_event, on_end, on_room, way);
-        cv_timer_start(&connection->timer, CV_CLIENT_START_S * UINT64_C(1000000));
-        tell_through(connection, result);
-    }
-    cv_reach_free(&connection->reach);
-    if (!result->attempt)
-        fail_to_reach(connection, result);
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 // ---- ways come and go -------------------------------------------------------------------------
@@ -331,13 +135,11 @@ static void tell_started(struct cv_connection *connection, const struct cv_way_i
         .lost = cv__flow_lost(connection),
     };
     uint64_t from_us = connection->started ? connection->cut_us : connection->start_us;
-    event.since_us = from_us ? now_us(connection) - from_us : 0;
+    event.since_us = from_us ? cv__connection_now_us(connection) - from_us : 0;
     connection->started = true;
     connection->cut_us = 0;
     cv__connection_tell(connection, &event);
 }
-
-static void try_finish(struct cv_connection *connection);
 
 // It takes the place of the one before.
 static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_event *event)
@@ -349,11 +151,11 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
     connection->active = way;
     if (old) {
         if (connection->silent)
-            cv_watchdog_cut(&connection->watchdog, now_us(connection));
+            cv_watchdog_cut(&connection->watchdog, cv__connection_now_us(connection));
         drop_way(old);
     }
     connection->silent = false;
-    cv_watchdog_begin(&connection->watchdog, way->since_us, now_us(connection));
+    cv_watchdog_begin(&connection->watchdog, way->since_us, cv__connection_now_us(connection));
     int err = cv__flow_start(connection, event);
     if (err != CV_OK) {
         cv_why_set(&connection->why, err, place, "the server counts more than it was sent");
@@ -365,8 +167,6 @@ static void activate(struct cv_way_in_use *way, const struct cv_rtmp_client_even
         cv__flow_push(connection);
     if (!connection->ended && connection->active == way)
         cv__connection_learn(connection, way);
-    if (!connection->ended && connection->closing)
-        try_finish(connection);
     if (!connection->ended)
         cv__connection_watch(connection);
 }
@@ -378,12 +178,12 @@ static void on_event(void *arg, const struct cv_rtmp_client_event *event)
     bool call = connection->config.mode == CV_RTMP_CLIENT_CALL;
     if (connection->ended)
         return;
-    enter(connection);
+    cv__connection_enter(connection);
     if (event->type == (call ? CV_RTMP_CLIENT_CONNECTED : CV_RTMP_CLIENT_STARTED))
         activate(way, event);
     else
         cv__flow_event(way, event);
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 static enum cv_connection_end end_of(const struct cv_attempt *attempt, int code)
@@ -401,7 +201,8 @@ static enum cv_connection_end end_of(const struct cv_attempt *attempt, int code)
 static void count_life(struct cv_way_in_use *way)
 {
     struct cv_connection *connection = way->connection;
-    bool early = now_us(connection) - way->since_us < SHORT_LIFE_S * UINT64_C(1000000);
+    bool early =
+        cv__connection_now_us(connection) - way->since_us < SHORT_LIFE_S * UINT64_C(1000000);
     bool raw = !cv_attempt_stats(way->attempt).tunnel;
     bool timed = cv_watchdog_cut_ms(&connection->watchdog) != 0; // whatever it carries
     connection->short_lives = early && raw && !timed ? connection->short_lives + 1 : 0;
@@ -421,10 +222,10 @@ static void lose(struct cv_way_in_use *way, const struct cv_why *why)
     struct cv_connection *connection = way->connection;
     struct cv_why copy = *why; // it may be the attempt's
     if (connection->active == way)
-        cv_watchdog_cut(&connection->watchdog, now_us(connection));
+        cv_watchdog_cut(&connection->watchdog, cv__connection_now_us(connection));
     count_life(way);
     drop_way(way);
-    cut(connection, &copy);
+    cv__try_after_cut(connection, &copy);
 }
 
 // Another way is coming: what follows shows whether that was a cut.
@@ -434,7 +235,7 @@ static void yield(struct cv_way_in_use *way, const struct cv_why *why)
     if (connection->active == way) {
         connection->cut_why = *why;
         if (connection->silent)
-            cv_watchdog_cut(&connection->watchdog, now_us(connection));
+            cv_watchdog_cut(&connection->watchdog, cv__connection_now_us(connection));
     }
     drop_way(way);
 }
@@ -443,7 +244,7 @@ void cv__connection_lose(struct cv_connection *connection)
 {
     struct cv_why why = {0};
     cv_why_set(&why, CV_E_TIMEOUT, place, "nothing comes any more");
-    if (connection->reach || has_other(connection))
+    if (expects_other(connection))
         yield(connection->active, &why);
     else
         lose(connection->active, &why);
@@ -453,28 +254,17 @@ void cv__connection_renew(struct cv_connection *connection)
 {
     // A server that cannot resume refuses a second publisher: there the first must have gone.
     bool publishes = connection->config.mode == CV_RTMP_CLIENT_PUBLISH;
-    if ((publishes && !connection->resumes) || connection->reach || !has_free_place(connection))
+    if ((publishes && !connection->resumes) || expects_other(connection))
         return;
     connection->silent = cv_watchdog_is_silent(&connection->watchdog);
-    start_reach(connection);
+    cv__try_start(connection);
 }
 
 void cv__connection_keep(struct cv_connection *connection)
 {
     cv_reach_free(&connection->reach);
-    for (int i = 0; i < 2; i++) {
-        if (!connection->ways[i].started)
-            drop_way(&connection->ways[i]);
-    }
+    drop_unstarted(connection);
     connection->silent = false;
-}
-
-static void on_watch(void *arg)
-{
-    struct cv_connection *connection = arg;
-    enter(connection);
-    cv__connection_watch(connection);
-    leave(connection);
 }
 
 static void on_end(void *arg, const struct cv_why *why)
@@ -483,13 +273,12 @@ static void on_end(void *arg, const struct cv_why *why)
     struct cv_connection *connection = way->connection;
     if (connection->ended)
         return;
-    enter(connection);
-    bool other = connection->reach || has_other(connection);
+    cv__connection_enter(connection);
     bool done = connection->closing &&
                 (why->code == CV_OK || why->code == CV_E_TIMEOUT || is_delivered(connection));
     if (done) {
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
-    } else if (other) {
+    } else if (expects_other(connection)) {
         yield(way, why); // the one that comes has thrown it out, or will go on
     } else if (may_come_back(connection, way)) {
         lose(way, why);
@@ -499,17 +288,29 @@ static void on_end(void *arg, const struct cv_why *why)
         cv__connection_end(connection, said ? end_of(way->attempt, why->code) : CV_END_LOST,
                            CV_OBSTACLE_NONE, "");
     }
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 static void on_room(void *arg)
 {
     struct cv_way_in_use *way = arg;
     struct cv_connection *connection = way->connection;
-    enter(connection);
+    cv__connection_enter(connection);
     if (connection->active == way)
         cv__flow_push(connection);
-    leave(connection);
+    cv__connection_leave(connection);
+}
+
+void cv__connection_take(struct cv_connection *connection, const struct cv_reach_result *result)
+{
+    struct cv_way_in_use *way = &connection->ways[connection->ways[0].attempt != NULL];
+    CV_ASSERT(!way->attempt);
+    *way = (struct cv_way_in_use){.connection = connection,
+                                  .attempt = result->attempt,
+                                  .way = result->way,
+                                  .since_us = cv__connection_now_us(connection)};
+    cv_attempt_set_owner(way->attempt, on_event, on_end, on_room, way);
+    cv_timer_start(&connection->timer, CV_CLIENT_START_S * UINT64_C(1000000));
 }
 
 // ---- time -----------------------------------------------------------------------------------
@@ -522,35 +323,40 @@ static void start_is_late(struct cv_connection *connection)
         cv__connection_end(connection, CV_END_LOST, CV_OBSTACLE_NONE, "");
         return;
     }
-    for (int i = 0; i < 2; i++) {
-        if (!connection->ways[i].started)
-            drop_way(&connection->ways[i]);
-    }
+    drop_unstarted(connection);
     if (!connection->active)
-        cut(connection, &connection->why);
+        cv__try_after_cut(connection, &connection->why);
 }
 
 static void on_timer(void *arg)
 {
     struct cv_connection *connection = arg;
-    enter(connection);
-    bool waits = connection->ways[0].attempt || connection->ways[1].attempt;
+    cv__connection_enter(connection);
+    bool waits = cv__connection_way_count(connection) > 0;
     if (connection->closing && is_delivered(connection) && !waits && !connection->reach)
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
     else if (waits)
         start_is_late(connection);
-    else if (!waits && !connection->reach && !start_reach(connection))
-        try_later(connection, CV_OBSTACLE_NONE);
-    leave(connection);
+    else if (!connection->reach && !cv__try_start(connection))
+        cv__try_later(connection, CV_OBSTACLE_NONE);
+    cv__connection_leave(connection);
+}
+
+static void on_watch(void *arg)
+{
+    struct cv_connection *connection = arg;
+    cv__connection_enter(connection);
+    cv__connection_watch(connection);
+    cv__connection_leave(connection);
 }
 
 static void on_turn(void *arg)
 {
     struct cv_connection *connection = arg;
-    enter(connection);
+    cv__connection_enter(connection);
     if (!connection->ended)
         cv__flow_push(connection);
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 // ---- what the owner wants ---------------------------------------------------------------------
@@ -578,20 +384,13 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
     cv_outbox_init(&connection->outbox,
                    config->keep_bytes ? config->keep_bytes : CV_CONNECTION_KEEP_BYTES,
                    config->keep_all);
-    connection->start_us = now_us(connection);
+    connection->start_us = cv__connection_now_us(connection);
     const char *path = config->memory_path ? config->memory_path : "";
     connection->memory_path = cv_mem_text(path, strlen(path));
-    if (connection->memory_path && start_reach(connection))
+    if (connection->memory_path && cv__try_start(connection))
         return connection;
     cv_connection_free(&connection);
     return NULL;
-}
-
-// Behind the last message; what is not sent yet goes first.
-static void try_finish(struct cv_connection *connection)
-{
-    if (connection->active && connection->outbox.next == connection->outbox.head)
-        cv_attempt_finish(connection->active->attempt);
 }
 
 // What waits is delivered first, on whatever way. Without anything to deliver nobody need be told.
@@ -599,18 +398,17 @@ void cv_connection_close(struct cv_connection *connection)
 {
     if (connection->closing || connection->ended)
         return;
-    enter(connection);
+    cv__connection_enter(connection);
     connection->closing = true;
     if (connection->active) {
         cv__flow_push(connection);
-        try_finish(connection);
     } else if (is_delivered(connection)) {
         cv_timer_start(&connection->timer, 0);
         for (int i = 0; i < 2; i++)
             drop_way(&connection->ways[i]);
         cv_reach_free(&connection->reach);
     }
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 // What no engine would ever take, or no server: it would stand in the way of all that follows.
@@ -641,10 +439,10 @@ int cv_connection_send(struct cv_connection *connection, const struct cv_msg *ms
 
 void cv_connection_flush(struct cv_connection *connection)
 {
-    enter(connection);
+    cv__connection_enter(connection);
     if (!connection->ended)
         cv__flow_push(connection);
-    leave(connection);
+    cv__connection_leave(connection);
 }
 
 int cv_connection_call(struct cv_connection *connection, const char *name, struct cv_text args,

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "io/openssl.h"
+#include "media/metadata.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,23 +66,19 @@ int cv__flow_start(struct cv_connection *connection, const struct cv_rtmp_client
         return cv_outbox_resume(&connection->outbox, event->taken);
     // Who leaves and had sent everything was cut in his goodbye, and the server has let the stream
     // go: it would be no help to publish its last pictures once more.
-    bool said_all = connection->closing && connection->outbox.next == connection->outbox.head;
+    bool said_all = connection->closing && cv_outbox_all_sent(&connection->outbox);
     if (connection->started && !said_all)
         cv_outbox_restart(&connection->outbox);
     return CV_OK;
 }
 
-static bool is_metadata(const struct cv_msg *msg)
-{
-    static const char head[] = "\x02\x00\x0aonMetaData";
-    size_t len = sizeof head - 1;
-    return msg->type == CV_MSG_DATA_AMF0 && msg->payload->len >= len &&
-           memcmp(msg->payload->data, head, len) == 0;
-}
-
+// Metadata gets its "@setDataFrame" unless it has it.
 static int send_one(struct cv_rtmp_client *rtmp, const struct cv_msg *msg)
 {
-    if (is_metadata(msg))
+    size_t offset;
+    bool metadata = msg->type == CV_MSG_DATA_AMF0 &&
+                    cv_data_classify(msg->payload, &offset) == CV_DATA_METADATA;
+    if (metadata && offset == 0)
         return cv_rtmp_client_send_metadata(rtmp, msg->ts_ms, msg->payload);
     return cv_rtmp_client_send(rtmp, msg);
 }
@@ -131,8 +128,7 @@ void cv__flow_push(struct cv_connection *connection)
     if (way->attempt != attempt)
         return;
     believe(connection, rtmp);
-    if (!connection->ended && connection->closing &&
-        connection->outbox.next == connection->outbox.head)
+    if (!connection->ended && connection->closing && cv_outbox_all_sent(&connection->outbox))
         cv_attempt_finish(attempt);
 }
 

@@ -1,7 +1,8 @@
 // The inside of a connection: what its files share. Not for others.
 //
-// connection.c: ways come and go. connection_flow.c: what travels on them. connection_memory.c:
-// what is learned about the network.
+// connection.c: ways come and go. connection_try.c: how one is looked for. connection_flow.c: what
+// travels on them. connection_watch.c: is the one in use alive? connection_memory.c: what is
+// learned about the network.
 #ifndef CV_CLIENT_CONNECTION_STATE_H
 #define CV_CLIENT_CONNECTION_STATE_H
 
@@ -12,8 +13,6 @@
 #include "client/watchdog.h"
 #include "io/loop.h"
 
-enum { CV_EPOCH_BYTES = 64, CV_TOKEN_BYTES = 32 };
-
 // An attempt that got through. Two at most: the one in use, and one that will take its place.
 struct cv_way_in_use {
     struct cv_connection *connection;
@@ -21,8 +20,8 @@ struct cv_way_in_use {
     enum cv_way way;
     bool started;
     uint64_t since_us;
-    char epoch[CV_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
-    uint64_t number;                // of the next message
+    char epoch[CV_LIMIT_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
+    uint64_t number;                      // of the next message
 };
 
 struct cv_connection {
@@ -53,15 +52,14 @@ struct cv_connection {
     struct cv_why cut_why;
     uint64_t trouble_us;  // since when no way has held; 0: there was one
     uint32_t tries;       // since then
-    enum cv_way last_way; // that got through
     uint32_t short_lives; // ways in a row that were cut early
     // publish
     struct cv_outbox outbox;
     uint64_t lost_told; // of outbox.lost
     bool resumes;       // the server can
-    char token[CV_TOKEN_BYTES + 1];
+    char token[CV_RESUME_TOKEN_CHARS + 1];
     // play
-    char epoch[CV_EPOCH_BYTES + 1];
+    char epoch[CV_LIMIT_EPOCH_BYTES + 1];
     uint64_t number; // of the next message that is wanted
     uint64_t missed; // numbers that never came
     // counters
@@ -71,9 +69,24 @@ struct cv_connection {
     struct cv_why why;
 };
 
+// Around whatever may call back: who is freed meanwhile is so behind the outermost leave.
+void cv__connection_enter(struct cv_connection *connection);
+void cv__connection_leave(struct cv_connection *connection);
+uint64_t cv__connection_now_us(const struct cv_connection *connection);
+// Ways that are there, the one in use among them.
+int cv__connection_way_count(const struct cv_connection *connection);
 void cv__connection_tell(struct cv_connection *connection, struct cv_connection_event *event);
 void cv__connection_end(struct cv_connection *connection, enum cv_connection_end end,
                         enum cv_obstacle obstacle, const char *location);
+// Owns what has got through; it must start in time.
+void cv__connection_take(struct cv_connection *connection, const struct cv_reach_result *result);
+
+// The search. False: no memory.
+bool cv__try_start(struct cv_connection *connection);
+// The next try, later and later; or the end, when it has been too long.
+void cv__try_later(struct cv_connection *connection, enum cv_obstacle obstacle);
+// A way is lost. When it was the last one: at once another one, unless there is trouble already.
+void cv__try_after_cut(struct cv_connection *connection, const struct cv_why *why);
 
 // The watch: looks at the way in use, and does what the watchdog wants.
 void cv__connection_watch(struct cv_connection *connection);
@@ -84,12 +97,12 @@ void cv__connection_keep(struct cv_connection *connection);
 // The one in use is dead.
 void cv__connection_lose(struct cv_connection *connection);
 
-// The memory: called by connection.c. What is known of this network goes to connection->known.
+// The memory. What is known of this network goes to connection->known.
 void cv__connection_recall(struct cv_connection *connection);
 void cv__connection_learn(struct cv_connection *connection, const struct cv_way_in_use *way);
 void cv__connection_learn_failure(struct cv_connection *connection);
 
-// The flow: called by connection.c.
+// The flow.
 void cv__flow_fill_config(struct cv_connection *connection, struct cv_rtmp_client_config *rtmp,
                           char *position, size_t position_size);
 // A way has started: where does what is sent go on?

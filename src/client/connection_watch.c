@@ -3,16 +3,11 @@
 
 #include "base/check.h"
 
-static uint64_t now_us(const struct cv_connection *connection)
-{
-    return cv_loop_now_us(cv_attempt_room_loop(connection->room));
-}
-
 // Stream time between the oldest message that has not left and the newest.
 static uint32_t behind_ms(const struct cv_outbox *outbox)
 {
     struct cv_msg oldest;
-    if (outbox->next == outbox->head || cv_outbox_peek(outbox, &oldest) == 0)
+    if (cv_outbox_all_sent(outbox) || cv_outbox_peek(outbox, &oldest) == 0)
         return 0;
     int32_t span = (int32_t)(cv_outbox_newest_ts_ms(outbox) - oldest.ts_ms);
     return span > 0 ? (uint32_t)span : 0;
@@ -82,13 +77,13 @@ static void act(struct cv_connection *connection, enum cv_watchdog_act what)
 void cv__connection_watch(struct cv_connection *connection)
 {
     enum cv_watchdog_act what;
-    bool leaving = connection->closing && connection->outbox.next == connection->outbox.head;
+    bool leaving = connection->closing && cv_outbox_all_sent(&connection->outbox);
     if (!connection->active || leaving) {
         cv_timer_stop(&connection->watch);
         return;
     }
     struct cv_watchdog_sample sample = sample_of(connection);
-    cv_watchdog_look(&connection->watchdog, &sample, now_us(connection));
+    cv_watchdog_look(&connection->watchdog, &sample, cv__connection_now_us(connection));
     while (connection->active && !connection->ended &&
            cv_watchdog_next(&connection->watchdog, &what))
         act(connection, what);

@@ -1,6 +1,7 @@
 #include "client/ladder.h"
 
 #include "base/check.h"
+#include "client/lesson.h"
 
 #include <string.h>
 
@@ -24,10 +25,13 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 static void act(struct cv_ladder *ladder, enum cv_ladder_act what, uint32_t attempt)
 {
     CV_ASSERT(ladder->action_count < sizeof ladder->actions / sizeof ladder->actions[0]);
+    const struct cv_ladder_attempt *who = &ladder->attempts[attempt];
     ladder->actions[ladder->action_count++] =
         (struct cv_ladder_action){.act = what,
                                   .attempt = attempt,
-                                  .way = ladder->attempts[attempt].way,
+                                  .way = who->way,
+                                  .secure = who->secure,
+                                  .eager = who->eager,
                                   .ipv4_first = ladder->ipv4_first};
 }
 
@@ -43,32 +47,83 @@ int cv_ladder_next(struct cv_ladder *ladder, struct cv_ladder_action *out)
 
 // ---- attempts -------------------------------------------------------------------------------
 
+// A way, plain or inside TLS.
+struct road {
+    enum cv_way way; // NONE: there is none
+    bool secure;
+};
+
+// All attempts begin TLS with the same words: what cuts or swallows these does it each time.
+static bool is_tls_in_vain(const struct cv_ladder *ladder)
+{
+    uint32_t vain = 0;
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+        if (attempt->secured)
+            return false;
+        vain += attempt->secure && (attempt->live || attempt->connected);
+    }
+    return vain >= CV_LADDER_TLS_TRIES;
+}
+
+static bool may_be_secure(const struct cv_ladder *ladder, enum cv_way way)
+{
+    if (ladder->config.security == CV_SECURITY_PLAIN || ladder->no_tls)
+        return false;
+    bool shut = ladder->proxy_shut && cv_way_is_proxied(&ladder->config, way);
+    return !shut && !is_tls_in_vain(ladder);
+}
+
 // Each way is tried once.
-static bool may_start(const struct cv_ladder *ladder, enum cv_way way)
+static bool may_start(const struct cv_ladder *ladder, struct road road)
 {
     const struct cv_ladder_config *config = &ladder->config;
-    if (way == CV_WAY_NONE || ladder->tried[way] || ladder->over)
+    if (road.way == CV_WAY_NONE || ladder->tried[road.secure][road.way] || ladder->over)
         return false;
-    if (config->order == CV_LADDER_ONLY && config->only != way)
+    if (config->order == CV_LADDER_ONLY && config->only != road.way)
         return false;
-    return way != CV_WAY_CONNECT || config->proxy;
+    if (road.way == CV_WAY_CONNECT && !config->proxy)
+        return false;
+    return road.secure ? may_be_secure(ladder, road.way) : config->security != CV_SECURITY_ONLY;
+}
+
+// An offer whose answer is not known may have brought connect to the server.
+static bool is_unanswered_eager(const struct cv_ladder_attempt *attempt)
+{
+    return attempt->eager && attempt->live && !attempt->answered;
+}
+
+// May carry connect in its first flight: as long as no other one does.
+static bool may_be_eager(const struct cv_ladder *ladder, enum cv_way way)
+{
+    const struct cv_ladder_config *config = &ladder->config;
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        if (is_unanswered_eager(&ladder->attempts[i]))
+            return false;
+    }
+    return config->eager && (way == CV_WAY_OFFER || (way == CV_WAY_TUNNEL && config->ours));
 }
 
 // Not while somebody waits for the answer to connect: an offer may carry a second one, and most
-// often nothing more is needed.
-static void start(struct cv_ladder *ladder, enum cv_way way, uint64_t now_us)
+// often nothing more is needed. False: it may not be started.
+static bool start(struct cv_ladder *ladder, enum cv_way way, bool secure, uint64_t now_us)
 {
-    if (!may_start(ladder, way))
-        return;
+    if (!may_start(ladder, (struct road){way, secure}))
+        return false;
     if (ladder->asked >= 0) {
-        ladder->wanted[way] = true;
-        return;
+        ladder->wanted[secure][way] = true;
+        return true;
     }
     CV_ASSERT(ladder->count < CV_LADDER_ATTEMPTS_MAX);
-    ladder->tried[way] = true;
-    ladder->attempts[ladder->count] = (struct cv_ladder_attempt){
-        .way = way, .live = true, .raw = way != CV_WAY_TUNNEL, .since_us = now_us};
+    ladder->tried[secure][way] = true;
+    ladder->attempts[ladder->count] = (struct cv_ladder_attempt){.way = way,
+                                                                 .secure = secure,
+                                                                 .eager = may_be_eager(ladder, way),
+                                                                 .live = true,
+                                                                 .raw = way != CV_WAY_TUNNEL,
+                                                                 .since_us = now_us};
     act(ladder, CV_LADDER_START, ladder->count++);
+    return true;
 }
 
 static void stop(struct cv_ladder *ladder, uint32_t i)
@@ -93,32 +148,20 @@ static void fail(struct cv_ladder *ladder)
     act(ladder, CV_LADDER_FAILED, ladder->count - 1);
 }
 
-// Its first flight carries connect.
-static bool is_eager(const struct cv_ladder *ladder, enum cv_way way)
-{
-    const struct cv_ladder_config *config = &ladder->config;
-    return config->eager && (way == CV_WAY_OFFER || (way == CV_WAY_TUNNEL && config->ours));
-}
-
-static bool is_unanswered_eager(const struct cv_ladder *ladder, uint32_t i)
-{
-    const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-    return is_eager(ladder, attempt->way) && attempt->live && !attempt->answered;
-}
-
 // What it carries might be taken beside the connect of another one. It has not been judged, so it
 // may come once more, if that other one fails.
 static void stop_eager(struct cv_ladder *ladder)
 {
     for (uint32_t i = 0; i < ladder->count; i++) {
-        if (!is_unanswered_eager(ladder, i))
+        const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+        if (!is_unanswered_eager(attempt))
             continue;
         stop(ladder, i);
-        if (ladder->again)
+        if (ladder->again[attempt->secure])
             continue;
-        ladder->again = true;
-        ladder->tried[ladder->attempts[i].way] = false;
-        ladder->wanted[ladder->attempts[i].way] = true;
+        ladder->again[attempt->secure] = true;
+        ladder->tried[attempt->secure][attempt->way] = false;
+        ladder->wanted[attempt->secure][attempt->way] = true;
     }
 }
 
@@ -141,17 +184,12 @@ static void accept(struct cv_ladder *ladder, uint32_t i)
     act(ladder, CV_LADDER_THROUGH, i);
 }
 
-static bool is_through_proxy(const struct cv_ladder *ladder, enum cv_way way)
-{
-    return ladder->config.proxy && way != CV_WAY_RTMP;
-}
-
 // How long an attempt may say nothing before another way is tried beside it.
 static uint64_t silence_us(const struct cv_ladder *ladder, const struct cv_ladder_attempt *attempt)
 {
     if (!attempt->connected)
         return us(CV_LADDER_SYN_MS);
-    if (is_through_proxy(ladder, attempt->way))
+    if (cv_way_is_proxied(&ladder->config, attempt->way))
         return us(CV_LADDER_SILENCE_MAX_MS); // how far the server is behind it is not known
     uint64_t rtt_us = attempt->rtt_us;
     uint64_t silence = min_u64(rtt_us * 3 / 2, us(CV_LADDER_SILENCE_MAX_MS));
@@ -160,200 +198,212 @@ static uint64_t silence_us(const struct cv_ladder *ladder, const struct cv_ladde
 
 // ---- the choice -----------------------------------------------------------------------------
 
-// How long a tunnel should wait for plain RTMP: not for one that is silent for too long already.
-// `now_us`: there is nothing to wait for.
-static uint64_t rtmp_may_come_us(const struct cv_ladder *ladder, uint64_t now_us)
+// Whether to wait for the other one, when the first is ready: plain text costs less than TLS, and
+// RTMP less than a tunnel.
+static bool is_better(const struct cv_ladder_attempt *other, const struct cv_ladder_attempt *ready)
+{
+    if (!other->live || other->handshake)
+        return false;
+    if (other->secure != ready->secure)
+        return ready->secure && other->answered;
+    return !ready->raw && (other->way == CV_WAY_RTMP || other->way == CV_WAY_CONNECT);
+}
+
+// How long what is ready should wait for what is better: not for one that is silent for too long
+// already. `now_us`: there is nothing to wait for.
+static uint64_t better_may_come_us(const struct cv_ladder *ladder,
+                                   const struct cv_ladder_attempt *ready, uint64_t now_us)
 {
     uint64_t until_us = now_us;
     for (uint32_t i = 0; i < ladder->count; i++) {
         const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-        bool plain = attempt->way == CV_WAY_RTMP || attempt->way == CV_WAY_CONNECT;
-        if (!attempt->live || !plain || attempt->handshake)
+        if (!is_better(attempt, ready))
             continue;
-        uint64_t grace_us = now_us + us(CV_LADDER_GRACE_MS);
+        uint64_t tls_us = attempt->secure && !attempt->secured ? ready->rtt_us : 0;
+        uint64_t grace_us = now_us + us(CV_LADDER_GRACE_MS) + tls_us;
         if (attempt->connected)
-            grace_us = min_u64(grace_us, attempt->since_us + silence_us(ladder, attempt));
+            grace_us = min_u64(grace_us, attempt->since_us + silence_us(ladder, attempt) + tls_us);
         until_us = max_u64(until_us, grace_us);
     }
     return until_us;
 }
 
-// The best attempt that could send connect: plain RTMP before a tunnel. -1: none.
+// Plain text before TLS, plain RTMP before a tunnel.
+static int rank(const struct cv_ladder_attempt *attempt)
+{
+    return 2 * !attempt->secure + attempt->raw;
+}
+
+// The best attempt that could send connect. -1: none.
 static int best(const struct cv_ladder *ladder)
 {
     int found = -1;
     for (uint32_t i = 0; i < ladder->count; i++) {
         const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-        if (attempt->live && attempt->handshake && (found < 0 || attempt->raw))
+        if (attempt->live && attempt->handshake &&
+            (found < 0 || rank(attempt) > rank(&ladder->attempts[found])))
             found = (int)i;
     }
     return found;
 }
 
-// Chooses, waits for RTMP a little, or ends.
+// ---- reserves -------------------------------------------------------------------------------
+
+static bool is_begun(const struct cv_ladder *ladder, bool secure)
+{
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        if (ladder->attempts[i].secure == secure)
+            return true;
+    }
+    return false;
+}
+
+static bool stands(const struct cv_ladder *ladder, bool secure)
+{
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+        if (attempt->secure == secure && attempt->live && attempt->connected)
+            return true;
+    }
+    return false;
+}
+
+static struct road first_of(const struct cv_ladder *ladder, bool secure, const enum cv_way *ways,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct road road = {ways[i], secure};
+        if (may_start(ladder, road))
+            return road;
+    }
+    return (struct road){.way = CV_WAY_NONE};
+}
+
+// The way to begin with.
+static struct road opening(const struct cv_ladder *ladder, bool secure)
+{
+    static const enum cv_way offer_first[] = {CV_WAY_OFFER, CV_WAY_RTMP};
+    static const enum cv_way rtmp_first[] = {CV_WAY_RTMP, CV_WAY_OFFER};
+    const struct cv_ladder_config *config = &ladder->config;
+    if (config->order == CV_LADDER_ONLY)
+        return first_of(ladder, secure, &config->only, 1);
+    return first_of(ladder, secure,
+                    config->order == CV_LADDER_RTMP_FIRST ? rtmp_first : offer_first, 2);
+}
+
+// The way that is to be tried beside the silent ones of this kind.
+static struct road reserve(const struct cv_ladder *ladder, bool secure)
+{
+    static const enum cv_way ways[] = {CV_WAY_OFFER, CV_WAY_CONNECT, CV_WAY_RTMP, CV_WAY_TUNNEL,
+                                       CV_WAY_SOCKET};
+    if (stands(ladder, secure))
+        return first_of(ladder, secure, ways, sizeof ways / sizeof ways[0]);
+    // Nothing answers SYN. Where there is a proxy: it may, or the server without it.
+    if (ladder->config.proxy || !is_begun(ladder, secure))
+        return opening(ladder, secure);
+    return (struct road){.way = CV_WAY_NONE};
+}
+
+static bool is_home_secure(const struct cv_ladder *ladder)
+{
+    return ladder->config.security == CV_SECURITY_ONLY;
+}
+
+// The same of all of them: plain text first.
+static struct road beside(const struct cv_ladder *ladder)
+{
+    struct road road = reserve(ladder, is_home_secure(ladder));
+    return road.way != CV_WAY_NONE ? road : reserve(ladder, true);
+}
+
+// Nothing is left of what was begun. False: and there is nothing else.
+static bool begin_anew(struct cv_ladder *ladder, uint64_t now_us)
+{
+    for (int secure = 0; secure <= 1; secure++) {
+        struct road road = opening(ladder, secure);
+        if (!is_begun(ladder, secure) && start(ladder, road.way, secure, now_us))
+            return true;
+    }
+    return false;
+}
+
+// Chooses, waits for what is better a little, or ends.
 static void decide(struct cv_ladder *ladder, uint64_t now_us)
 {
     if (ladder->over || ladder->asked >= 0)
         return;
     int i = best(ladder);
-    uint64_t until_us = i >= 0 ? rtmp_may_come_us(ladder, now_us) : UINT64_MAX;
-    ladder->grace_us = min_u64(ladder->grace_us, until_us);
-    if (i >= 0 && (ladder->attempts[i].raw || now_us >= ladder->grace_us)) {
-        ask(ladder, (uint32_t)i, now_us);
+    if (i >= 0) {
+        uint64_t until_us = better_may_come_us(ladder, &ladder->attempts[i], now_us);
+        ladder->grace_us = min_u64(ladder->grace_us, until_us);
+        if (now_us >= ladder->grace_us)
+            ask(ladder, (uint32_t)i, now_us);
         return;
     }
+    ladder->grace_us = UINT64_MAX;
     bool alive = false;
     for (uint32_t k = 0; k < ladder->count; k++)
         alive |= ladder->attempts[k].live;
-    if (!alive)
+    if (!alive && !begin_anew(ladder, now_us))
         fail(ladder);
 }
 
-// ---- what an end means ------------------------------------------------------------------------
+// ---- what an end teaches ----------------------------------------------------------------------
 
-enum { ENDS = CV_MET_LOST - CV_MET_REFUSED + 1, NEXT_MAX = 4 };
-#define END(met) [(met)-CV_MET_REFUSED]
-
-static const enum cv_obstacle obstacles[ENDS] = {
-    END(CV_MET_REFUSED) = CV_OBSTACLE_REFUSED,
-    END(CV_MET_UNREACHABLE) = CV_OBSTACLE_UNREACHABLE,
-    END(CV_MET_UNKNOWN_HOST) = CV_OBSTACLE_UNKNOWN_HOST,
-    END(CV_MET_RESET) = CV_OBSTACLE_CUT,
-    END(CV_MET_CLOSED) = CV_OBSTACLE_CUT,
-    END(CV_MET_HTTP) = CV_OBSTACLE_NOT_OURS,
-    END(CV_MET_NOT_RTMP) = CV_OBSTACLE_FOREIGN,
-    END(CV_MET_LOST) = CV_OBSTACLE_CUT,
-};
-
-// What is tried at once then, unless it was. A port that cannot be reached can be reached by no
-// way, so nothing stands there. What cuts RTMP, or answers it by HTTP, may pass HTTP; what cuts
-// HTTP with an offer may pass it without; what cuts or forbids the tunnel's POST may know
-// WebSockets.
-static const enum cv_way nexts[CV_WAYS][ENDS][NEXT_MAX] = {
-    [CV_WAY_OFFER] = {END(CV_MET_RESET) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT},
-                      END(CV_MET_CLOSED) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT},
-                      END(CV_MET_HTTP) = {CV_WAY_RTMP, CV_WAY_CONNECT, CV_WAY_TUNNEL},
-                      END(CV_MET_NOT_RTMP) = {CV_WAY_RTMP},
-                      END(CV_MET_LOST) = {CV_WAY_TUNNEL, CV_WAY_RTMP, CV_WAY_CONNECT}},
-    [CV_WAY_RTMP] = {END(CV_MET_RESET) = {CV_WAY_OFFER}, END(CV_MET_CLOSED) = {CV_WAY_OFFER},
-                     END(CV_MET_HTTP) = {CV_WAY_OFFER}, END(CV_MET_NOT_RTMP) = {CV_WAY_OFFER},
-                     END(CV_MET_LOST) = {CV_WAY_OFFER, CV_WAY_TUNNEL}},
-    [CV_WAY_TUNNEL] = {END(CV_MET_RESET) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT},
-                       END(CV_MET_CLOSED) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT},
-                       END(CV_MET_HTTP) = {CV_WAY_RTMP, CV_WAY_CONNECT, CV_WAY_SOCKET},
-                       END(CV_MET_NOT_RTMP) = {CV_WAY_RTMP},
-                       END(CV_MET_LOST) = {CV_WAY_SOCKET, CV_WAY_RTMP, CV_WAY_CONNECT}},
-    [CV_WAY_CONNECT] = {END(CV_MET_RESET) = {CV_WAY_TUNNEL, CV_WAY_SOCKET},
-                        END(CV_MET_CLOSED) = {CV_WAY_TUNNEL, CV_WAY_SOCKET},
-                        END(CV_MET_HTTP) = {CV_WAY_OFFER},
-                        END(CV_MET_LOST) = {CV_WAY_TUNNEL, CV_WAY_SOCKET}},
-    // A WebSocket is the last one.
-};
-
-struct lesson {
-    enum cv_obstacle obstacle;
-    const enum cv_way *next; // NEXT_MAX of them
-    bool final;              // no other way can help
-    bool nowhere;            // not even TCP stood
-};
-
-static enum cv_obstacle http_obstacle(const struct cv_ladder *ladder, enum cv_way way,
-                                      const struct cv_met_report *report)
+static void give_tls_up(struct cv_ladder *ladder)
 {
-    if (report->elsewhere || report->status == 511)
-        return CV_OBSTACLE_PORTAL;
-    if (report->status == 407)
-        return ladder->config.credentials ? CV_OBSTACLE_PROXY_DENIED : CV_OBSTACLE_PROXY_AUTH;
-    if (report->status >= 502 && report->status <= 504)
-        return CV_OBSTACLE_NO_SERVER;
-    if (way == CV_WAY_CONNECT)
-        return CV_OBSTACLE_NO_CONNECT;
-    if (way == CV_WAY_RTMP)
-        return CV_OBSTACLE_HTTP_ONLY;
-    return report->status == 403 || report->status == 451 ? CV_OBSTACLE_FORBIDDEN
-                                                          : CV_OBSTACLE_NOT_OURS;
+    ladder->no_tls = true;
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        const struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+        if (attempt->secure && !attempt->secured && ladder->asked != (int)i)
+            stop(ladder, i);
+    }
 }
 
-static struct lesson lesson_of(const struct cv_ladder *ladder, enum cv_way way,
-                               const struct cv_met_report *report)
+// What is inside TLS, behind a certificate that is right, has got through already.
+static bool is_anybody_through(const struct cv_ladder *ladder)
 {
-    CV_ASSERT(report->met >= CV_MET_REFUSED && report->met <= CV_MET_LOST);
-    static const enum cv_way no_site[NEXT_MAX] = {CV_WAY_RTMP, CV_WAY_CONNECT};
-    uint32_t end = report->met - CV_MET_REFUSED;
-    struct lesson lesson = {.obstacle = obstacles[end],
-                            .next = nexts[way][end],
-                            .nowhere = report->met <= CV_MET_UNKNOWN_HOST};
-    if (lesson.nowhere && is_through_proxy(ladder, way))
-        lesson.obstacle = CV_OBSTACLE_PROXY_DOWN;
-    if (report->met != CV_MET_HTTP)
-        return lesson;
-    lesson.obstacle = http_obstacle(ladder, way, report);
-    lesson.final = lesson.obstacle >= CV_OBSTACLE_PROXY_AUTH;
-    bool missing = report->status == 404 || report->status == 405;
-    if (missing && (way == CV_WAY_OFFER || way == CV_WAY_TUNNEL))
-        lesson.next = no_site; // in another dress it would say the same
-    return lesson;
+    for (uint32_t i = 0; i < ladder->count; i++) {
+        if (ladder->attempts[i].live && ladder->attempts[i].secured)
+            return true;
+    }
+    return ladder->asked >= 0 || best(ladder) >= 0;
 }
 
-// The end of an attempt that has had its time.
-static struct lesson silent_lesson(const struct cv_ladder *ladder,
-                                   const struct cv_ladder_attempt *attempt)
+static void try_next(struct cv_ladder *ladder, const struct cv_lesson *lesson, bool secure,
+                     uint64_t now_us)
 {
-    struct lesson lesson = {.next = nexts[attempt->way][CV_MET_LOST - CV_MET_REFUSED],
-                            .nowhere = !attempt->connected};
-    if (attempt->answered)
-        lesson.obstacle = CV_OBSTACLE_CUT;
-    else if (attempt->connected)
-        lesson.obstacle = CV_OBSTACLE_MUTE;
-    else
-        lesson.obstacle =
-            is_through_proxy(ladder, attempt->way) ? CV_OBSTACLE_PROXY_DOWN : CV_OBSTACLE_SILENT;
-    return lesson;
+    for (size_t i = 0; lesson->next && i < CV_LESSON_NEXT_MAX; i++)
+        start(ladder, lesson->next[i], secure, now_us);
+    if (lesson->nowhere && ladder->config.proxy) {
+        // The proxy cannot be reached, the server itself may; or the other way round.
+        start(ladder, CV_WAY_OFFER, secure, now_us);
+        start(ladder, CV_WAY_RTMP, secure, now_us);
+    }
+    if (lesson->tls && !is_begun(ladder, true))
+        start(ladder, opening(ladder, true).way, true, now_us);
 }
 
-static void learn(struct cv_ladder *ladder, const struct lesson *lesson, uint64_t now_us)
+static void learn(struct cv_ladder *ladder, const struct cv_lesson *lesson, bool secure,
+                  uint64_t now_us)
 {
     blame(ladder, lesson->obstacle);
-    if (lesson->final && ladder->asked < 0 && best(ladder) < 0) {
+    ladder->proxy_shut |= lesson->proxy_shut;
+    if (lesson->no_tls)
+        give_tls_up(ladder);
+    if (lesson->final && !is_anybody_through(ladder)) {
         fail(ladder);
         return;
     }
-    for (size_t i = 0; i < NEXT_MAX && !lesson->nowhere && !lesson->final; i++)
-        start(ladder, lesson->next[i], now_us);
-    if (lesson->nowhere && ladder->config.proxy) {
-        // The proxy cannot be reached, the server itself may; or the other way round.
-        start(ladder, CV_WAY_OFFER, now_us);
-        start(ladder, CV_WAY_RTMP, now_us);
-    }
+    if (!lesson->final)
+        try_next(ladder, lesson, secure, now_us);
     // What was remembered is no longer so.
     if (ladder->second_us != UINT64_MAX)
-        start(ladder, CV_WAY_OFFER, now_us);
+        start(ladder, CV_WAY_OFFER, is_home_secure(ladder), now_us);
     ladder->second_us = UINT64_MAX;
 }
 
 // ---- silence --------------------------------------------------------------------------------
-
-// The way that is to be tried beside the silent ones; NONE: there is none left.
-static enum cv_way beside(const struct cv_ladder *ladder)
-{
-    static const enum cv_way standing[] = {CV_WAY_OFFER, CV_WAY_CONNECT, CV_WAY_RTMP, CV_WAY_TUNNEL,
-                                           CV_WAY_SOCKET};
-    bool stands = false;
-    for (uint32_t i = 0; i < ladder->count; i++)
-        stands |= ladder->attempts[i].live && ladder->attempts[i].connected;
-    for (size_t i = 0; stands && i < sizeof standing / sizeof standing[0]; i++) {
-        if (may_start(ladder, standing[i]))
-            return standing[i];
-    }
-    // Nothing answers SYN. Where there is a proxy: it may, or the server without it. Ways on port
-    // 443 (RTMPS, WebSocket and RTMPT under TLS, CONNECT to it) will stand here.
-    static const enum cv_way elsewhere[] = {CV_WAY_OFFER, CV_WAY_RTMP};
-    for (size_t i = 0; !stands && ladder->config.proxy && i < 2; i++) {
-        if (may_start(ladder, elsewhere[i]))
-            return elsewhere[i];
-    }
-    return CV_WAY_NONE;
-}
 
 // When all are silent for so long that another way gets its chance; UINT64_MAX: it does not.
 static uint64_t company_us(const struct cv_ladder *ladder)
@@ -366,7 +416,7 @@ static uint64_t company_us(const struct cv_ladder *ladder)
         if (attempt->live)
             last_us = max_u64(last_us, attempt->since_us + silence_us(ladder, attempt));
     }
-    return last_us == 0 || beside(ladder) == CV_WAY_NONE ? UINT64_MAX : last_us;
+    return last_us == 0 || beside(ladder).way == CV_WAY_NONE ? UINT64_MAX : last_us;
 }
 
 static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
@@ -376,10 +426,10 @@ static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
     // A hole in the way of IPv6 often shows only when more than a SYN is to pass.
     for (uint32_t i = 0; i < ladder->count; i++)
         ladder->ipv4_first |= ladder->attempts[i].live && ladder->attempts[i].ipv6;
-    enum cv_way way = beside(ladder);
-    start(ladder, way, now_us);
-    if (way == CV_WAY_CONNECT)
-        start(ladder, CV_WAY_RTMP, now_us);
+    struct road road = beside(ladder);
+    start(ladder, road.way, road.secure, now_us);
+    if (road.way == CV_WAY_CONNECT)
+        start(ladder, CV_WAY_RTMP, road.secure, now_us);
 }
 
 // ---- reports --------------------------------------------------------------------------------
@@ -387,8 +437,21 @@ static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
 // What an eager offer carried has been taken.
 static void take(struct cv_ladder *ladder, uint32_t i, bool taken)
 {
-    if (taken && is_eager(ladder, ladder->attempts[i].way) && ladder->asked < 0)
+    if (taken && ladder->attempts[i].eager && ladder->asked < 0)
         ladder->asked = (int)i;
+}
+
+static void on_opened(struct cv_ladder *ladder, uint32_t i, const struct cv_met_report *report,
+                      uint64_t now_us)
+{
+    struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+    attempt->answered = true;
+    attempt->raw = false;
+    take(ladder, i, report->taken);
+    if (report->ours)
+        return;
+    start(ladder, CV_WAY_RTMP, attempt->secure, now_us);
+    start(ladder, CV_WAY_CONNECT, attempt->secure, now_us);
 }
 
 static void on_progress(struct cv_ladder *ladder, uint32_t i, const struct cv_met_report *report,
@@ -402,18 +465,15 @@ static void on_progress(struct cv_ladder *ladder, uint32_t i, const struct cv_me
         attempt->rtt_us = report->rtt_us;
         attempt->ipv6 = report->ipv6;
         return;
+    case CV_MET_SECURED:
+        attempt->secured = attempt->secure;
+        return;
     case CV_MET_UPGRADED:
         attempt->answered = true;
         take(ladder, i, true);
         return;
     case CV_MET_OPENED:
-        attempt->answered = true;
-        attempt->raw = false;
-        take(ladder, i, report->taken);
-        if (report->ours)
-            return;
-        start(ladder, CV_WAY_RTMP, now_us);
-        start(ladder, CV_WAY_CONNECT, now_us);
+        on_opened(ladder, i, report, now_us);
         return;
     case CV_MET_HANDSHAKE:
         attempt->answered = true;
@@ -424,17 +484,17 @@ static void on_progress(struct cv_ladder *ladder, uint32_t i, const struct cv_me
     }
 }
 
-static void end_attempt(struct cv_ladder *ladder, uint32_t i, const struct lesson *lesson,
+static void end_attempt(struct cv_ladder *ladder, uint32_t i, const struct cv_lesson *lesson,
                         uint64_t now_us)
 {
     ladder->attempts[i].live = false;
     bool was_asked = ladder->asked == (int)i;
     if (was_asked)
         ladder->asked = -1;
-    learn(ladder, lesson, now_us);
-    for (int way = 0; was_asked && way < CV_WAYS; way++) {
-        if (ladder->wanted[way])
-            start(ladder, (enum cv_way)way, now_us);
+    learn(ladder, lesson, ladder->attempts[i].secure, now_us);
+    for (int k = 0; was_asked && k < 2 * CV_WAYS; k++) {
+        if (ladder->wanted[k / CV_WAYS][k % CV_WAYS])
+            start(ladder, (enum cv_way)(k % CV_WAYS), k / CV_WAYS, now_us);
     }
     check_silence(ladder, now_us);
 }
@@ -451,7 +511,7 @@ void cv_ladder_report(struct cv_ladder *ladder, uint32_t attempt,
     } else if (report->met < CV_MET_REFUSED) {
         on_progress(ladder, attempt, report, now_us);
     } else {
-        struct lesson lesson = lesson_of(ladder, who->way, report);
+        struct cv_lesson lesson = cv_lesson_of(&ladder->config, who, report);
         end_attempt(ladder, attempt, &lesson, now_us);
     }
     decide(ladder, now_us);
@@ -473,7 +533,8 @@ static uint64_t end_us(const struct cv_ladder *ladder, uint32_t i)
         return attempt->since_us + us(CV_LADDER_CONNECT_MS);
     if (attempt->handshake)
         return UINT64_MAX;
-    return attempt->since_us + us(CV_LADDER_TRY_MS);
+    bool shakes_hands = attempt->secure && attempt->connected && !attempt->secured;
+    return attempt->since_us + us(shakes_hands ? CV_LADDER_TLS_MS : CV_LADDER_TRY_MS);
 }
 
 static bool is_second_due(const struct cv_ladder *ladder, uint64_t now_us)
@@ -486,14 +547,16 @@ void cv_ladder_tick(struct cv_ladder *ladder, uint64_t now_us)
     if (ladder->over)
         return;
     if (is_second_due(ladder, now_us)) {
+        bool secure = is_home_secure(ladder);
         ladder->second_us = UINT64_MAX;
-        start(ladder, ladder->tried[CV_WAY_OFFER] ? CV_WAY_RTMP : CV_WAY_OFFER, now_us);
+        start(ladder, ladder->tried[secure][CV_WAY_OFFER] ? CV_WAY_RTMP : CV_WAY_OFFER, secure,
+              now_us);
     }
     check_silence(ladder, now_us);
     for (uint32_t i = 0; i < ladder->count && !ladder->over; i++) {
         if (now_us < end_us(ladder, i))
             continue;
-        struct lesson lesson = silent_lesson(ladder, &ladder->attempts[i]);
+        struct cv_lesson lesson = cv_lesson_of_silence(&ladder->config, &ladder->attempts[i]);
         stop(ladder, i);
         end_attempt(ladder, i, &lesson, now_us);
     }
@@ -514,29 +577,34 @@ uint64_t cv_ladder_deadline_us(const struct cv_ladder *ladder)
 
 // ---- beginning ------------------------------------------------------------------------------
 
-static enum cv_way first_way(const struct cv_ladder_config *config)
+// What is remembered, if it is allowed now.
+static void recall(struct cv_ladder_config *config)
 {
-    if (config->order == CV_LADDER_ONLY)
-        return config->only;
-    if (config->remembered != CV_WAY_NONE)
-        return config->remembered;
-    return config->order == CV_LADDER_RTMP_FIRST ? CV_WAY_RTMP : CV_WAY_OFFER;
+    bool allowed = config->remembered_secure ? config->security != CV_SECURITY_PLAIN
+                                             : config->security != CV_SECURITY_ONLY;
+    if (config->remembered == CV_WAY_CONNECT && !config->proxy)
+        allowed = false; // that was with a proxy
+    if (config->order == CV_LADDER_ONLY || !allowed)
+        config->remembered = CV_WAY_NONE;
 }
 
 void cv_ladder_init(struct cv_ladder *ladder, const struct cv_ladder_config *config,
                     uint64_t now_us)
 {
-    *ladder = (struct cv_ladder){.config = *config, .asked = -1, .grace_us = UINT64_MAX};
-    if (!config->proxy && config->remembered == CV_WAY_CONNECT)
-        ladder->config.remembered = CV_WAY_NONE; // that was with a proxy
+    *ladder = (struct cv_ladder){
+        .config = *config, .asked = -1, .second_us = UINT64_MAX, .grace_us = UINT64_MAX};
+    recall(&ladder->config);
     config = &ladder->config;
-    enum cv_way first = first_way(config);
-    CV_ASSERT(first != CV_WAY_CONNECT || config->proxy);
+    bool home = is_home_secure(ladder);
+    struct road first = opening(ladder, home);
+    CV_ASSERT(first.way != CV_WAY_NONE);
     // What is remembered may be out of date, or better by now: the offer finds that out by itself.
-    bool company = config->order != CV_LADDER_ONLY && config->remembered != CV_WAY_NONE &&
-                   first != CV_WAY_OFFER;
-    ladder->second_us = company ? now_us + us(CV_LADDER_REMEMBERED_MS) : UINT64_MAX;
-    start(ladder, first, now_us);
+    if (config->remembered != CV_WAY_NONE) {
+        first = (struct road){config->remembered, config->remembered_secure};
+        if (first.way != CV_WAY_OFFER || first.secure != home)
+            ladder->second_us = now_us + us(CV_LADDER_REMEMBERED_MS);
+    }
+    start(ladder, first.way, first.secure, now_us);
 }
 
 enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder)

@@ -11,8 +11,13 @@
 // that are not ours: when the offer fails or is answered without our header, or when the network
 // stays silent. When all that were begun are silent one more way is tried, and so on, each once.
 //
+// The same goes on inside TLS, on another port. Where nothing else is allowed (rtmps://) all of it
+// does, and nothing is ever said in plain text. Where either is, TLS is the reserve: it begins when
+// plain text has met nothing but ends, or has nothing left to try beside what is silent.
+//
 // At any time at most one attempt has sent AMF connect, or was told to. An eager offer carries
-// connect in its first flight; it is stopped before another one is told.
+// connect in its first flight: there is one of them at a time, and it is stopped before another
+// attempt is told.
 #ifndef CV_CLIENT_LADDER_H
 #define CV_CLIENT_LADDER_H
 
@@ -33,8 +38,9 @@ enum cv_way {
     CV_WAYS,
 };
 
-// Each way is there twice: in plain text, and inside TLS on another port (RTMPS, RTMPTS, WSS).
-// Behind a proxy the latter goes through its CONNECT, and so needs no CV_WAY_CONNECT of its own.
+// Each way is there twice: in plain text, and inside TLS on another port (RTMPS, RTMPTS, WSS). With
+// a proxy all that is secure goes through its CONNECT, but for RTMP, which goes directly:
+// CV_WAY_CONNECT is RTMPS through the proxy.
 
 enum cv_ladder_order {
     CV_LADDER_OFFER_FIRST,
@@ -100,6 +106,7 @@ struct cv_ladder_action {
     uint32_t attempt; // numbers from 0, in the order of their starts
     enum cv_way way;
     bool secure;     // inside TLS, to the other port
+    bool eager;      // START: connect may travel in its first flight
     bool ipv4_first; // START: an attempt over IPv6 stood and was silent
 };
 
@@ -117,9 +124,9 @@ enum cv_obstacle {
     CV_OBSTACLE_STARVED,        // less passes than the stream needs (client/watchdog.h)
     CV_OBSTACLE_HTTP_ONLY,      // RTMP is answered by HTTP: a proxy or filter that knows only that
     CV_OBSTACLE_NO_CONNECT,     // the proxy opens no connections
-    CV_OBSTACLE_NOT_OURS,       // a web server answers, without RTMP behind it
     CV_OBSTACLE_NOT_TLS,        // the port for TLS speaks something else, or refuses
     CV_OBSTACLE_TLS_CUT,        // TLS is cut, or met with silence, as soon as it names the server
+    CV_OBSTACLE_NOT_OURS,       // a web server answers, without RTMP behind it
     CV_OBSTACLE_NO_SERVER,      // a proxy answers that it reaches no server
     CV_OBSTACLE_FOREIGN,        // the port belongs to another protocol
     CV_OBSTACLE_FORBIDDEN,      // 403
@@ -134,7 +141,7 @@ enum cv_obstacle {
 };
 
 enum {
-    CV_LADDER_ATTEMPTS_MAX = 8,
+    CV_LADDER_ATTEMPTS_MAX = 12,    // plain and secure: each way once, and an offer once more
     CV_LADDER_SILENCE_MIN_MS = 100, // before another way is tried beside: 1.5 round trips, within
     CV_LADDER_SILENCE_MAX_MS = 300, // these, but never less than 1.25; through a proxy this one
     CV_LADDER_SYN_MS = 1200,        // the same for the answer to SYN: one repetition
@@ -143,12 +150,15 @@ enum {
     CV_LADDER_REMEMBERED_MS = 250,  // the other ways start so much behind a remembered one
     CV_LADDER_CONNECT_MS = 5000,    // for the answer to connect
     CV_LADDER_TRY_MS = 4000,        // for everything before it
+    CV_LADDER_TLS_MS = 3000,        // for TLS, once TCP stands
+    CV_LADDER_TLS_TRIES = 2,        // attempts until TLS has stood in one: all begin the same
 };
 
 struct cv_ladder_attempt {
     enum cv_way way;
     bool secure;
     bool secured; // TLS is up
+    bool eager;   // its first flight carries connect
     bool live;
     bool connected;
     bool ipv6;
@@ -164,14 +174,17 @@ struct cv_ladder {
     struct cv_ladder_config config;
     struct cv_ladder_attempt attempts[CV_LADDER_ATTEMPTS_MAX];
     uint32_t count;
-    bool tried[CV_WAYS];
-    bool wanted[CV_WAYS]; // to be started when the one that was asked fails
-    bool ipv4_first;      // IPv6 was seen to be silent
-    bool again;           // an offer was stopped unjudged, and may be made once more
-    uint64_t second_us;   // when a remembered way gets company; UINT64_MAX: never
-    uint64_t grace_us;    // a tunnel waits for RTMP until then; UINT64_MAX: none does
-    int asked;            // the attempt that has sent connect, or was told to; -1: none
-    bool over;            // THROUGH or FAILED is out
+    // Both: plain, and inside TLS.
+    bool tried[2][CV_WAYS];
+    bool wanted[2][CV_WAYS]; // to be started when the one that was asked fails
+    bool again[2];           // an offer was stopped unjudged, and may be made once more
+    bool ipv4_first;         // IPv6 was seen to be silent
+    bool no_tls;             // TLS is hopeless: its certificate, or nobody speaks it there
+    bool proxy_shut;         // the proxy is down, or opens no connections for TLS
+    uint64_t second_us;      // when a remembered way gets company; UINT64_MAX: never
+    uint64_t grace_us;       // what is ready waits for what is better; UINT64_MAX: nothing does
+    int asked;               // the attempt that has sent connect, or was told to; -1: none
+    bool over;               // THROUGH or FAILED is out
     enum cv_obstacle obstacle;
     struct cv_ladder_action actions[4 * CV_LADDER_ATTEMPTS_MAX];
     uint32_t action_count;

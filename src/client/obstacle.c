@@ -64,25 +64,37 @@ static const struct words words[CV_OBSTACLES] = {
     [CV_OBSTACLE_PROXY_DENIED] = {"proxy-denied", "The proxy does not take this name and password.",
                                   "Check them in http_proxy, and ask whether the proxy knows Basic "
                                   "authentication."},
-    [CV_OBSTACLE_NOT_TLS] = {"not-tls", "The port for TLS does not speak it, or refuses.",
-                             "Is it the right port? Ask the server's administrator."},
+    [CV_OBSTACLE_NOT_TLS] = {"not-tls",
+                             "The server's secure port is there, but encrypted connections to it "
+                             "fail: another service has it, or it refuses them.",
+                             "Check the port in the URL. The server's administrator can say where "
+                             "it takes rtmps:// or https://."},
     [CV_OBSTACLE_TLS_CUT] = {"tls-cut",
-                             "TLS is cut as soon as it names the server: a filter reads the name.",
-                             "Ask for TLS to this host to be allowed."},
-    [CV_OBSTACLE_CERT_INVALID] = {"cert-invalid", "The server's certificate cannot be accepted.",
-                                  "Ask the server's administrator for a better one."},
+                             "Encrypted connections are cut, or left without an answer, as soon as "
+                             "they say which server they want: a filter forbids this one.",
+                             "Ask for https:// to this host to be allowed, without inspection."},
+    [CV_OBSTACLE_CERT_INVALID] = {"cert-invalid",
+                                  "The server shows a certificate that cannot be accepted, so "
+                                  "nothing was sent.",
+                                  "Tell the server's administrator: it needs another one."},
     [CV_OBSTACLE_CERT_TIME] = {"cert-time",
-                               "The server's certificate has expired, or is not valid yet.",
-                               "Is this computer's clock right? Otherwise tell the server's "
-                               "administrator."},
-    [CV_OBSTACLE_CERT_NAME] = {"cert-name", "The certificate is for another host.",
-                               "Is the host's name right? Otherwise the network, or the server, "
-                               "leads elsewhere."},
+                               "The server's certificate has expired, or is not valid yet, so "
+                               "nothing was sent.",
+                               "Check this computer's date and clock. If they are right, tell the "
+                               "server's administrator."},
+    [CV_OBSTACLE_CERT_NAME] = {"cert-name",
+                               "Whoever answers has a certificate for another host, so nothing was "
+                               "sent.",
+                               "Check the host name. If it is right, this network leads you "
+                               "elsewhere: log in to it in a browser, if it asks for that, or try "
+                               "another one."},
     [CV_OBSTACLE_CERT_UNTRUSTED] =
         {"cert-untrusted",
-         "The certificate is from nobody whom this computer trusts: perhaps somebody on the way "
-         "reads along.",
-         "If that is your network's own inspection, give its certificate with --ca FILE."},
+         "The server's certificate is from nobody whom this computer trusts: perhaps somebody on "
+         "the way reads along. Nothing was sent.",
+         "On a network of a firm or a school, ask for the certificate of its inspection, and give "
+         "it with --ca FILE; for a server of your own, give its certificate so. In a hotel, log in "
+         "to the network in a browser."},
     [CV_OBSTACLE_PORTAL] = {"portal", "This network wants you to log in first.",
                             "Open a web page in a browser, log in, and try again."},
 };

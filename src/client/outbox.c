@@ -3,8 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "media/avtag.h"
-
-#include <string.h>
+#include "media/metadata.h"
 
 enum { FIRST_ENTRIES = 64, ENTRIES_MAX = 1 << 16 };
 
@@ -59,28 +58,15 @@ uint32_t cv_outbox_newest_ts_ms(const struct cv_outbox *outbox)
 
 // ---- headers ----------------------------------------------------------------------------------
 
-static bool begins_with(const struct cv_block *payload, const char *head, size_t len)
-{
-    return payload->len >= len && memcmp(payload->data, head, len) == 0;
-}
-
-// Other data (cue points, captions) is of its moment.
-static bool is_metadata(const struct cv_block *payload)
-{
-    static const char bare[] = "\x02\x00\x0aonMetaData";
-    static const char framed[] = "\x02\x00\x0d@setDataFrame";
-    return begins_with(payload, bare, sizeof bare - 1) ||
-           begins_with(payload, framed, sizeof framed - 1);
-}
-
 // What a message is to a server that begins anew. False: an entry like any other.
 static bool read_header(const struct cv_msg *msg, struct cv_outbox_header *out, bool *starts)
 {
     struct cv_avtag tag;
+    size_t offset;
     *out = (struct cv_outbox_header){.type = msg->type};
     *starts = false;
-    if (msg->type == CV_MSG_DATA_AMF0)
-        return is_metadata(msg->payload);
+    if (msg->type == CV_MSG_DATA_AMF0) // other data (cue points, captions) is of its moment
+        return cv_data_classify(msg->payload, &offset) == CV_DATA_METADATA;
     bool video = msg->type == CV_MSG_VIDEO;
     if (cv_avtag_parse(&tag, video, msg->payload->data, msg->payload->len, NULL) != CV_OK)
         return false;
@@ -184,10 +170,15 @@ int cv_outbox_add(struct cv_outbox *outbox, const struct cv_msg *msg)
 
 // ---- sending ----------------------------------------------------------------------------------
 
+bool cv_outbox_all_sent(const struct cv_outbox *outbox)
+{
+    return outbox->next == outbox->head;
+}
+
 // Headers carry the time of the entry that follows them.
 static uint32_t header_ts(const struct cv_outbox *outbox)
 {
-    return outbox->next < outbox->head ? entry_at(outbox, outbox->next)->ts_ms : 0;
+    return cv_outbox_all_sent(outbox) ? 0 : entry_at(outbox, outbox->next)->ts_ms;
 }
 
 int cv_outbox_peek(const struct cv_outbox *outbox, struct cv_msg *out)
@@ -199,7 +190,7 @@ int cv_outbox_peek(const struct cv_outbox *outbox, struct cv_msg *out)
             .type = header->type, .ts_ms = header_ts(outbox), .payload = header->payload};
         return 1;
     }
-    if (outbox->next == outbox->head)
+    if (cv_outbox_all_sent(outbox))
         return 0;
     const struct cv_outbox_entry *entry = entry_at(outbox, outbox->next);
     *out = (struct cv_msg){.type = entry->type, .ts_ms = entry->ts_ms, .payload = entry->payload};
@@ -222,19 +213,28 @@ static uint64_t entries_of(const struct cv_outbox *outbox, uint64_t count)
 }
 
 // The place of the message that the server counts as number `count` + 1. Headers have no place.
-static uint64_t place_of(const struct cv_outbox *outbox, uint64_t count)
+// *out_gone: so many messages behind number `count` were sent and are kept no more.
+static uint64_t place_of(const struct cv_outbox *outbox, uint64_t count, uint64_t *out_gone)
 {
     uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, count);
     uint64_t there = outbox->next - outbox->tail;
-    return behind < there ? outbox->next - behind : outbox->tail;
+    *out_gone = behind > there ? behind - there : 0;
+    return behind > there ? outbox->tail : outbox->next - behind;
 }
 
-// Keeps what has arrived from its newest place to start from.
+// The newest place to start from, not behind what has arrived; the oldest entry, if there is none.
+static uint64_t newest_start(const struct cv_outbox *outbox)
+{
+    uint64_t at = outbox->arrived;
+    while (at > outbox->tail && (at == outbox->head || !entry_at(outbox, at)->starts))
+        at--;
+    return at;
+}
+
+// What a server that begins anew would not need.
 static void let_go(struct cv_outbox *outbox)
 {
-    uint64_t keep = outbox->arrived;
-    while (keep > outbox->tail && (keep == outbox->head || !entry_at(outbox, keep)->starts))
-        keep--;
+    uint64_t keep = newest_start(outbox);
     while (outbox->tail < keep)
         drop_tail(outbox);
 }
@@ -243,7 +243,8 @@ int cv_outbox_taken(struct cv_outbox *outbox, uint64_t count)
 {
     if (count > outbox->count)
         return CV_E_SEQUENCE;
-    uint64_t place = place_of(outbox, count);
+    uint64_t gone;
+    uint64_t place = place_of(outbox, count, &gone);
     if (place > outbox->arrived) {
         outbox->arrived = place;
         let_go(outbox);
@@ -258,11 +259,9 @@ int cv_outbox_resume(struct cv_outbox *outbox, uint64_t taken)
     int err = cv_outbox_taken(outbox, taken);
     if (err != CV_OK)
         return err;
-    uint64_t behind = entries_of(outbox, outbox->count) - entries_of(outbox, taken);
-    uint64_t there = outbox->next - outbox->tail;
-    if (behind > there)
-        outbox->lost += behind - there;
-    outbox->next -= behind < there ? behind : there;
+    uint64_t gone;
+    outbox->next = place_of(outbox, taken, &gone);
+    outbox->lost += gone;
     outbox->count = taken;
     outbox->headers_left = 0;
     if (taken < outbox->headers_before) {
@@ -275,9 +274,7 @@ int cv_outbox_resume(struct cv_outbox *outbox, uint64_t taken)
 
 void cv_outbox_restart(struct cv_outbox *outbox)
 {
-    uint64_t next = outbox->arrived;
-    while (next > outbox->tail && (next == outbox->head || !entry_at(outbox, next)->starts))
-        next--;
+    uint64_t next = newest_start(outbox);
     while (next < outbox->head && !entry_at(outbox, next)->starts)
         next++;
     for (uint64_t at = outbox->arrived; at < next; at++)

@@ -62,6 +62,8 @@ int cv_outbox_add(struct cv_outbox *outbox, const struct cv_msg *msg);
 // counts as sent only by cv_outbox_sent.
 int cv_outbox_peek(const struct cv_outbox *outbox, struct cv_msg *out);
 void cv_outbox_sent(struct cv_outbox *outbox);
+// Every message has been sent; headers for a server that begins anew may still wait.
+bool cv_outbox_all_sent(const struct cv_outbox *outbox);
 // The server has so many messages of this publishing. More than were sent: CV_E_SEQUENCE.
 int cv_outbox_taken(struct cv_outbox *outbox, uint64_t count);
 

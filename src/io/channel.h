@@ -23,27 +23,25 @@ struct cv_channel_user {
     void (*bytes)(void *arg, const uint8_t *data, size_t len); // lent for the call
     void (*room)(void *arg);    // it was asked for writes, and takes some
     void (*secured)(void *arg); // the TLS handshake is done. May be NULL
-    // Once: the peer has closed its side (CV_E_CLOSED), or it failed, also in the handshake: then
-    // cv_channel_why has the words. Nothing comes any more; only cv_channel_close is of use.
+    // The peer has closed its side (CV_E_CLOSED; what it may be sent, it is still), or it failed,
+    // also in the handshake: then cv_channel_why has the words. Reads are not wanted any more; who
+    // wants them again is told again.
     void (*ended)(void *arg, int code);
 };
 
-// Embedded in its owner, zeroed at first; the members are for cv_channel_* alone, but fd may be
-// read: -1 when it is closed.
+struct cv_channel_tls;
+
+// Embedded in its owner, zeroed at first; the members are for cv_channel_* alone, but these may be
+// read: fd (-1 when it is closed), reads and writes.
 struct cv_channel {
     struct cv_channel_room *room;
     const struct cv_channel_user *user;
     void *arg;
+    struct cv_channel_tls *tls; // NULL: plain
     int fd;
     bool reads;
     bool writes;
-    bool secure; // TLS is spoken, perhaps still its handshake
-    bool secured;
-    bool ended;
-    struct cv_tls *tls;
     struct cv_watch watch;
-    struct cv_timer again; // what TLS has received already is given out in a later turn
-    struct cv_why why;
 };
 
 // Takes over a connected descriptor, or one that is being connected; on failure it stays the
@@ -73,7 +71,8 @@ void cv_channel_want(struct cv_channel *channel, bool reads, bool writes);
 int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather);
 // No more bytes to the peer (TLS: close_notify); reading goes on.
 void cv_channel_shutdown(struct cv_channel *channel);
-// The first failure; its code is CV_OK while there is none.
+// The first failure of TLS; its code is CV_OK while there is none, and always where it is plain.
+// Lent until the channel's memory is given back.
 const struct cv_why *cv_channel_why(const struct cv_channel *channel);
 
 // Leaves this loop for another one's: the descriptor and TLS are the caller's, `on_closed` as in

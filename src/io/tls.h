@@ -45,11 +45,13 @@ int cv_tls_handshake(struct cv_tls *tls, struct cv_tls_room *room, struct cv_why
 // close_notify, an end without one is CV_E_RESET (RFC 8446, 6.1: it may be somebody else's).
 // CV_E_TLS: a broken record.
 int cv_tls_read(struct cv_tls *tls, struct cv_tls_room *room, void *data, size_t max);
-// Bytes that were received wait in here: read again, the descriptor need not be readable.
+// Bytes that were received (also behind the handshake), or a failure that has not been told, wait
+// in here: read again, the descriptor need not be readable.
 bool cv_tls_has_more(const struct cv_tls *tls);
 // As cv_socket_write. Of what the kernel did not take whole the last byte is reported as not sent
 // until it has: the caller offers it again, and it must be the same byte. So "sent" means the
-// kernel's, as with a socket, and at most one gather of ciphertext waits here.
+// kernel's, as with a socket, and at most one gather of ciphertext waits here. With `count` 0 it
+// only sends what waits: 0, or CV_E_AGAIN while there is more.
 int cv_tls_write(struct cv_tls *tls, struct cv_tls_room *room, const struct iovec *vectors,
                  int count);
 // Ciphertext waits for the descriptor to be writable.

@@ -31,6 +31,7 @@ struct cv_tls_cert_info {
     int64_t not_before_s; // since 1970
     int64_t not_after_s;  //
     bool self_signed;
+    unsigned chain_count; // certificates that stand behind it in the file
 };
 void cv_tls_cert_info(const struct cv_tls_cert *cert, struct cv_tls_cert_info *out);
 // True when it is for this host name (or IP address), wildcards included (RFC 6125, 6.4).

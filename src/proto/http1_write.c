@@ -1,9 +1,6 @@
 #include "proto/http1_write.h"
 
-#include "base/check.h"
 #include "base/err.h"
-
-#include <string.h>
 
 enum { DIGITS_MAX = 20 }; // of a 64-bit number
 
@@ -131,7 +128,6 @@ void cv_http1_write_header(struct cv_wr *wr, const char *name, const char *value
     cv_http1_write_field(wr, cv_text_of(name), cv_text_of(value));
 }
 
-// The text is made in one buffer: user, password, and in another one the result.
 void cv_http1_write_length(struct cv_wr *wr, uint64_t len)
 {
     write_literal(wr, "Content-Length: ");

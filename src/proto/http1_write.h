@@ -23,8 +23,6 @@ void cv_http1_write_field(struct cv_wr *wr, struct cv_text name, struct cv_text 
 void cv_http1_write_header(struct cv_wr *wr, const char *name, const char *value);
 // "Content-Length: len"
 void cv_http1_write_length(struct cv_wr *wr, uint64_t len);
-void cv_http1_write_basic(struct cv_wr *wr, const char *name, struct cv_text user,
-                          struct cv_text password);
 // The empty line behind the last field.
 void cv_http1_write_head_end(struct cv_wr *wr);
 

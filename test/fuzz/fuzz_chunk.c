@@ -4,43 +4,29 @@
 // Input: byte 0 picks the limit of media; bytes 1..4 are the sizes of the pieces, used in turn, in
 // and out; the rest is the chunk stream. Read in pieces it must give what it gives in one go; sent
 // again it must give the same messages.
+#include "fuzz_kit.h"
+
 #include "base/limits.h"
 #include "proto/chunk_in.h"
 #include "proto/chunk_out.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { SIZES = 4, HEAD_BYTES = 1 + SIZES };
 
 static struct cv_gather gather;
 
-static void must(int promise)
-{
-    if (!promise)
-        abort();
-}
-
-// FNV-1a over all messages: two sums are equal when the messages are.
+// Over all messages.
 struct sum {
     uint64_t hash;
     uint32_t messages;
 };
 
-static void sum_bytes(struct sum *sum, const void *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        sum->hash = (sum->hash ^ ((const uint8_t *)data)[i]) * UINT64_C(0x100000001b3);
-}
-
 static void sum_message(struct sum *sum, const struct cv_msg *msg)
 {
-    sum_bytes(sum, &msg->type, sizeof msg->type);
-    sum_bytes(sum, &msg->ts_ms, sizeof msg->ts_ms);
-    sum_bytes(sum, &msg->stream_id, sizeof msg->stream_id);
-    sum_bytes(sum, &msg->payload->len, sizeof msg->payload->len);
-    sum_bytes(sum, msg->payload->data, msg->payload->len);
+    sum_bytes(&sum->hash, &msg->type, sizeof msg->type);
+    sum_bytes(&sum->hash, &msg->ts_ms, sizeof msg->ts_ms);
+    sum_bytes(&sum->hash, &msg->stream_id, sizeof msg->stream_id);
+    sum_bytes(&sum->hash, &msg->payload->len, sizeof msg->payload->len);
+    sum_bytes(&sum->hash, msg->payload->data, msg->payload->len);
     sum->messages++;
 }
 

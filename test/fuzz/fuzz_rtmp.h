@@ -5,15 +5,13 @@
 #ifndef CV_FUZZ_RTMP_H
 #define CV_FUZZ_RTMP_H
 
+#include "fuzz_kit.h"
+
 #include "base/limits.h"
 #include "proto/amf0.h"
 #include "proto/handshake.h"
 #include "proto/reply.h"
 #include "proto/rtmp.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum mode {
     SKIP = 1,      // the handshake is done before
@@ -25,32 +23,9 @@ enum mode {
     COMPARE = 64,  // in one go and in pieces: the same events (not with ACT)
     EAGER = 128,   // client: messages do not wait for the handshake
 };
-enum { SIZES = 2, HEAD_BYTES = 1 + SIZES };
+enum { HEAD_BYTES = 1 + PIECE_SIZES };
 
 static struct cv_gather gather;
-static volatile uint8_t sink;
-
-static void must(int promise)
-{
-    if (!promise)
-        abort();
-}
-
-static int weak_hmac(const void *key, size_t key_len, const void *data1, size_t len1,
-                     const void *data2, size_t len2, uint8_t out[CV_SHA256_BYTES])
-{
-    (void)key, (void)data1, (void)len1, (void)data2, (void)len2;
-    memset(out, (int)key_len, CV_SHA256_BYTES);
-    return CV_OK;
-}
-
-static int weak_random(void *out, size_t len)
-{
-    memset(out, 0x55, len);
-    return CV_OK;
-}
-
-static const struct cv_crypto weak = {.hmac_sha256 = weak_hmac, .random = weak_random};
 
 // One engine, and a sum over its events.
 struct session {
@@ -64,8 +39,7 @@ struct session {
 
 static void sum(struct session *session, const void *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        session->hash = (session->hash ^ ((const uint8_t *)data)[i]) * UINT64_C(0x100000001b3);
+    sum_bytes(&session->hash, data, len);
 }
 
 // Everything in an event is there to be read.
@@ -100,8 +74,7 @@ static void let_leave(struct session *session, size_t most)
     cv_gather_clear(&gather);
     cv_rtmp_pull(session->rtmp, &gather);
     must((gather.bytes == 0) == cv_rtmp_out_empty(session->rtmp));
-    for (int i = 0; i < gather.count; i++)
-        sink ^= ((const uint8_t *)gather.vectors[i].iov_base)[gather.vectors[i].iov_len - 1];
+    touch_ends(&gather);
     if (session->mode & DEAF)
         return;
     cv_rtmp_sent(session->rtmp, gather.bytes < most ? gather.bytes : most);
@@ -136,11 +109,7 @@ static void take_events(struct session *session)
 
 static void feed(struct session *session, const uint8_t *data, size_t len)
 {
-    // A copy of its own, so that a read past the piece is seen.
-    uint8_t *piece = malloc(len ? len : 1);
-    must(piece != NULL);
-    if (len)
-        memcpy(piece, data, len);
+    uint8_t *piece = piece_copy(data, len);
     cv_rtmp_feed(session->rtmp, piece, len);
     take_events(session);
     free(piece);
@@ -166,11 +135,9 @@ static struct session session_new(const struct cv_rtmp_config *config, uint8_t m
 static void run(struct session *session, const uint8_t *data, size_t size, const uint8_t *sizes)
 {
     for (size_t at = 0, n = 0; at < size && session->result == CV_OK; n++) {
-        size_t unit = sizes ? sizes[n % SIZES] : size;
-        size_t len = sizes ? 1 + unit * unit / 16 : size;
-        len = len < size - at ? len : size - at;
+        size_t len = piece_in(sizes, n, size - at);
         feed(session, data + at, len);
-        let_leave(session, sizes ? 1 + unit * 8 : SIZE_MAX);
+        let_leave(session, piece_out(sizes, n));
         at += len;
     }
 }

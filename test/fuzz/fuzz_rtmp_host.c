@@ -3,13 +3,11 @@
 //
 // Input: byte 0 is the mode; byte 1..2 are the sizes of the pieces, used in turn; the rest is what
 // the client sends, with SKIP from behind the handshake on.
+#include "fuzz_kit.h"
+
 #include "base/limits.h"
 #include "proto/handshake.h"
 #include "proto/rtmp_host.h"
-
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum mode {
     SKIP = 1,     // the handshake is done before
@@ -20,32 +18,9 @@ enum mode {
     OVER = 32,    // and then their stream is over
     COMPARE = 64, // in one go and in pieces: the same events (not with LATE)
 };
-enum { SIZES = 2, HEAD_BYTES = 1 + SIZES, MESSAGE_BYTES = 700 };
+enum { HEAD_BYTES = 1 + PIECE_SIZES, MESSAGE_BYTES = 700 };
 
 static struct cv_gather gather;
-static volatile uint8_t sink;
-
-static void must(int promise)
-{
-    if (!promise)
-        abort();
-}
-
-static int weak_hmac(const void *key, size_t key_len, const void *data1, size_t len1,
-                     const void *data2, size_t len2, uint8_t out[CV_SHA256_BYTES])
-{
-    (void)key, (void)data1, (void)len1, (void)data2, (void)len2;
-    memset(out, (int)key_len, CV_SHA256_BYTES);
-    return CV_OK;
-}
-
-static int weak_random(void *out, size_t len)
-{
-    memset(out, 0x55, len);
-    return CV_OK;
-}
-
-static const struct cv_crypto weak = {.hmac_sha256 = weak_hmac, .random = weak_random};
 
 struct session {
     struct cv_rtmp_host *host;
@@ -59,8 +34,7 @@ struct session {
 
 static void sum(struct session *session, const void *data, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        session->hash = (session->hash ^ ((const uint8_t *)data)[i]) * UINT64_C(0x100000001b3);
+    sum_bytes(&session->hash, data, len);
 }
 
 static bool is_answer(int err)
@@ -140,21 +114,16 @@ static void let_leave(struct session *session, size_t most)
     must((gather.bytes == 0) == cv_rtmp_host_out_empty(session->host));
     must(cv_rtmp_host_out_bytes(session->host) <=
          (size_t)CV_LIMIT_OUT_BYTES + CV_LIMIT_MEDIA_BYTES + CV_LIMIT_COMMAND_BYTES);
-    for (int i = 0; i < gather.count; i++)
-        sink ^= ((const uint8_t *)gather.vectors[i].iov_base)[gather.vectors[i].iov_len - 1];
+    touch_ends(&gather);
     if (!(session->mode & DEAF))
         cv_rtmp_host_sent(session->host, gather.bytes < most ? gather.bytes : most);
 }
 
 static void feed(struct session *session, const uint8_t *data, size_t len)
 {
-    // A copy of its own, so that a read past the piece is seen.
-    uint8_t *piece = malloc(len ? len : 1);
+    uint8_t *piece = piece_copy(data, len);
     struct cv_rtmp_host_event event;
     int more;
-    must(piece != NULL);
-    if (len)
-        memcpy(piece, data, len);
     cv_rtmp_host_feed(session->host, piece, len);
     while ((more = cv_rtmp_host_next(session->host, &event)) > 0)
         take(session, &event);
@@ -182,11 +151,9 @@ static struct session session_new(uint8_t mode)
 static void run(struct session *session, const uint8_t *data, size_t size, const uint8_t *sizes)
 {
     for (size_t at = 0, n = 0; at < size && session->result == CV_OK; n++) {
-        size_t unit = sizes ? sizes[n % SIZES] : size;
-        size_t len = sizes ? 1 + unit * unit / 16 : size;
-        len = len < size - at ? len : size - at;
+        size_t len = piece_in(sizes, n, size - at);
         feed(session, data + at, len);
-        let_leave(session, sizes ? 1 + unit * 8 : SIZE_MAX);
+        let_leave(session, piece_out(sizes, n));
         at += len;
     }
 }

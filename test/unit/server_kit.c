@@ -673,3 +673,50 @@ bool client_play(struct client *client, uint32_t stream, const char *name)
     client_command(client, stream, "play", name);
     return client_wait(client, text);
 }
+
+void clients_close(struct client *clients, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        client_close(&clients[i]);
+}
+
+// ---- by hand, all together ----------------------------------------------------------------------
+
+void kit_settle(struct kit *kit, struct client *clients, unsigned count)
+{
+    for (int i = 0; i < 40; i++) {
+        kit_turn(kit);
+        for (unsigned c = 0; c < count; c++)
+            client_step(&clients[c]);
+    }
+}
+
+void kit_turn_failing(struct kit *kit, uint64_t *left)
+{
+    if (*left)
+        cv_mem_fail_nth(*left);
+    for (int i = 0; i < 8; i++)
+        kit_turn(kit);
+    *left = *left ? cv_mem_fail_nth(0) : 0;
+}
+
+void kit_step_failing(struct kit *kit, struct client *clients, unsigned count, uint64_t *left)
+{
+    for (int i = 0; i < 3; i++) {
+        for (unsigned c = 0; c < count; c++)
+            client_step(&clients[c]);
+        kit_turn_failing(kit, left);
+    }
+}
+
+bool kit_is_clean(void *arg)
+{
+    const struct kit *kit = arg;
+    for (unsigned i = 0; i < kit->shared.workers; i++) {
+        const struct cv_worker *worker = kit->workers[i];
+        if (worker->conns || worker->sockets || worker->streams || worker->outlets ||
+            worker->stats.publishers || worker->stats.viewers)
+            return false;
+    }
+    return true;
+}

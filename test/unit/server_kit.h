@@ -43,6 +43,11 @@ bool kit_tell_all(struct kit *kit, const struct cv_note *note);
 struct cv_worker_stats kit_stats(struct kit *kit);
 // Makes all workers use a new policy of this configuration.
 void kit_reload(struct kit *kit, const char *yaml);
+// By hand: a few turns of the server, whose *left-th allocation fails; 0: none does. What is left
+// to come is put back.
+void kit_turn_failing(struct kit *kit, uint64_t *left);
+// For kit_until, with the kit: nobody is there, and nothing is left of anybody.
+bool kit_is_clean(void *kit);
 // A stream name whose home is this worker; `n` makes different ones.
 void kit_name(const struct kit *kit, unsigned home, unsigned n, char out[32]);
 // True once `done` is; turns the kit meanwhile. False after KIT_WAIT_S.
@@ -78,6 +83,13 @@ bool client_dial(struct client *client, struct kit *kit, unsigned worker);
 // The same over WebSocket. Also seen are "pong" and "ws close 1000".
 bool client_dial_ws(struct client *client, struct kit *kit, unsigned worker);
 void client_close(struct client *client);
+
+void clients_close(struct client *clients, unsigned count);
+// By hand: turns and steps until nobody has anything to do any more, so that what must not happen
+// has had its chance to.
+void kit_settle(struct kit *kit, struct client *clients, unsigned count);
+// By hand: what these say and hear, with a failure among the server's turns (kit_turn_failing).
+void kit_step_failing(struct kit *kit, struct client *clients, unsigned count, uint64_t *left);
 
 // Queue only; client_step and the waits send.
 void client_connect(struct client *client, const char *app);

@@ -1,11 +1,10 @@
 // An attempt by itself, against servers that are a listener and a few bytes: what it meets, and
 // when it may be freed. What it is good for is tested with the ladder and with real servers.
-#include "harness.h"
+#include "client_kit.h"
 
 #include "client/attempt.h"
 #include "io/listener.h"
 #include "io/loop.h"
-#include "io/openssl.h"
 #include "io/socket.h"
 #include "io/watch.h"
 
@@ -93,11 +92,7 @@ static void open_scene(struct scene *scene, enum cv_way way, bool listening)
     struct cv_attempt_config config = {
         .way = way,
         .target = &scene->target,
-        .rtmp = {.mode = CV_RTMP_CLIENT_PLAY,
-                 .crypto = &cv_crypto_openssl,
-                 .app = cv_text_of("live"),
-                 .name = cv_text_of("a"),
-                 .tc_url = cv_text_of("rtmp://h/live")},
+        .rtmp = client_config(CV_RTMP_CLIENT_PLAY),
         .on_met = on_met,
         .on_event = on_event,
         .on_end = on_end,

@@ -1,11 +1,10 @@
 // A relay's end of a connection on this machine, against our own client on a real socket.
-#include "harness.h"
+#include "client_kit.h"
 
 #include "client/attempt.h"
 #include "client/local.h"
 #include "io/listener.h"
 #include "io/loop.h"
-#include "io/openssl.h"
 #include "io/socket.h"
 
 #include <stdio.h>
@@ -196,11 +195,7 @@ static void open_client(struct scene *scene, enum cv_rtmp_client_mode mode)
     struct cv_attempt_config config = {
         .way = CV_WAY_RTMP,
         .target = &scene->target,
-        .rtmp = {.mode = mode,
-                 .crypto = &cv_crypto_openssl,
-                 .app = cv_text_of("live"),
-                 .name = cv_text_of("a"),
-                 .tc_url = cv_text_of("rtmp://h/live")},
+        .rtmp = client_config(mode),
         .on_met = on_met,
         .on_event = on_event,
         .on_end = on_end,

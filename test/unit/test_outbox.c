@@ -14,8 +14,7 @@ static struct cv_block *block_of(const char *text)
 }
 
 // "K7" key frame, "i7" inter frame, "a7" sound, "V1" video header, "A1" audio header, "M1"
-// metadata, "F1" the same in
-// its frame, "c7" a cue point.
+// metadata, "F1" the same in its frame, "c7" a cue point, "s7" one in that frame.
 static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
 {
     static const struct {
@@ -31,7 +30,8 @@ static int add(struct cv_outbox *outbox, const char *what, uint32_t ts_ms)
         {'A', CV_MSG_AUDIO, "\xaf\x00", 2},
         {'M', CV_MSG_DATA_AMF0, "\x02\x00\x0aonMetaData", 13},
         {'c', CV_MSG_DATA_AMF0, "\x02\x00\x0aonCuePoint", 13},
-        {'F', CV_MSG_DATA_AMF0, "\x02\x00\x0d@setDataFrame", 16},
+        {'F', CV_MSG_DATA_AMF0, "\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData", 29},
+        {'s', CV_MSG_DATA_AMF0, "\x02\x00\x0d@setDataFrame\x02\x00\x0aonCuePoint", 29},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kinds[i].kind != what[0])
@@ -340,10 +340,10 @@ static void headers_in_flight_are_sent_again(void **state)
 static void cue_points_are_no_metadata(void **state)
 {
     (void)state;
-    struct cv_outbox outbox = filled("M1 V1 K1 c2 i3 c4");
-    expect(&outbox, 99, "M1 V1 K1 c2 i3 c4");
+    struct cv_outbox outbox = filled("M1 V1 K1 c2 i3 c4 s5");
+    expect(&outbox, 99, "M1 V1 K1 c2 i3 c4 s5");
     cv_outbox_restart(&outbox);
-    expect(&outbox, 99, "M1 V1 V1 K1 c2 i3 c4");
+    expect(&outbox, 99, "M1 V1 V1 K1 c2 i3 c4 s5");
     cv_outbox_done(&outbox);
 }
 

@@ -60,6 +60,27 @@ static uint32_t call(struct cv_rtmp_client *client, const char *name, struct cv_
     return id;
 }
 
+struct pair {
+    struct cv_rtmp_client *client;
+    struct server *server;
+    struct story story;
+};
+
+// The client is connected, and publishes if it was to.
+static struct pair pair_met(enum cv_rtmp_client_mode mode)
+{
+    struct cv_rtmp_client_config config = client_config(mode);
+    struct pair pair = {.client = client_asking(&config), .server = server_new(on_command, NULL)};
+    meet(pair.client, pair.server, &pair.story);
+    return pair;
+}
+
+static void pair_part(struct pair *pair)
+{
+    cv_rtmp_client_free(pair->client);
+    server_free(pair->server);
+}
+
 static void act(struct cv_rtmp_client *client, const struct cv_rtmp_client_event *event)
 {
     if (event->type != CV_RTMP_CLIENT_CONNECTED)
@@ -93,44 +114,34 @@ static void results_come_in_any_order(void **state)
 static void a_publisher_may_call_too(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_PUBLISH);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
-    meet(client, server, &story);
-    call(client, "add", two_numbers);
-    meet(client, server, &story);
-    assert_string_equal(story.text, "ready connected started result:100:3 ");
-    cv_rtmp_client_free(client);
-    server_free(server);
+    struct pair pair = pair_met(CV_RTMP_CLIENT_PUBLISH);
+    call(pair.client, "add", two_numbers);
+    meet(pair.client, pair.server, &pair.story);
+    assert_string_equal(pair.story.text, "ready connected started result:100:3 ");
+    pair_part(&pair);
 }
 
 static void errors_say_why(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_CALL);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
+    struct pair pair = pair_met(CV_RTMP_CLIENT_CALL);
     struct cv_rtmp_client_event event;
-    meet(client, server, &story);
-    call(client, "refuse", nothing);
-    client_to_server(client, server);
-    cv_gather_clear(&server->gather);
-    cv_rtmp_pull(server->rtmp, &server->gather);
-    for (int i = 0; i < server->gather.count; i++) {
-        cv_rtmp_client_feed(client, server->gather.vectors[i].iov_base,
-                            server->gather.vectors[i].iov_len);
-        if (i + 1 < server->gather.count)
-            assert_int_equal(cv_rtmp_client_next(client, &event), 0);
+    call(pair.client, "refuse", nothing);
+    client_to_server(pair.client, pair.server);
+    cv_gather_clear(&pair.server->gather);
+    cv_rtmp_pull(pair.server->rtmp, &pair.server->gather);
+    for (int i = 0; i < pair.server->gather.count; i++) {
+        cv_rtmp_client_feed(pair.client, pair.server->gather.vectors[i].iov_base,
+                            pair.server->gather.vectors[i].iov_len);
+        if (i + 1 < pair.server->gather.count)
+            assert_int_equal(cv_rtmp_client_next(pair.client, &event), 0);
     }
-    assert_int_equal(cv_rtmp_client_next(client, &event), 1);
+    assert_int_equal(cv_rtmp_client_next(pair.client, &event), 1);
     assert_int_equal(event.type, CV_RTMP_CLIENT_RESULT);
     assert_false(event.ok);
     assert_true(cv_text_is(event.code, "NetConnection.Call.Failed"));
     assert_true(cv_text_is(event.description, "no"));
-    cv_rtmp_client_free(client);
-    server_free(server);
+    pair_part(&pair);
 }
 
 static void only_who_is_connected_may_call(void **state)
@@ -158,60 +169,45 @@ static void only_who_is_connected_may_call(void **state)
 static void open_calls_have_a_cap(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_CALL);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
+    struct pair pair = pair_met(CV_RTMP_CLIENT_CALL);
     uint32_t id = 0;
-    meet(client, server, &story);
     for (uint32_t i = 1; i < CV_LIMIT_CLIENT_CALLS; i++)
-        call(client, "silent", nothing);
-    meet(client, server, &story);
+        call(pair.client, "silent", nothing);
+    meet(pair.client, pair.server, &pair.story);
     for (uint32_t i = 0; i < 3; i++) {
-        call(client, "add", two_numbers);
-        assert_int_equal(cv_rtmp_client_call(client, "add", nothing, &id), CV_E_QUEUE_FULL);
-        meet(client, server, &story);
+        call(pair.client, "add", two_numbers);
+        assert_int_equal(cv_rtmp_client_call(pair.client, "add", nothing, &id), CV_E_QUEUE_FULL);
+        meet(pair.client, pair.server, &pair.story);
     }
-    assert_string_equal(story.text, "ready connected result:163:3 result:164:3 result:165:3 ");
-    cv_rtmp_client_free(client);
-    server_free(server);
+    assert_string_equal(pair.story.text, "ready connected result:163:3 result:164:3 result:165:3 ");
+    pair_part(&pair);
 }
 
 static void a_flood_of_results_is_nobodys(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_CALL);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
-    meet(client, server, &story);
+    struct pair pair = pair_met(CV_RTMP_CLIENT_CALL);
     for (uint32_t i = 0; i < 400; i++) {
-        ok(cv_reply_result_number(server->rtmp, 1 + i % 200, i));
-        ok(cv_rtmp_send_user(server->rtmp, CV_USER_PING_RESPONSE, i));
+        ok(cv_reply_result_number(pair.server->rtmp, 1 + i % 200, i));
+        ok(cv_rtmp_send_user(pair.server->rtmp, CV_USER_PING_RESPONSE, i));
     }
-    meet(client, server, &story);
-    assert_string_equal(story.text, "ready connected ");
-    cv_rtmp_client_free(client);
-    server_free(server);
+    meet(pair.client, pair.server, &pair.story);
+    assert_string_equal(pair.story.text, "ready connected ");
+    pair_part(&pair);
 }
 
 static void arguments_that_are_too_long_are_refused(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_CALL);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
+    struct pair pair = pair_met(CV_RTMP_CLIENT_CALL);
     uint32_t id = 0;
     char *much = calloc(1, CV_LIMIT_COMMAND_BYTES);
     assert_non_null(much);
-    meet(client, server, &story);
     struct cv_text args = {much, CV_LIMIT_COMMAND_BYTES};
-    assert_int_equal(cv_rtmp_client_call(client, "add", args, &id), CV_E_TOO_LONG);
-    assert_int_equal(call(client, "add", two_numbers), 100);
+    assert_int_equal(cv_rtmp_client_call(pair.client, "add", args, &id), CV_E_TOO_LONG);
+    assert_int_equal(call(pair.client, "add", two_numbers), 100);
     free(much);
-    cv_rtmp_client_free(client);
-    server_free(server);
+    pair_part(&pair);
 }
 
 // ---- no memory ----------------------------------------------------------------------------------
@@ -229,17 +225,12 @@ static bool call_once(void *arg)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    struct cv_rtmp_client_config config = client_config(CV_RTMP_CLIENT_CALL);
-    struct server *server = server_new(on_command, NULL);
-    struct cv_rtmp_client *client = client_asking(&config);
-    struct story story = {0};
-    meet(client, server, &story);
-    fail_nth(call_once, client);
-    meet(client, server, &story);
-    assert_non_null(strstr(story.text, "result:10"));
-    assert_non_null(strstr(story.text, "pong:1 "));
-    cv_rtmp_client_free(client);
-    server_free(server);
+    struct pair pair = pair_met(CV_RTMP_CLIENT_CALL);
+    fail_nth(call_once, pair.client);
+    meet(pair.client, pair.server, &pair.story);
+    assert_non_null(strstr(pair.story.text, "result:10"));
+    assert_non_null(strstr(pair.story.text, "pong:1 "));
+    pair_part(&pair);
 }
 
 int main(void)

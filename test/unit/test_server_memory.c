@@ -2,7 +2,6 @@
 // nothing leaks, nobody else suffers, and names and places are free afterwards.
 #include "server_kit.h"
 
-#include "base/mem.h"
 #include "server/log.h"
 
 #include <fcntl.h>
@@ -13,37 +12,6 @@ static const char yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\
                            "apps:\n  - name: live\n    grace_s: 0\n    streams_max: 3\n"
                            "    viewers_max: 2\n";
 
-// Turns of the server with the failure still to come; clients only outside.
-static void turns(uint64_t *left)
-{
-    if (*left)
-        cv_mem_fail_nth(*left);
-    for (int i = 0; i < 8; i++)
-        kit_turn(&kit);
-    *left = *left ? cv_mem_fail_nth(0) : 0;
-}
-
-static void step_all(struct client *clients, unsigned count, uint64_t *left)
-{
-    for (int i = 0; i < 3; i++) {
-        for (unsigned c = 0; c < count; c++)
-            client_step(&clients[c]);
-        turns(left);
-    }
-}
-
-static bool is_clean(void *arg)
-{
-    (void)arg;
-    for (unsigned i = 0; i < kit.shared.workers; i++) {
-        const struct cv_worker *worker = kit.workers[i];
-        if (worker->conns || worker->streams || worker->outlets || worker->stats.publishers ||
-            worker->stats.viewers)
-            return false;
-    }
-    return true;
-}
-
 // The usual life of a stream, with somebody on each thread. False: nothing failed any more.
 static bool live_with_failure(uint64_t n, const char *name)
 {
@@ -51,50 +19,50 @@ static bool live_with_failure(uint64_t n, const char *name)
     uint64_t left = n;
     for (unsigned i = 0; i < 4; i++)
         assert_true(client_dial(&c[i], &kit, i % 2));
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     for (unsigned i = 0; i < 4; i++) {
         client_connect(&c[i], "live");
         client_create_stream(&c[i]);
         client_command(&c[i], 0, "FCPublish", name);
     }
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command(&c[2], 1, "play", name); // before there is a publisher
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command(&c[0], 1, "publish", name);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command(&c[1], 1, "play", name);
     client_headers(&c[0], 1);
     for (uint32_t number = 0; number < 40; number++)
         client_video(&c[0], 1, number, number % 20 == 0, 100);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command_boolean(&c[1], 1, "pause", true);
     client_command(&c[3], 1, "publish", name); // waits: the first one may be its ghost
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command(&c[0], 0, "FCUnpublish", name);
     client_command_number(&c[0], 0, "deleteStream", 1);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_command_number(&c[3], 0, "deleteStream", 1);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_close(&c[3]);
     client_close(&c[2]);
-    turns(&left);
+    kit_turn_failing(&kit, &left);
     client_close(&c[1]);
     client_close(&c[0]);
-    turns(&left);
+    kit_turn_failing(&kit, &left);
     return left == 0;
 }
 
 static void check_afterwards(const char *name)
 {
     struct client c[2];
-    assert_true(kit_until(&kit, is_clean, NULL));
+    assert_true(kit_until(&kit, kit_is_clean, &kit));
     assert_true(client_open(&c[0], &kit, 0));
     assert_true(client_open(&c[1], &kit, 1));
     assert_true(client_publish(&c[0], 1, name));
     assert_true(client_play(&c[1], 1, name));
     client_close(&c[0]);
     client_close(&c[1]);
-    assert_true(kit_until(&kit, is_clean, NULL));
+    assert_true(kit_until(&kit, kit_is_clean, &kit));
 }
 
 static void bug_24_every_allocation_fails_once(void **state)

@@ -2,7 +2,6 @@
 // those for whom that cannot be, who join as usual and are told so.
 #include "server_kit.h"
 
-#include "base/mem.h"
 #include "io/clock.h"
 #include "server/outlet.h"
 #include "server/resume.h"
@@ -19,21 +18,6 @@ static const char yaml_small[] = "open_publish: true\nlog_level: error\nlatency_
                                  "apps:\n  - name: live\n    log_bytes_max: 1048576\n";
 
 enum { GOP = 20, FIRST_NUMBER = 2 }; // two headers come before frame 0
-
-static void settle(struct client *clients, unsigned count)
-{
-    for (int i = 0; i < 40; i++) {
-        kit_turn(&kit);
-        for (unsigned c = 0; c < count; c++)
-            client_step(&clients[c]);
-    }
-}
-
-static void close_all(struct client *clients, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        client_close(&clients[i]);
-}
 
 static void publish_frames(struct client *client, unsigned from, unsigned to)
 {
@@ -93,7 +77,7 @@ static void begin_scene(struct scene *scene, unsigned home, const char *config)
 
 static void end_scene(struct scene *scene)
 {
-    close_all(scene->c, 4);
+    clients_close(scene->c, 4);
     kit_stop(&kit);
 }
 
@@ -112,12 +96,12 @@ static void a_number_means_the_same_on_every_thread(void **state)
         begin_scene(&scene, home, yaml);
         client_play_resume(&scene.c[1], scene.name, "");
         client_play_resume(&scene.c[2], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 50);
         see_frame(&scene.c[1], 50);
         see_frame(&scene.c[2], 50);
         client_play_resume(&scene.c[3], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         publish_frames(&scene.c[0], 51, 70);
         for (unsigned i = 1; i < 4; i++) {
             see_frame(&scene.c[i], 70);
@@ -141,7 +125,7 @@ static void nobody_is_told_who_has_not_asked(void **state)
     begin_scene(&scene, 0, yaml);
     client_command(&scene.c[1], 1, "play", scene.name);
     client_command(&scene.c[2], 1, "play", scene.name);
-    settle(scene.c, 4);
+    kit_settle(&kit, scene.c, 4);
     begin_publishing(&scene, 30);
     for (unsigned i = 1; i < 3; i++) {
         see_frame(&scene.c[i], 30);
@@ -169,7 +153,7 @@ static void check_cut(unsigned where, bool audience, unsigned cut, unsigned back
     client_play_resume(&c[1], name, "");
     if (audience)
         client_command(&c[3], 1, "play", name);
-    settle(c, 4);
+    kit_settle(&kit, c, 4);
     assert_true(client_publish(&c[0], 1, name));
     client_headers(&c[0], 1);
     publish_frames(&c[0], 0, cut);
@@ -177,7 +161,7 @@ static void check_cut(unsigned where, bool audience, unsigned cut, unsigned back
     memcpy(position, c[1].position, sizeof position);
     client_close(&c[1]);
     publish_frames(&c[0], cut + 1, back);
-    settle(&c[2], 2);
+    kit_settle(&kit, &c[2], 2);
     client_play_resume(&c[2], name, position);
     client_command(&c[3], 1, "play", audience ? "other" : name);
     client_step(&c[2]);
@@ -196,7 +180,7 @@ static void check_cut(unsigned where, bool audience, unsigned cut, unsigned back
         assert_int_equal(client_count(&c[3], "header 1"), 2);
     }
     client_close(&c[0]);
-    close_all(&c[2], 2);
+    clients_close(&c[2], 2);
     kit_stop(&kit);
 }
 
@@ -222,19 +206,19 @@ static void who_waits_with_it_begins_at_a_key_frame(void **state)
     for (unsigned i = 0; i < 4; i++)
         assert_true(client_open(&c[i], &kit, i / 2));
     client_play_resume(&c[1], name, "");
-    settle(c, 4);
+    kit_settle(&kit, c, 4);
     assert_true(client_publish(&c[0], 1, name));
     client_headers(&c[0], 1);
     publish_frames(&c[0], 0, 7);
     see_frame(&c[1], 7);
     publish_frames(&c[0], 8, 700);
-    settle(&c[0], 1);
+    kit_settle(&kit, &c[0], 1);
     char *number = strchr(c[1].position, ':');
     assert_string_equal(number, ":10");
     kit.frozen[0] = true;
     client_play_resume(&c[2], name, c[1].position); // at frame 8, in the middle of a group
     client_command(&c[3], 1, "play", name);
-    settle(&c[2], 2);
+    kit_settle(&kit, &c[2], 2);
     kit.frozen[0] = false;
     see_frame(&c[2], 700);
     check_goes_on(&c[2], 8);
@@ -246,7 +230,7 @@ static void who_waits_with_it_begins_at_a_key_frame(void **state)
         assert_true(i < c[3].seen_count);
     assert_int_equal(first % GOP, 0);
     check_frames(&c[3], first, 725);
-    close_all(c, 4);
+    clients_close(c, 4);
     kit_stop(&kit);
 }
 
@@ -272,7 +256,7 @@ static void what_is_no_position_is_ignored(void **state)
         char wrong[8][96];
         begin_scene(&scene, home, yaml);
         client_play_resume(&scene.c[1], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 50);
         see_frame(&scene.c[1], 50);
         const char *right = scene.c[1].position;
@@ -308,7 +292,7 @@ static void what_is_far_ahead_is_not_waited_for(void **state)
     char wrong[96];
     begin_scene(&scene, 0, yaml);
     client_play_resume(&scene.c[2], scene.name, "");
-    settle(scene.c, 4);
+    kit_settle(&kit, scene.c, 4);
     begin_publishing(&scene, 10);
     see_frame(&scene.c[2], 10);
     publish_frames(&scene.c[0], 11, 30);
@@ -359,13 +343,13 @@ static void who_goes_on_without_video_gets_none(void **state)
         struct scene scene;
         begin_scene(&scene, 0, yaml);
         client_play_resume(&scene.c[2], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 10);
         see_frame(&scene.c[2], 10);
         publish_frames(&scene.c[0], 11, 15);
         client_audio(&scene.c[0], 1, 16);
         client_step(&scene.c[0]);
-        settle(scene.c, 1);
+        kit_settle(&kit, scene.c, 1);
         struct client back;
         assert_true(client_open(&back, &kit, thread));
         client_play_resume(&back, scene.name, scene.c[2].position);
@@ -388,13 +372,13 @@ static void who_was_away_too_long_joins(void **state)
             client_play_resume(&scene.c[1], scene.name, "");
             if (audience)
                 client_command(&scene.c[2], 1, "play", scene.name);
-            settle(scene.c, 4);
+            kit_settle(&kit, scene.c, 4);
             begin_publishing(&scene, 10);
             see_frame(&scene.c[1], 10);
             client_close(&scene.c[1]);
             for (unsigned n = 11; n <= 130; n++) {
                 client_video(&scene.c[0], 1, n, n % GOP == 0, 20000);
-                settle(scene.c, 1);
+                kit_settle(&kit, scene.c, 1);
                 client_step(&scene.c[2]);
             }
             struct client back;
@@ -403,7 +387,7 @@ static void who_was_away_too_long_joins(void **state)
             check_joined(&back, 120, 130);
             client_close(&back);
             client_close(&scene.c[0]);
-            close_all(&scene.c[2], 2);
+            clients_close(&scene.c[2], 2);
             kit_stop(&kit);
         }
     }
@@ -417,21 +401,21 @@ static void another_log_has_another_epoch(void **state)
     char old[96];
     begin_scene(&scene, 0, yaml);
     client_play_resume(&scene.c[1], scene.name, "");
-    settle(scene.c, 4);
+    kit_settle(&kit, scene.c, 4);
     begin_publishing(&scene, 50);
     see_frame(&scene.c[1], 30);
     memcpy(old, scene.c[1].position, sizeof old);
     client_close(&scene.c[1]);
     client_command_number(&scene.c[0], 0, "deleteStream", 1);
-    settle(scene.c, 1);
+    kit_settle(&kit, scene.c, 1);
     client_create_stream(&scene.c[0]);
-    settle(scene.c, 1);
+    kit_settle(&kit, scene.c, 1);
     begin_publishing(&scene, 50);
     client_play_resume(&scene.c[2], scene.name, old);
     check_joined(&scene.c[2], 40, 50);
     assert_memory_not_equal(scene.c[2].position, old, CV_RESUME_EPOCH_CHARS);
     client_close(&scene.c[0]);
-    close_all(&scene.c[2], 2);
+    clients_close(&scene.c[2], 2);
     kit_stop(&kit);
 }
 
@@ -444,14 +428,14 @@ static void headers_that_came_meanwhile(void **state)
         struct scene scene;
         begin_scene(&scene, 0, yaml);
         client_play_resume(&scene.c[2], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         assert_true(client_publish(&scene.c[0], 1, scene.name));
         client_headers(&scene.c[0], 1);
         publish_frames(&scene.c[0], 0, 10);
         see_frame(&scene.c[2], 10);
         client_sound_headers(&scene.c[0], 1); // metadata; the sound's header is the same
         publish_frames(&scene.c[0], 11, 30);
-        settle(scene.c, 1);
+        kit_settle(&kit, scene.c, 1);
         struct client back;
         assert_true(client_open(&back, &kit, thread));
         client_play_resume(&back, scene.name, scene.c[2].position);
@@ -503,7 +487,7 @@ static void who_jumps_is_told_where_it_is(void **state)
         begin_scene(&scene, home, yaml_small);
         client_play_resume(&scene.c[1], scene.name, "");
         client_play_resume(&scene.c[2], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 10);
         see_frame(&scene.c[1], 10);
         see_frame(&scene.c[2], 10);
@@ -511,7 +495,7 @@ static void who_jumps_is_told_where_it_is(void **state)
         unsigned n = 11;
         while (kit.workers[0]->stats.jumps + kit.workers[1]->stats.jumps < 2) {
             client_video(&scene.c[0], 1, n, n % GOP == 0, 30000);
-            settle(scene.c, 1);
+            kit_settle(&kit, scene.c, 1);
             if (n % 500 == 0) { // let them read a little
                 for (unsigned i = 1; i < 3; i++) {
                     scene.c[i].mute = false;
@@ -543,7 +527,7 @@ static void a_thread_with_a_hole_serves_none_before_it(void **state)
     char before[96];
     begin_scene(&scene, 0, yaml_small);
     client_play_resume(&scene.c[1], scene.name, "");
-    settle(scene.c, 4);
+    kit_settle(&kit, scene.c, 4);
     begin_publishing(&scene, 10);
     see_frame(&scene.c[1], 10);
     memcpy(before, scene.c[1].position, sizeof before);
@@ -558,7 +542,7 @@ static void a_thread_with_a_hole_serves_none_before_it(void **state)
             kit.frozen[1] = false;
     }
     client_step(&scene.c[1]);
-    settle(scene.c, 2);
+    kit_settle(&kit, scene.c, 2);
     publish_frames(&scene.c[0], n, n + 60);
     see_frame(&scene.c[1], n + 60);
     check_positions(&scene.c[1]);
@@ -585,19 +569,19 @@ static void who_gets_not_everything_has_no_position(void **state)
     begin_scene(&scene, 0, yaml);
     client_play_resume(&scene.c[1], scene.name, "");
     client_play_resume(&scene.c[2], scene.name, "");
-    settle(scene.c, 4);
+    kit_settle(&kit, scene.c, 4);
     begin_publishing(&scene, 10);
     see_frame(&scene.c[1], 10);
     client_command_boolean(&scene.c[1], 1, "receiveVideo", false);
     client_step(&scene.c[1]);
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     client_audio(&scene.c[0], 1, 11);
     client_step(&scene.c[0]);
     assert_true(client_wait(&scene.c[1], "audio 1 11"));
     assert_string_equal(scene.c[1].position, "");
     client_command_boolean(&scene.c[1], 1, "receiveVideo", true);
     client_step(&scene.c[1]);
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     publish_frames(&scene.c[0], 11, 30); // one number later: a sound has come between
     see_frame(&scene.c[1], 30);
     see_frame(&scene.c[2], 30);
@@ -615,20 +599,20 @@ static void numbers_go_on_with_the_next_publisher(void **state)
         begin_scene(&scene, home, yaml);
         client_play_resume(&scene.c[1], scene.name, "");
         client_play_resume(&scene.c[2], scene.name, "");
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 30);
         client_command_number(&scene.c[0], 0, "deleteStream", 1);
         client_step(&scene.c[0]);
         assert_true(client_wait(&scene.c[1], "eof 1"));
         assert_true(client_wait(&scene.c[2], "eof 1"));
         client_create_stream(&scene.c[0]);
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         begin_publishing(&scene, 30);
         see_frame(&scene.c[1], 30);
         see_frame(&scene.c[2], 30);
         assert_string_equal(scene.c[1].position, scene.c[2].position);
         client_play_resume(&scene.c[3], scene.name, scene.c[1].position);
-        settle(scene.c, 4);
+        kit_settle(&kit, scene.c, 4);
         publish_frames(&scene.c[0], 31, 40);
         see_frame(&scene.c[3], 40);
         check_frames(&scene.c[3], 31, 40);
@@ -677,26 +661,6 @@ static void cuts_on_real_threads(void **state)
 
 // ---- without memory ---------------------------------------------------------------------------
 
-static void turns(uint64_t *left)
-{
-    if (*left)
-        cv_mem_fail_nth(*left);
-    for (int i = 0; i < 8; i++)
-        kit_turn(&kit);
-    *left = *left ? cv_mem_fail_nth(0) : 0;
-}
-
-static bool is_clean(void *arg)
-{
-    (void)arg;
-    for (unsigned i = 0; i < kit.shared.workers; i++) {
-        const struct cv_worker *worker = kit.workers[i];
-        if (worker->conns || worker->streams || worker->outlets || worker->stats.viewers)
-            return false;
-    }
-    return true;
-}
-
 // False: nothing failed any more. Whatever failed: what it sees has the numbers that it believes.
 static bool return_with_failure(uint64_t n, unsigned home)
 {
@@ -708,7 +672,7 @@ static bool return_with_failure(uint64_t n, unsigned home)
         assert_true(client_open(&c[i], &kit, i % 2));
     client_play_resume(&c[1], name, "");
     client_step(&c[1]);
-    settle(&c[1], 1);
+    kit_settle(&kit, &c[1], 1);
     assert_true(client_publish(&c[0], 1, name));
     client_headers(&c[0], 1);
     publish_frames(&c[0], 0, 10);
@@ -718,12 +682,12 @@ static bool return_with_failure(uint64_t n, unsigned home)
         publish_frames(&c[0], 11 + 10 * round, 20 + 10 * round);
         client_step(&c[2]);
         client_step(&c[1]);
-        turns(&left);
+        kit_turn_failing(&kit, &left);
     }
     client_step(&c[2]);
     check_positions(&c[2]);
-    close_all(c, 3);
-    turns(&left);
+    clients_close(c, 3);
+    kit_turn_failing(&kit, &left);
     return left == 0;
 }
 
@@ -738,7 +702,7 @@ static void bug_24_every_allocation_of_a_players_return_fails_once(void **state)
         for (; return_with_failure(n, home); n++)
             assert_true(n < 10000);
         assert_true(n > 10);
-        assert_true(kit_until(&kit, is_clean, NULL));
+        assert_true(kit_until(&kit, kit_is_clean, &kit));
         kit_stop(&kit);
     }
 }

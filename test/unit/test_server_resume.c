@@ -3,7 +3,6 @@
 // hand, and on real threads (also under the thread sanitizer).
 #include "server_kit.h"
 
-#include "base/mem.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "io/thread.h"
@@ -22,21 +21,6 @@ enum { HEADERS_BYTES = 100 }; // codec headers are among the first bytes of a pu
 
 static const char yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
                            "apps:\n  - name: live\n    grace_s: 20\n";
-
-static void settle(struct client *clients, unsigned count)
-{
-    for (int i = 0; i < 40; i++) {
-        kit_turn(&kit);
-        for (unsigned c = 0; c < count; c++)
-            client_step(&clients[c]);
-    }
-}
-
-static void close_all(struct client *clients, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        client_close(&clients[i]);
-}
 
 // ---- a publishing of numbered messages --------------------------------------------------------
 //
@@ -136,12 +120,12 @@ static void begin_scene(struct scene *scene, unsigned where, const char *config)
     assert_true(client_open(&scene->c[1], &kit, where >> 2 & 1));
     assert_true(client_open(&scene->c[2], &kit, where >> 3 & 1));
     client_command(&scene->c[2], 1, "play", scene->name);
-    settle(scene->c, 3);
+    kit_settle(&kit, scene->c, 3);
 }
 
 static void end_scene(struct scene *scene)
 {
-    close_all(scene->c, 3);
+    clients_close(scene->c, 3);
     kit_stop(&kit);
 }
 
@@ -153,7 +137,7 @@ static void cut_old_line(struct scene *scene, enum old_line kind, size_t bytes)
     if (kind == OLD_CLOSED || kind == OLD_GRACE)
         cv_socket_close(&old->fd);
     if (kind != OLD_UNREAD && kind != OLD_CLOSED)
-        settle(&scene->c[1], 2);
+        kit_settle(&kit, &scene->c[1], 2);
 }
 
 static void check_cut(unsigned where, enum old_line kind, size_t bytes)
@@ -231,7 +215,7 @@ static void nobody_gets_in_by_a_wrong_token(void **state)
         for (unsigned at = 0; at < sizeof upper; at++) // the right one, but not as we write it
             upper[at] = (char)toupper(scene.c[0].token[at]);
         client_close(&scene.c[0]);
-        settle(&scene.c[1], 2);
+        kit_settle(&kit, &scene.c[1], 2);
         if (i == 5)
             upper[CV_RESUME_TOKEN_CHARS - 1] ^= 1;
         const char *token = i < 4 ? wrong[i] : upper;
@@ -239,7 +223,7 @@ static void nobody_gets_in_by_a_wrong_token(void **state)
         assert_int_equal(taken, 0);
         assert_int_equal(strlen(scene.c[1].token), CV_RESUME_TOKEN_CHARS);
         assert_string_not_equal(scene.c[1].token, token);
-        close_all(&scene.c[1], 2);
+        clients_close(&scene.c[1], 2);
         kit_stop(&kit);
     }
 }
@@ -309,7 +293,7 @@ static void who_comes_too_late_begins_anew(void **state)
         assert_int_equal(taken, 0);
         assert_string_not_equal(scene.c[1].token, scene.c[0].token);
         assert_true(client_wait(&scene.c[2], "status 1 NetStream.Play.PublishNotify"));
-        close_all(&scene.c[1], 2);
+        clients_close(&scene.c[1], 2);
         kit_stop(&kit);
     }
 }
@@ -344,7 +328,7 @@ static void a_full_app_has_room_for_who_returns(void **state)
         check_seen(&scene.c[2], 40);
         assert_true(client_wait_closed(&scene.c[0]));
         client_close(&scene.c[0]);
-        settle(&scene.c[1], 2);
+        kit_settle(&kit, &scene.c[1], 2);
         assert_true(client_open(&scene.c[0], &kit, i & 1));
         client_command(&scene.c[0], 1, "publish", "another"); // it is as full as before
         assert_true(client_wait(&scene.c[0], "status 1 NetStream.Publish.BadName"));
@@ -362,13 +346,13 @@ static void a_place_that_was_left_may_be_taken(void **state)
     assert_true(client_open(&more, &kit, 0));
     publish_some(&scene, 30);
     client_close(&scene.c[0]);
-    settle(&scene.c[1], 2);
+    kit_settle(&kit, &scene.c[1], 2);
     client_command(&more, 1, "publish", "another");
     assert_true(client_wait(&more, "status 1 NetStream.Publish.Start"));
     client_publish_resume(&scene.c[1], scene.name, scene.c[0].token);
     assert_true(client_wait(&scene.c[1], "status 1 NetStream.Publish.BadName"));
     client_close(&more);
-    close_all(&scene.c[1], 2);
+    clients_close(&scene.c[1], 2);
     kit_stop(&kit);
 }
 
@@ -407,7 +391,7 @@ static void nobody_is_told_who_has_not_asked(void **state)
     see_last(&scene.c[2], 30);
     uint64_t until_us = cv_clock_now_us() + 2 * CV_RESUME_TELL_MS * 1000;
     while (cv_clock_now_us() < until_us)
-        settle(scene.c, 3);
+        kit_settle(&kit, scene.c, 3);
     assert_string_equal(scene.c[0].token, "");
     for (unsigned i = 0; i < scene.c[0].seen_count; i++)
         assert_null(strstr(scene.c[0].seen[i].text, "taken"));
@@ -426,10 +410,10 @@ static void a_publisher_is_told_what_has_been_taken(void **state)
     assert_true(starts_resumed(&scene.c[0], scene.name, "", &taken));
     for (unsigned n = 1; n <= LAST; n++) {
         queue_message(&scene.c[0], n);
-        settle(scene.c, 1);
+        kit_settle(&kit, scene.c, 1);
         uint64_t pause_us = cv_clock_now_us() + 8000;
         while (cv_clock_now_us() < pause_us)
-            settle(scene.c, 1);
+            kit_settle(&kit, scene.c, 1);
     }
     assert_true(client_wait(&scene.c[0], "taken 100"));
     uint64_t passed_us = cv_clock_now_us() - begun_us;
@@ -446,7 +430,7 @@ static void a_publisher_is_told_what_has_been_taken(void **state)
     assert_true(told * CV_RESUME_TELL_MS * UINT64_C(1000) <= passed_us);
     uint64_t until_us = cv_clock_now_us() + 2 * CV_RESUME_TELL_MS * 1000;
     while (cv_clock_now_us() < until_us)
-        settle(scene.c, 3);
+        kit_settle(&kit, scene.c, 3);
     assert_int_equal(client_count(&scene.c[0], "taken 100"), 1);
     end_scene(&scene);
 }
@@ -463,7 +447,7 @@ static void begin_waiting(struct scene *scene, struct client *more)
     queue_messages(&scene->c[0], 31, 50);
     client_step(&scene->c[0]);
     client_publish_resume(&scene->c[1], scene->name, scene->c[0].token);
-    settle(scene->c, 3);
+    kit_settle(&kit, scene->c, 3);
     assert_int_equal(client_count(&scene->c[1], "status 1 NetStream.Publish.Start"), 0);
 }
 
@@ -490,7 +474,7 @@ static void nothing_but_its_end_says_that_the_old_line_has_ended(void **state)
     heard.path = stream_of(&scene, 0)->path;
     heard.publisher = stream_of(&scene, 0)->publisher;
     assert_true(kit_tell(&kit, 0, &heard));
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     assert_int_equal(client_count(&scene.c[1], "status 1 NetStream.Publish.Start"), 0);
     kit.frozen[1] = false;
     check_goes_on(&scene, &scene.c[1]);
@@ -508,7 +492,7 @@ static void the_last_who_comes_with_the_token_goes_on(void **state)
     client_publish_resume(&more, scene.name, scene.c[0].token);
     client_step(&more);
     assert_true(client_wait(&scene.c[1], "status 1 NetStream.Publish.BadName"));
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     kit.frozen[1] = false;
     check_goes_on(&scene, &more);
     client_close(&more);
@@ -527,9 +511,9 @@ static void who_waits_may_leave(void **state)
         client_step(&scene.c[1]);
         if (!clean)
             client_close(&scene.c[1]);
-        settle(&scene.c[2], 1);
+        kit_settle(&kit, &scene.c[2], 1);
         kit.frozen[1] = false;
-        settle(&scene.c[2], 1);
+        kit_settle(&kit, &scene.c[2], 1);
         assert_int_equal(stream_of(&scene, 0)->state, CV_STREAM_GRACE);
         client_publish_resume(&more, scene.name, scene.c[0].token);
         check_goes_on(&scene, &more);
@@ -553,7 +537,7 @@ static void the_token_goes_before_the_key(void **state)
     publish_some(&scene, 30);
     client_command(&more, 1, "publish", scene.name);
     client_step(&more);
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     uint64_t asked_us = cv_clock_now_us();
     client_publish_resume(&scene.c[1], scene.name, scene.c[0].token);
     check_goes_on(&scene, &scene.c[1]);
@@ -626,21 +610,21 @@ static void what_a_client_was_told_counts(void **state)
     assert_true(client_open(&c[1], &kit, 0));
     assert_true(client_open(&c[2], &kit, HOME));
     client_command(&c[2], 1, "play", name);
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     assert_true(starts_resumed(&c[0], name, "", &taken));
     kit.frozen[HOME] = true;
     queue_messages(&c[0], 1, TOLD);
     client_step(&c[0]);
     assert_true(client_wait(&c[0], "taken 60")); // it is on its way home
     client_publish_resume(&c[1], name, c[0].token);
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     kit.frozen[HOME] = false;
     assert_true(client_wait(&c[1], "resume 60"));
     queue_messages(&c[1], TOLD + 1, TOLD + 20);
     client_step(&c[1]);
     see_last(&c[2], TOLD + 20);
     check_seen(&c[2], TOLD + 20);
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -658,7 +642,7 @@ static void a_goodbye_is_believed_while_somebody_waits(void **state)
     assert_true(client_wait(&scene.c[1], "resume 0"));
     assert_string_not_equal(scene.c[1].token, scene.c[0].token);
     kit.frozen[1] = false;
-    settle(scene.c, 3);
+    kit_settle(&kit, scene.c, 3);
     queue_messages(&scene.c[1], 43, 60);
     client_step(&scene.c[1]);
     see_last(&scene.c[2], 60);
@@ -718,35 +702,6 @@ static void cuts_on_real_threads(void **state)
 
 // ---- without memory -------------------------------------------------------------------------
 
-static void turns(uint64_t *left)
-{
-    if (*left)
-        cv_mem_fail_nth(*left);
-    for (int i = 0; i < 8; i++)
-        kit_turn(&kit);
-    *left = *left ? cv_mem_fail_nth(0) : 0;
-}
-
-static void step_all(struct client *clients, unsigned count, uint64_t *left)
-{
-    for (int i = 0; i < 3; i++) {
-        for (unsigned c = 0; c < count; c++)
-            client_step(&clients[c]);
-        turns(left);
-    }
-}
-
-static bool is_clean(void *arg)
-{
-    (void)arg;
-    for (unsigned i = 0; i < kit.shared.workers; i++) {
-        const struct cv_worker *worker = kit.workers[i];
-        if (worker->conns || worker->streams || worker->outlets || worker->stats.publishers)
-            return false;
-    }
-    return true;
-}
-
 // A publishing and its return, while the old line is there and in its grace time. False: nothing
 // failed any more.
 static bool resume_with_failure(uint64_t n, const char *name)
@@ -757,22 +712,22 @@ static bool resume_with_failure(uint64_t n, const char *name)
         assert_true(client_open(&c[i], &kit, i % 2));
     client_command(&c[3], 1, "play", name);
     client_publish_resume(&c[0], name, "");
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     queue_messages(&c[0], 1, 10);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     client_publish_resume(&c[1], name, c[0].token);
-    step_all(c, 4, &left);
+    kit_step_failing(&kit, c, 4, &left);
     queue_messages(&c[1], 11, 20);
-    step_all(&c[1], 3, &left);
+    kit_step_failing(&kit, &c[1], 3, &left);
     client_close(&c[1]);
-    turns(&left);
+    kit_turn_failing(&kit, &left);
     client_publish_resume(&c[2], name, c[0].token);
-    step_all(&c[2], 2, &left);
+    kit_step_failing(&kit, &c[2], 2, &left);
     client_command_number(&c[2], 0, "deleteStream", 1);
-    step_all(&c[2], 2, &left);
+    kit_step_failing(&kit, &c[2], 2, &left);
     client_close(&c[0]);
-    close_all(&c[2], 2);
-    turns(&left);
+    clients_close(&c[2], 2);
+    kit_turn_failing(&kit, &left);
     return left == 0;
 }
 
@@ -792,7 +747,7 @@ static void bug_24_every_allocation_of_a_return_fails_once(void **state)
         }
         assert_true(n > 20);
     }
-    assert_true(kit_until(&kit, is_clean, NULL));
+    assert_true(kit_until(&kit, kit_is_clean, &kit));
     kit_stop(&kit);
 }
 

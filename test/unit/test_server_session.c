@@ -20,23 +20,6 @@ static void open_all(struct client *clients, unsigned count, unsigned workers)
         assert_true(client_open(&clients[i], &kit, i % workers));
 }
 
-static void close_all(struct client *clients, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        client_close(&clients[i]);
-}
-
-// Turns and steps until the server has nothing to do any more: what must not happen has had its
-// chance to.
-static void settle(struct client *clients, unsigned count)
-{
-    for (int i = 0; i < 50; i++) {
-        kit_turn(&kit);
-        for (unsigned c = 0; c < count; c++)
-            client_step(&clients[c]);
-    }
-}
-
 static struct cv_stream *stream_at(unsigned worker, const char *name)
 {
     struct cv_path path;
@@ -81,7 +64,7 @@ static void check_journey(unsigned home, unsigned publisher_at, unsigned viewer_
     assert_true(client_index(&c[1], "status 1 NetStream.Play.UnpublishNotify") > last);
     assert_true(client_index(&c[1], "eof 1") >
                 client_index(&c[1], "status 1 NetStream.Play.UnpublishNotify"));
-    close_all(c, 2);
+    clients_close(c, 2);
 }
 
 static void media_crosses_threads(void **state)
@@ -116,7 +99,7 @@ static void counters_tell_the_truth(void **state)
     assert_int_equal(stats.viewers, 1);
     assert_int_equal(stats.messages_in, 50);
     assert_true(stats.messages_out >= 49);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -134,7 +117,7 @@ static void headers_come_before_the_next_frame(void **state)
         client_sound_headers(&c[0], 1);
         for (uint32_t n = 0; n < 60; n++)
             client_audio(&c[0], 1, n);
-        settle(c, 1);
+        kit_settle(&kit, c, 1);
         assert_true(client_play(&c[1], 1, name));
         assert_true(client_wait(&c[1], "data 1")); // sample access
         assert_true(client_wait(&c[1], "data 1"));
@@ -146,7 +129,7 @@ static void headers_come_before_the_next_frame(void **state)
         assert_int_equal(client_count(&c[1], "header 1"), 1);
         assert_int_equal(client_count(&c[1], "audio 1 60"), 1);
         assert_int_equal(client_count(&c[1], "audio 1 59"), 0);
-        close_all(c, 2);
+        clients_close(c, 2);
         kit_stop(&kit);
     }
 }
@@ -162,7 +145,7 @@ static void who_waits_misses_nothing(void **state)
         kit_name(&kit, home, 0, name);
         open_all(c, 3, 3);
         client_command(&c[1], 1, "play", name);
-        settle(c, 3);
+        kit_settle(&kit, c, 3);
         client_command(&c[2], 1, "play", name);
         client_command(&c[0], 1, "publish", name);
         client_video(&c[0], 1, 1, false, 0); // of use to nobody
@@ -175,7 +158,7 @@ static void who_waits_misses_nothing(void **state)
             snprintf(text, sizeof text, "video 1 %u", n);
             assert_int_equal(client_count(&c[1], text), n > 1);
         }
-        close_all(c, 3);
+        clients_close(c, 3);
         kit_stop(&kit);
     }
 }
@@ -191,7 +174,7 @@ static void who_waits_gets_what_is_over_at_once(void **state)
         kit_name(&kit, home, 0, name);
         open_all(c, 2, 2);
         client_command(&c[1], 1, "play", name);
-        settle(c, 2);
+        kit_settle(&kit, c, 2);
         assert_true(client_publish(&c[0], 1, name));
         client_headers(&c[0], 1);
         for (uint32_t n = 1; n < 50; n++)
@@ -202,9 +185,9 @@ static void who_waits_gets_what_is_over_at_once(void **state)
         assert_true(client_wait(&c[1], "status 1 NetStream.Play.UnpublishNotify"));
         assert_int_equal(client_count(&c[1], "video 1 1"), 1);
         assert_int_equal(client_count(&c[1], "header 1"), 2);
-        settle(c, 2);
+        kit_settle(&kit, c, 2);
         assert_int_equal(client_count(&c[1], "status 1 NetStream.Play.UnpublishNotify"), 1);
-        close_all(c, 2);
+        clients_close(c, 2);
         kit_stop(&kit);
     }
 }
@@ -227,7 +210,7 @@ static void a_player_need_not_wait_for_answers(void **state)
     client_audio(&c[0], 1, 2);
     client_step(&c[0]);
     assert_true(client_wait(&c[1], "audio 1 2"));
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -250,7 +233,7 @@ static void play_switches_to_another_stream(void **state)
     assert_true(client_wait(&c[2], "audio 1 1004"));
     assert_int_equal(client_count(&c[2], "audio 1 4"), 0);
     assert_int_equal(kit_stats(&kit).viewers, 1);
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -268,7 +251,7 @@ static void publish_and_play_on_one_connection(void **state)
     assert_true(client_wait(&c[0], "audio 3 7"));
     client_command_number(&c[0], 0, "deleteStream", 1);
     assert_true(client_wait(&c[0], "eof 3"));
-    close_all(c, 1);
+    clients_close(c, 1);
     kit_stop(&kit);
 }
 
@@ -283,11 +266,11 @@ static void pause_and_kinds_of_media(void **state)
     client_command_boolean(&c[1], 1, "pause", true);
     assert_true(client_wait(&c[1], "status 1 NetStream.Pause.Notify"));
     client_audio(&c[0], 1, 1);
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     client_command_boolean(&c[1], 1, "pause", false);
     assert_true(client_wait(&c[1], "status 1 NetStream.Unpause.Notify"));
     client_command_boolean(&c[1], 1, "receiveVideo", false);
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     client_video(&c[0], 1, 2, true, 0);
     client_audio(&c[0], 1, 3);
     client_step(&c[0]);
@@ -304,7 +287,7 @@ static void pause_and_kinds_of_media(void **state)
     client_command(&c[1], 0, "getStreamLength", "p");
     client_command(&c[1], 0, "FCSubscribe", "p");
     assert_true(client_wait(&c[1], "onFCSubscribe NetStream.Play.Start"));
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -322,7 +305,7 @@ static void a_malformed_message_ends_its_connection_alone(void **state)
     client_audio(&c[0], 1, 1);
     client_step(&c[0]);
     assert_true(client_wait(&c[1], "audio 1 1"));
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -340,16 +323,16 @@ static void check_refused_encoder(unsigned worker)
     for (uint32_t n = 0; n < 600; n++) // more than waits for an answer
         client_audio(&c[1], 1, n);
     c[1].mute = true;
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     for (uint32_t n = 0; n < 600; n++)
         client_audio(&c[1], 1, n);
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     c[1].mute = false;
     assert_true(client_wait(&c[1], "status 1 NetStream.Publish.BadName"));
     assert_true(client_wait_closed(&c[1]));
     client_audio(&c[0], 1, 1); // the first one is not disturbed
     assert_true(client_step(&c[0]));
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -372,15 +355,15 @@ static void bug_24_lingering_is_no_busy_loop(void **state)
     for (uint32_t n = 0; n < 600; n++)
         client_audio(&c[1], 1, n);
     assert_true(client_wait(&c[1], "closed"));
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     int unread = 0;
     for (int i = 0; i < 600; i++)
         client_audio(&c[1], 1, 9);
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     unread = (int)cv_socket_unacked_bytes(c[1].fd);
     assert_int_equal(unread, 0); // TCP's word: all has arrived; and the server has taken it:
     assert_true(kit_stats(&kit).bytes_in > 2 * 600 * 7);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -405,11 +388,11 @@ static void takeover(void **state)
     assert_true(client_wait(&c[0], "status 1 NetStream.Publish.BadName"));
     assert_true(client_wait_closed(&c[0]));
     client_close(&c[0]);
-    settle(&c[1], 2);
+    kit_settle(&kit, &c[1], 2);
     client_audio(&c[1], 1, 501); // the end of the first one ends nothing
     client_step(&c[1]);
     assert_true(client_wait(&c[2], "audio 1 501"));
-    close_all(&c[1], 2);
+    clients_close(&c[1], 2);
     kit_stop(&kit);
 }
 
@@ -425,13 +408,13 @@ static void a_publisher_returns_within_its_grace(void **state)
     client_step(&c[0]);
     assert_true(client_wait(&c[2], "audio 1 1"));
     client_close(&c[0]); // without a word
-    settle(&c[1], 2);
+    kit_settle(&kit, &c[1], 2);
     assert_true(client_publish(&c[1], 1, "g"));
     client_audio(&c[1], 1, 2);
     client_step(&c[1]);
     assert_true(client_wait(&c[2], "audio 1 2"));
     assert_int_equal(client_count(&c[2], "status 1 NetStream.Play.UnpublishNotify"), 0);
-    close_all(&c[1], 2);
+    clients_close(&c[1], 2);
     kit_stop(&kit);
 }
 
@@ -464,7 +447,7 @@ static void begin_ghost(struct client c[3], unsigned where, char name[32])
 
 static void end_ghost(struct client c[3])
 {
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -512,7 +495,7 @@ static void a_living_publisher_is_not_thrown_out(void **state)
     publish_with(&more[0], name, "two");
     assert_true(client_wait(&more[0], "status 1 NetStream.Publish.BadName"));
     publish_with(&c[1], name, "one");
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     uint64_t asked_us = cv_clock_now_us();
     publish_with(&more[1], name, "one");
     assert_true(client_wait(&more[1], "status 1 NetStream.Publish.BadName"));
@@ -521,7 +504,7 @@ static void a_living_publisher_is_not_thrown_out(void **state)
     for (; client_index(&c[1], "status 1 NetStream.Publish.BadName") == UINT_MAX; n++) {
         assert_true(cv_clock_now_us() - asked_us < 3 * CV_GHOST_WAIT_MS * 1000);
         client_audio(&c[0], 1, n);
-        settle(c, 3);
+        kit_settle(&kit, c, 3);
     }
     assert_true(cv_clock_now_us() - asked_us >= CV_GHOST_SILENCE_MS * 900);
     assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.Start"), 0);
@@ -530,7 +513,7 @@ static void a_living_publisher_is_not_thrown_out(void **state)
     char last[32];
     snprintf(last, sizeof last, "audio 1 %u", n);
     assert_true(client_wait(&c[2], last));
-    close_all(more, 2);
+    clients_close(more, 2);
     end_ghost(c);
 }
 
@@ -543,7 +526,7 @@ static void a_ghost_that_ends_is_followed_at_once(void **state)
         char name[32];
         begin_ghost(c, 6, name);
         publish_with(&c[1], name, "one");
-        settle(c, 3);
+        kit_settle(&kit, c, 3);
         client_audio(&c[0], 1, 2);
         if (clean)
             client_command_number(&c[0], 0, "deleteStream", 1);
@@ -558,9 +541,9 @@ static void a_ghost_that_ends_is_followed_at_once(void **state)
         assert_true(client_wait(&c[2], "audio 1 3"));
         assert_int_equal(client_count(&c[2], "status 1 NetStream.Play.UnpublishNotify"), 0);
         if (!clean)
-            close_all(&c[1], 2);
+            clients_close(&c[1], 2);
         else
-            close_all(c, 3);
+            clients_close(c, 3);
         kit_stop(&kit);
     }
 }
@@ -574,16 +557,16 @@ static void who_waits_for_a_ghost_may_leave(void **state)
     char name[32];
     begin_ghost(c, 5, name);
     publish_with(&c[1], name, "one");
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     client_command_number(&c[1], 0, "deleteStream", 1);
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     assert_true(client_open(&next, &kit, 0));
     publish_with(&next, name, "one");
     assert_true(client_wait(&next, "status 1 NetStream.Publish.Start"));
     client_create_stream(&c[1]);
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     publish_with(&c[1], name, "one");
-    settle(c, 3);
+    kit_settle(&kit, c, 3);
     assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.BadName"), 0);
     client_close(&next);
     end_ghost(c);
@@ -604,11 +587,11 @@ static void caps_of_app_and_stream(void **state)
     assert_true(client_play(&c[2], 1, "a"));
     client_command(&c[3], 1, "play", "a");
     assert_true(client_wait(&c[3], "status 1 NetStream.Play.Failed"));
-    close_all(&c[1], 3);
+    clients_close(&c[1], 3);
     client_command_number(&c[0], 0, "deleteStream", 1);
-    settle(c, 1);
+    kit_settle(&kit, c, 1);
     client_create_stream(&c[0]);
-    settle(c, 1);
+    kit_settle(&kit, c, 1);
     assert_true(client_publish(&c[0], 1, "c")); // the place is free again
     client_close(&c[0]);
     kit_stop(&kit);
@@ -638,13 +621,13 @@ static void bug_24_answers_find_only_their_own_publisher(void **state)
     client_create_stream(&c[1]);
     snprintf(with_key, sizeof with_key, "%s?key=one", other);
     client_command(&c[1], 1, "publish", with_key);
-    settle(c, 2); // "busy" for the first name arrives while the second one waits
+    kit_settle(&kit, c, 2); // "busy" for the first name arrives while the second one waits
     assert_false(c[1].closed);
     assert_int_equal(client_count(&c[1], "status 1 NetStream.Publish.BadName"), 0);
     kit.frozen[2] = false;
     assert_true(client_wait(&c[1], "status 1 NetStream.Publish.Start"));
     assert_non_null(stream_at(2, other));
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -670,10 +653,10 @@ static void bug_24_publishers_are_freed_while_their_list_is_walked(void **state)
         client_audio(&c[0], 1, n);
     client_command_number(&c[0], 0, "deleteStream", 3);
     client_command_number(&c[0], 0, "deleteStream", 1);
-    settle(c, 1);
+    kit_settle(&kit, c, 1);
     assert_int_equal(kit_stats(&kit).publishers, 0);
     assert_false(c[0].closed);
-    close_all(c, 1);
+    clients_close(c, 1);
     kit_stop(&kit);
 }
 
@@ -688,14 +671,14 @@ static void media_that_waited_for_the_answer_leaves(void **state)
         kit_name(&kit, home, 1, name);
         open_all(c, 2, 2);
         client_command(&c[1], 1, "play", name);
-        settle(&c[1], 1);
+        kit_settle(&kit, &c[1], 1);
         client_command(&c[0], 1, "publish", name);
         for (uint32_t n = 1; n <= 700; n++)
             client_audio(&c[0], 1, n);
         client_step(&c[0]);
         assert_true(client_wait(&c[1], "audio 1 700"));
         assert_int_equal(client_count(&c[1], "audio 1 1"), 1);
-        close_all(c, 2);
+        clients_close(c, 2);
         kit_stop(&kit);
     }
 }
@@ -726,7 +709,7 @@ static void the_rest_of_an_aggregate_is_not_forgotten(void **state)
     kit_start(&kit, 2, false, NULL);
     open_all(c, 2, 2);
     client_command(&c[1], 1, "play", "agg");
-    settle(&c[1], 1);
+    kit_settle(&kit, &c[1], 1);
     client_command(&c[0], 1, "publish", "agg");
     struct cv_msg msg = {.type = CV_MSG_AGGREGATE, .stream_id = 1, .ts_ms = 10, .payload = payload};
     assert_int_equal(cv_rtmp_send(c[0].rtmp, &msg, CV_CSID_VIDEO), CV_OK);
@@ -734,7 +717,7 @@ static void the_rest_of_an_aggregate_is_not_forgotten(void **state)
     client_step(&c[0]);
     assert_true(client_wait(&c[1], "audio 1 300"));
     assert_int_equal(client_count(&c[1], "audio 1 150"), 1);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -761,14 +744,14 @@ static void bug_24_an_outlet_made_again_gets_nothing_of_the_old_one(void **state
     kit.frozen[1] = true;
     for (uint32_t n = 2; n < 10; n++)
         client_audio(&c[0], 1, n);
-    settle(c, 1); // a batch for the viewers of thread 1 is on its way
+    kit_settle(&kit, c, 1); // a batch for the viewers of thread 1 is on its way
     client_command_number(&c[1], 0, "deleteStream", 1);
     client_command(&c[2], 1, "play", name);
     client_step(&c[1]);
     client_step(&c[2]);
     kit.frozen[0] = true;
     kit.frozen[1] = false;
-    settle(&c[1], 2);
+    kit_settle(&kit, &c[1], 2);
     kit.frozen[0] = false;
     client_audio(&c[0], 1, 10);
     client_step(&c[0]);
@@ -778,7 +761,7 @@ static void bug_24_an_outlet_made_again_gets_nothing_of_the_old_one(void **state
         snprintf(text, sizeof text, "audio 1 %u", n);
         assert_int_equal(client_count(&c[2], text), 1);
     }
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -794,12 +777,12 @@ static void streams_do_not_outlive_their_viewers(void **state)
         client_command(&c[i % 2], 1, "play", name);
         client_command(&c[i % 2], 1, "closeStream", NULL);
     }
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     assert_null(kit.workers[0]->streams);
     assert_null(kit.workers[1]->streams);
     assert_null(kit.workers[0]->outlets);
     assert_null(kit.workers[1]->outlets);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -830,7 +813,7 @@ static void bug_10_a_slow_thread_loses_nothing_in_silence(void **state)
         kit_turn(&kit); // one batch each
     }
     client_command_number(&c[0], 0, "deleteStream", 1);
-    settle(c, 1);
+    kit_settle(&kit, c, 1);
     kit.frozen[1] = false;
     assert_true(client_wait(&c[1], "eof 1"));
     unsigned got = 0;
@@ -847,7 +830,7 @@ static void bug_10_a_slow_thread_loses_nothing_in_silence(void **state)
     struct cv_worker_stats stats = kit_stats(&kit);
     assert_true(got < FRAMES);
     assert_int_equal(stats.skipped, FRAMES - got);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -891,7 +874,7 @@ static void bug_10_a_slow_home_holds_up_its_publisher(void **state)
             assert_int_equal(number, ++got);
     }
     assert_int_equal(got, n);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -957,7 +940,7 @@ static void bug_30_silent_peers_are_closed(void **state)
     uint64_t took_ms = (cv_clock_now_us() - begin) / 1000;
     assert_true(took_ms >= 900 && took_ms < 5000);
     assert_int_equal(kit_stats(&kit).connections, 0);
-    close_all(c, 8);
+    clients_close(c, 8);
     kit_stop(&kit);
 }
 
@@ -969,14 +952,14 @@ static void every_waiting_viewer_is_told(void **state)
     kit_start(&kit, 1, false, "log_level: error\napps:\n  - name: live\n    play_wait_s: 1\n");
     open_all(c, 2, 1);
     client_command(&c[0], 1, "play", "never");
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     client_command(&c[1], 1, "play", "never");
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     assert_true(client_wait(&c[0], "status 1 NetStream.Play.StreamNotFound"));
     uint64_t begin = cv_clock_now_us();
     assert_true(client_wait(&c[1], "status 1 NetStream.Play.StreamNotFound"));
     assert_true(cv_clock_now_us() - begin < 5000000);
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -995,11 +978,11 @@ static void waiting_in_vain_ends_only_that_stream(void **state)
     assert_true(client_play(&c[1], 1, "there"));
     client_command(&c[1], 3, "play", "never");
     assert_true(client_wait(&c[1], "status 3 NetStream.Play.StreamNotFound"));
-    settle(c, 2);
+    kit_settle(&kit, c, 2);
     client_audio(&c[0], 1, 1);
     client_step(&c[0]);
     assert_true(client_wait(&c[1], "audio 1 1"));
-    close_all(c, 2);
+    clients_close(c, 2);
     kit_stop(&kit);
 }
 
@@ -1017,7 +1000,7 @@ static void a_former_viewer_may_not_idle_for_ever(void **state)
     client_command_number(&c[0], 0, "deleteStream", 3);
     client_command_number(&c[0], 0, "deleteStream", 1);
     assert_true(client_wait_closed(&c[0]));
-    close_all(c, 1);
+    clients_close(c, 1);
     kit_stop(&kit);
 }
 
@@ -1045,7 +1028,7 @@ static void slow_viewers_jump_and_dead_ones_are_closed(void **state)
     }
     assert_int_equal(kit_stats(&kit).viewers, 1);
     assert_true(client_step(&c[1]));
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -1073,7 +1056,7 @@ static void stop_tells_players(void **state)
     assert_true(client_wait(&c[1], "status 1 NetStream.Play.UnpublishNotify"));
     assert_true(client_wait(&c[1], "eof 1"));
     assert_true(client_wait_closed(&c[1]));
-    close_all(c, 3);
+    clients_close(c, 3);
     kit_stop(&kit);
 }
 
@@ -1099,10 +1082,10 @@ static void bug_24_stop_with_everything_on_its_way(void **state)
         kit_tell_all(&kit, &policy);
         kit_tell(&kit, turns % 3, &stop);
         if (turns & 1)
-            close_all(c, 6);
+            clients_close(c, 6);
         kit_stop(&kit);
         if (!(turns & 1))
-            close_all(c, 6);
+            clients_close(c, 6);
     }
 }
 

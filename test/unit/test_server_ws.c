@@ -1,7 +1,6 @@
 // RTMP over WebSocket in the server, driven by hand in one thread.
 #include "server_kit.h"
 
-#include "base/mem.h"
 #include "server/log.h"
 #include "server/netconn.h"
 
@@ -12,17 +11,6 @@ static struct kit kit;
 
 static const char yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
                            "apps:\n  - name: live\n    grace_s: 0\n    log_s_max: 600\n";
-
-static bool is_clean(void *arg)
-{
-    (void)arg;
-    for (unsigned i = 0; i < kit.shared.workers; i++) {
-        const struct cv_worker *worker = kit.workers[i];
-        if (worker->conns || worker->streams || worker->outlets || worker->sockets)
-            return false;
-    }
-    return true;
-}
 
 // ---- journeys -------------------------------------------------------------------------------
 
@@ -62,7 +50,7 @@ static void check_journey(unsigned home, bool ws_in, bool ws_out)
     expect_all(&c[1], 500);
     client_close(&c[0]);
     client_close(&c[1]);
-    assert_true(kit_until(&kit, is_clean, NULL));
+    assert_true(kit_until(&kit, kit_is_clean, &kit));
 }
 
 static void websocket_and_plain_meet(void **state)
@@ -147,7 +135,7 @@ static void check_close(struct client *publisher, struct client *viewer, const c
     assert_true(client_wait_closed(publisher));
     client_close(publisher);
     client_close(viewer);
-    assert_true(kit_until(&kit, is_clean, NULL));
+    assert_true(kit_until(&kit, kit_is_clean, &kit));
 }
 
 static void start_stream(struct client *publisher, struct client *viewer)
@@ -238,24 +226,6 @@ static void stop_is_told(void **state)
 
 // ---- memory ---------------------------------------------------------------------------------
 
-static void turns(uint64_t *left)
-{
-    if (*left)
-        cv_mem_fail_nth(*left);
-    for (int i = 0; i < 6; i++)
-        kit_turn(&kit);
-    *left = *left ? cv_mem_fail_nth(0) : 0;
-}
-
-static void step_all(struct client *c, uint64_t *left)
-{
-    for (int i = 0; i < 3; i++) {
-        client_step(&c[0]);
-        client_step(&c[1]);
-        turns(left);
-    }
-}
-
 // False: nothing failed any more.
 static bool live_with_failure(uint64_t n)
 {
@@ -263,24 +233,24 @@ static bool live_with_failure(uint64_t n)
     uint64_t left = n;
     assert_true(client_dial_ws(&c[0], &kit, 0));
     assert_true(client_dial_ws(&c[1], &kit, 0));
-    step_all(c, &left);
+    kit_step_failing(&kit, c, 2, &left);
     for (unsigned i = 0; i < 2; i++) {
         client_connect(&c[i], "live");
         client_create_stream(&c[i]);
     }
-    step_all(c, &left);
+    kit_step_failing(&kit, c, 2, &left);
     client_command(&c[0], 1, "publish", "a");
     client_command(&c[1], 1, "play", "a");
-    step_all(c, &left);
+    kit_step_failing(&kit, c, 2, &left);
     for (uint32_t number = 0; number < 40; number++)
         client_video(&c[0], 1, number, number % 20 == 0, 100);
     cv_ws_ping(c[0].ws);
-    step_all(c, &left);
+    kit_step_failing(&kit, c, 2, &left);
     cv_ws_close(c[0].ws, CV_WS_NORMAL, NULL);
-    step_all(c, &left);
+    kit_step_failing(&kit, c, 2, &left);
     client_close(&c[0]);
     client_close(&c[1]);
-    turns(&left);
+    kit_turn_failing(&kit, &left);
     return left == 0;
 }
 
@@ -290,7 +260,7 @@ static void bug_24_every_allocation_fails_once(void **state)
     uint64_t n = 1;
     kit_start(&kit, 1, false, yaml);
     for (; live_with_failure(n); n++) {
-        assert_true(kit_until(&kit, is_clean, NULL));
+        assert_true(kit_until(&kit, kit_is_clean, &kit));
         assert_true(n < 100000);
     }
     assert_true(n > 50);
