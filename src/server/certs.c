@@ -60,15 +60,15 @@ static int load_named(struct cv_certs *certs, const struct cv_config *config, in
     return err;
 }
 
-int cv_certs_acme_files(const struct cv_config *config, struct cv_config_certificate *out,
-                        struct cv_why *why)
+// The file of cv_acme_certificate: key, certificate and chain.
+static int acme_file(const struct cv_config *config, struct cv_config_certificate *out,
+                     struct cv_why *why)
 {
-    int err = cv_state_file(config->state_dir, "acme/fullchain.pem", out->cert_file,
+    int err = cv_state_file(config->state_dir, "acme/certificate.pem", out->cert_file,
                             sizeof out->cert_file, why);
-    if (err != CV_OK)
-        return err;
-    return cv_state_file(config->state_dir, "acme/privkey.pem", out->key_file, sizeof out->key_file,
-                         why);
+    if (err == CV_OK)
+        memcpy(out->key_file, out->cert_file, sizeof out->key_file);
+    return err;
 }
 
 static int load_acme(struct cv_certs *certs, const struct cv_config *config, int64_t now_s,
@@ -79,7 +79,7 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
     struct cv_why wrong = {0};
     if (!config->tls.acme.directory[0])
         return CV_OK;
-    int err = cv_certs_acme_files(config, &pair, why);
+    int err = acme_file(config, &pair, why);
     if (err != CV_OK || stat(pair.cert_file, &stat_now) != 0)
         return err;
     err = load_pair(certs, &pair, now_s, &wrong);
@@ -206,7 +206,7 @@ uint64_t cv_certs_stamp(const struct cv_config *config)
     uint64_t hash = UINT64_C(14695981039346656037);
     for (uint32_t i = 0; i < tls->certificate_count; i++)
         hash = mix_pair(hash, tls->certificates[i].cert_file, tls->certificates[i].key_file);
-    if (tls->acme.directory[0] && cv_certs_acme_files(config, &acme, NULL) == CV_OK)
+    if (tls->acme.directory[0] && acme_file(config, &acme, NULL) == CV_OK)
         hash = mix_pair(hash, acme.cert_file, acme.key_file);
     if (tls->self_signed && cv_self_signed_files(&own, config, NULL) == CV_OK)
         hash = mix_pair(hash, own.cert_file, own.key_file);
