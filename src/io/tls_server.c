@@ -140,7 +140,8 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int encrypt)
 {
-    return cv_tls_tickets_use(server_of(ssl)->tickets, cv_clock_now_us(), ssl, name, iv, cipher,
+    bool once = SSL_version(ssl) >= TLS1_3_VERSION;
+    return cv_tls_tickets_use(server_of(ssl)->tickets, cv_clock_now_us(), once, name, iv, cipher,
                               mac, encrypt);
 }
 
