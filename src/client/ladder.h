@@ -213,6 +213,8 @@ enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder);
 const char *cv_obstacle_id(enum cv_obstacle obstacle);
 // The sentence for the user. Static.
 const char *cv_obstacle_text(enum cv_obstacle obstacle);
+// The server's certificate is not accepted.
+bool cv_obstacle_is_certificate(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.
 const char *cv_obstacle_advice(enum cv_obstacle obstacle);
 // What CV_E_CERT_* is.

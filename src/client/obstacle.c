@@ -101,6 +101,11 @@ const char *cv_obstacle_id(enum cv_obstacle obstacle)
     return words[obstacle].id;
 }
 
+bool cv_obstacle_is_certificate(enum cv_obstacle obstacle)
+{
+    return obstacle >= CV_OBSTACLE_CERT_INVALID && obstacle <= CV_OBSTACLE_CERT_UNTRUSTED;
+}
+
 const char *cv_obstacle_text(enum cv_obstacle obstacle)
 {
     return words[obstacle].text;
