@@ -322,6 +322,8 @@ bool cv_tls_has_more(const struct cv_tls *tls)
 {
     if (tls->in_code)
         return !tls->in_told;
+    if (tls->blocked)
+        return false;
     return tls->pipe.in.data || SSL_pending(tls->ssl) > 0;
 }
 
@@ -410,8 +412,10 @@ int cv_tls_write(struct cv_tls *tls, struct cv_tls_room *room, const struct iove
     CV_ASSERT(count >= 0 && tls->secured);
     if (tls->pipe.out_code)
         return tls->pipe.out_code;
-    if (tls->kernel)
+    if (tls->kernel) {
+        tls->blocked = false; // reading on finds out
         return cv_socket_write(tls->pipe.fd, vectors, count);
+    }
     struct place place = {.vector = vectors, .left = count};
     size_t taken = 0;
     place_skip(&place, 0);
