@@ -60,8 +60,10 @@ static int listen_on(struct server *server, const struct cv_addr *addr, enum cv_
 
 static int read_listen(const struct cv_listen *listen, struct cv_addr *out, struct cv_why *why)
 {
-    char text[sizeof listen->address + 16];
-    cv_listen_text(listen, text, sizeof text);
+    char text[CV_LISTEN_TEXT_BYTES];
+    struct cv_listen plain = *listen;
+    plain.takes = CV_LISTEN_ANY;
+    cv_listen_text(&plain, text, sizeof text);
     return cv_addr_parse(text, 0, out, why);
 }
 
