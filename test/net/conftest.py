@@ -22,6 +22,7 @@ import firewalls  # noqa: E402
 import media  # noqa: E402
 import netns  # noqa: E402
 import server as server_module  # noqa: E402
+import tls_kit  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
@@ -48,14 +49,14 @@ def time_limit(request):
 
 @pytest.fixture
 def start_server(time_limit, tmp_path):
-    """Factory: start_server(*args, config=None). At the end each server must end cleanly."""
+    """Factory: start_server(*args, config=None, listen=None). At the end each server must end cleanly."""
     servers = []
 
-    def start(*args, config=None, open_publish=True):
+    def start(*args, config=None, open_publish=True, listen=None):
         flags = (["--open-publish"] if open_publish else []) + list(args)
         if "--threads" not in flags:
             flags += ["--threads", os.environ.get("CULVERT_THREADS", "1")]
-        servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config))
+        servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config, listen))
         return servers[-1]
     yield start
     problems = []
@@ -140,6 +141,38 @@ def short_clip(clip_folder):
 @pytest.fixture(scope="session")
 def hevc(clip_folder):
     return media.make_hevc(clip_folder) or pytest.skip("FFmpeg without libx265")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Whom the clients of the tests trust; authority.issue(...) gives certificates."""
+    return tls_kit.Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def pair(authority):
+    """A certificate and key for this machine."""
+    return authority.issue()
+
+
+@pytest.fixture
+def start_secure(start_server, pair, clients, authority):
+    """Factory as start_server: with this machine's certificate, and clients that trust it.
+
+    site, limits, ...: of the configuration. tls: instead of its tls.
+    """
+    clients.ca_file = authority.cert
+
+    def start(*args, listen=None, tls=None, **settings):
+        config = {"apps": [server_module.app()], "tls": tls or tls_kit.settings(pair), **settings}
+        return start_server(*args, config=config, listen=listen)
+    return start
+
+
+@pytest.fixture
+def secure(start_secure):
+    """A server with one open app "live", and TLS on its port."""
+    return start_secure()
 
 
 @pytest.fixture(scope="module")
