@@ -1,24 +1,91 @@
 #include "io/channel.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "io/socket.h"
 
 enum { READS_PER_TURN = 4 }; // one fast peer must not hold up the others
+
+// What only a channel with TLS needs.
+struct cv_channel_tls {
+    struct cv_tls *tls;    // NULL: the channel is closed, or it was given away
+    struct cv_timer again; // what has come already is given out in a later turn
+    bool begun;            // the handshake
+    bool secured;          // it is done
+    bool closed;           // the peer has said that nothing follows
+    bool shut;             // we have
+    int deaf;              // why nothing can be written any more; CV_OK: it can
+    struct cv_why why;     // why nothing works any more
+    void (*on_closed)(void *arg);
+    void *closed_arg;
+};
 
 static bool is_open(const struct cv_channel *channel)
 {
     return channel->fd >= 0;
 }
 
+static bool has_failed(const struct cv_channel_tls *tls)
+{
+    return tls->why.code != CV_OK;
+}
+
+static bool is_shaking(const struct cv_channel_tls *tls)
+{
+    return !tls->secured && !has_failed(tls);
+}
+
+// ---- what is waited for -----------------------------------------------------------------------
+
+static unsigned events_of(bool reads, bool writes)
+{
+    return (reads ? CV_WATCH_READ : 0) | (writes ? CV_WATCH_WRITE : 0);
+}
+
+// A handshake does not ask the user. Before its first step the descriptor is not asked either:
+// being writable it gives the turn.
+static unsigned tls_events(const struct cv_channel *channel)
+{
+    const struct cv_channel_tls *tls = channel->tls;
+    bool pending = cv_tls_wants_write(tls->tls) && tls->deaf == CV_OK;
+    if (has_failed(tls))
+        return 0;
+    if (is_shaking(tls))
+        return events_of(true, pending || !tls->begun);
+    return events_of(channel->reads, channel->writes || pending);
+}
+
+// The user wants what the descriptor will not tell of: it was read from there before.
+static bool is_owed(const struct cv_channel *channel)
+{
+    const struct cv_channel_tls *tls = channel->tls;
+    if (!channel->reads || is_shaking(tls))
+        return false;
+    return has_failed(tls) || tls->closed || cv_tls_has_more(tls->tls);
+}
+
+static void set_tls_events(struct cv_channel *channel)
+{
+    struct cv_timer *again = &channel->tls->again;
+    cv_watch_set(&channel->watch, tls_events(channel));
+    if (!is_owed(channel))
+        cv_timer_stop(again);
+    else if (!cv_timer_is_set(again))
+        cv_timer_start(again, 0);
+}
+
 static void set_events(struct cv_channel *channel)
 {
-    cv_watch_set(&channel->watch,
-                 (channel->reads ? CV_WATCH_READ : 0) | (channel->writes ? CV_WATCH_WRITE : 0));
+    if (channel->tls)
+        set_tls_events(channel);
+    else
+        cv_watch_set(&channel->watch, events_of(channel->reads, channel->writes));
 }
 
 // ---- what comes -------------------------------------------------------------------------------
+//
+// Behind a call of the user's functions is_open is asked first: it may be closed, or given away.
 
-// The user may close it, or give it away: nothing of the channel is of use behind it, but is_open.
 static void end(struct cv_channel *channel, int code)
 {
     channel->reads = false;
@@ -26,77 +93,296 @@ static void end(struct cv_channel *channel, int code)
     channel->user->ended(channel->arg, code);
 }
 
-static void on_readable(struct cv_channel *channel)
+static int read_tls(struct cv_channel *channel)
+{
+    struct cv_channel_tls *tls = channel->tls;
+    struct cv_channel_room *room = channel->room;
+    if (has_failed(tls))
+        return tls->why.code;
+    if (tls->closed)
+        return CV_E_CLOSED;
+    int len = cv_tls_read(tls->tls, room->tls, room->read_buffer, room->read_bytes);
+    if (len == CV_E_CLOSED)
+        tls->closed = true;
+    else if (len < 0 && len != CV_E_AGAIN)
+        cv_why_set(&tls->why, len, "tls", "%s", cv_err_text(len));
+    return len;
+}
+
+static bool may_have_more(const struct cv_channel *channel, size_t len)
+{
+    const struct cv_channel_tls *tls = channel->tls;
+    return len == channel->room->read_bytes || (tls && (is_shaking(tls) || is_owed(channel)));
+}
+
+// One read. True: there may be more.
+static bool read_once(struct cv_channel *channel)
 {
     struct cv_channel_room *room = channel->room;
-    for (int i = 0; i < READS_PER_TURN && is_open(channel) && channel->reads; i++) {
-        int len = cv_socket_read(channel->fd, room->read_buffer, room->read_bytes);
-        if (len == CV_E_AGAIN)
-            return;
-        if (len < 0) {
-            end(channel, len);
-            return;
-        }
-        channel->user->bytes(channel->arg, room->read_buffer, (size_t)len);
-        if ((size_t)len < room->read_bytes)
-            return;
+    if (!channel->reads)
+        return false;
+    int len = channel->tls ? read_tls(channel)
+                           : cv_socket_read(channel->fd, room->read_buffer, room->read_bytes);
+    if (len == CV_E_AGAIN)
+        return false;
+    if (len < 0) {
+        end(channel, len);
+        return false;
     }
+    channel->user->bytes(channel->arg, room->read_buffer, (size_t)len);
+    return is_open(channel) && may_have_more(channel, (size_t)len);
+}
+
+// A step of the handshake. True: it is done.
+static bool shake_once(struct cv_channel *channel)
+{
+    struct cv_channel_tls *tls = channel->tls;
+    struct cv_why why = {0};
+    tls->begun = true;
+    int err = cv_tls_handshake(tls->tls, channel->room->tls, &why);
+    if (err == CV_E_AGAIN)
+        return false;
+    if (err != CV_OK) {
+        cv_why_set(&tls->why, err, why.place ? why.place : "tls", "%s",
+                   why.code == CV_OK ? cv_err_text(err) : why.text);
+        end(channel, err);
+        return false;
+    }
+    tls->secured = true;
+    if (channel->user->secured)
+        channel->user->secured(channel->arg);
+    return is_open(channel);
+}
+
+// A turn's share of it. A channel whose first bytes turn out to be TLS goes on with that at once.
+static void go_on(struct cv_channel *channel)
+{
+    bool more = true;
+    for (int i = 0; i < READS_PER_TURN && more; i++) {
+        bool shakes = channel->tls && is_shaking(channel->tls);
+        more = shakes ? shake_once(channel) : read_once(channel);
+    }
+    if (is_open(channel) && channel->tls)
+        set_tls_events(channel);
+}
+
+static void on_again(void *arg)
+{
+    go_on(arg);
+}
+
+// ---- what leaves ------------------------------------------------------------------------------
+
+static int write_tls(struct cv_channel *channel, const struct iovec *vectors, int count)
+{
+    struct cv_channel_tls *tls = channel->tls;
+    if (has_failed(tls))
+        return tls->why.code;
+    if (tls->deaf != CV_OK)
+        return tls->deaf;
+    if (!tls->secured)
+        return CV_E_AGAIN;
+    int sent = cv_tls_write(tls->tls, channel->room->tls, vectors, count);
+    if (sent < 0 && sent != CV_E_AGAIN)
+        tls->deaf = sent;
+    set_tls_events(channel);
+    return sent;
+}
+
+int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather)
+{
+    if (channel->tls)
+        return write_tls(channel, gather->vectors, gather->count);
+    return cv_socket_write(channel->fd, gather->vectors, gather->count);
+}
+
+// The ciphertext that waits goes first. Where writing fails the user hears of it by his own write.
+static bool flush(struct cv_channel *channel)
+{
+    if (!channel->tls || !cv_tls_wants_write(channel->tls->tls))
+        return true;
+    write_tls(channel, NULL, 0);
+    return !cv_tls_wants_write(channel->tls->tls) || channel->tls->deaf != CV_OK;
 }
 
 static void on_ready(void *arg, unsigned events)
 {
     struct cv_channel *channel = arg;
-    if ((events & CV_WATCH_WRITE) && channel->writes)
+    if (channel->tls && is_shaking(channel->tls)) {
+        go_on(channel);
+        return;
+    }
+    if ((events & CV_WATCH_WRITE) && flush(channel) && channel->writes)
         channel->user->room(channel->arg);
     if ((events & CV_WATCH_READ) && is_open(channel))
-        on_readable(channel);
+        go_on(channel);
+}
+
+// close_notify, where there was no failure: else the peer has to take the end for a cut.
+static void say_end(struct cv_channel *channel)
+{
+    struct cv_channel_tls *tls = channel->tls;
+    if (!tls->secured || tls->shut || tls->deaf != CV_OK || has_failed(tls))
+        return;
+    tls->shut = true;
+    cv_tls_shutdown(tls->tls, channel->room->tls);
+}
+
+void cv_channel_shutdown(struct cv_channel *channel)
+{
+    if (channel->tls)
+        say_end(channel);
+    cv_socket_shutdown(channel->fd);
 }
 
 // ---- life -------------------------------------------------------------------------------------
 
-int cv_channel_open(struct cv_channel *channel, struct cv_channel_room *room, int fd,
-                    const struct cv_channel_user *user, void *arg)
+// NULL: no memory.
+static struct cv_channel_tls *tls_new(struct cv_channel *channel, struct cv_loop *loop)
 {
-    CV_ASSERT(fd >= 0);
-    int err = cv_watch_start(&channel->watch, room->loop, fd, CV_WATCH_READ, on_ready, channel);
-    if (err != CV_OK)
-        return err;
-    channel->room = room;
-    channel->user = user;
-    channel->arg = arg;
-    channel->tls = NULL;
-    channel->fd = fd;
-    channel->reads = true;
-    channel->writes = false;
-    return CV_OK;
-}
-
-void cv_channel_close(struct cv_channel *channel, bool cut, void (*on_closed)(void *arg), void *arg)
-{
-    CV_ASSERT(is_open(channel));
-    cv_watch_close(&channel->watch, on_closed, arg);
-    if (cut)
-        cv_socket_abort(&channel->fd);
-    else
-        cv_socket_close(&channel->fd);
-}
-
-struct cv_channel_ends cv_channel_detach(struct cv_channel *channel, void (*on_closed)(void *arg),
-                                         void *arg)
-{
-    CV_ASSERT(is_open(channel));
-    struct cv_channel_ends ends = {.fd = channel->fd};
-    // Closing the watch takes the descriptor out of this loop at once: then it may go.
-    cv_watch_close(&channel->watch, on_closed, arg);
-    channel->fd = -1;
-    return ends;
+    struct cv_channel_tls *tls = cv_mem_zero(1, sizeof *tls);
+    if (tls)
+        cv_timer_init(&tls->again, loop, on_again, channel);
+    return tls;
 }
 
 int cv_channel_attach(struct cv_channel *channel, struct cv_channel_room *room,
                       const struct cv_channel_ends *ends, const struct cv_channel_user *user,
                       void *arg)
 {
-    return cv_channel_open(channel, room, ends->fd, user, arg);
+    CV_ASSERT(ends->fd >= 0);
+    struct cv_channel_tls *tls = ends->tls ? tls_new(channel, room->loop) : NULL;
+    if (ends->tls && !tls)
+        return CV_E_NOMEM;
+    if (cv_watch_start(&channel->watch, room->loop, ends->fd, 0, on_ready, channel) != CV_OK) {
+        cv_mem_free(tls);
+        return CV_E_SYSTEM;
+    }
+    channel->room = room;
+    channel->user = user;
+    channel->arg = arg;
+    channel->tls = tls;
+    channel->fd = ends->fd;
+    channel->reads = true;
+    channel->writes = false;
+    if (tls) {
+        tls->tls = ends->tls;
+        tls->begun = tls->secured = true;
+    }
+    set_events(channel);
+    return CV_OK;
+}
+
+int cv_channel_open(struct cv_channel *channel, struct cv_channel_room *room, int fd,
+                    const struct cv_channel_user *user, void *arg)
+{
+    struct cv_channel_ends ends = {.fd = fd};
+    return cv_channel_attach(channel, room, &ends, user, arg);
+}
+
+static void on_tls_closed(void *arg)
+{
+    struct cv_channel *channel = arg;
+    struct cv_channel_tls *tls = channel->tls;
+    void (*on_closed)(void *arg) = tls->on_closed;
+    void *closed_arg = tls->closed_arg;
+    channel->tls = NULL;
+    cv_mem_free(tls);
+    if (on_closed)
+        on_closed(closed_arg);
+}
+
+// The words of a failure stay with the channel's memory until the end of the turn.
+static struct cv_channel_ends leave_loop(struct cv_channel *channel, void (*on_closed)(void *arg),
+                                         void *arg)
+{
+    CV_ASSERT(is_open(channel));
+    struct cv_channel_tls *tls = channel->tls;
+    struct cv_channel_ends ends = {.fd = channel->fd, .tls = tls ? tls->tls : NULL};
+    channel->fd = -1;
+    if (!tls) {
+        cv_watch_close(&channel->watch, on_closed, arg);
+        return ends;
+    }
+    cv_timer_stop(&tls->again);
+    tls->tls = NULL;
+    tls->on_closed = on_closed;
+    tls->closed_arg = arg;
+    cv_watch_close(&channel->watch, on_tls_closed, channel);
+    return ends;
+}
+
+void cv_channel_close(struct cv_channel *channel, bool cut, void (*on_closed)(void *arg), void *arg)
+{
+    CV_ASSERT(is_open(channel));
+    if (channel->tls && !cut)
+        say_end(channel);
+    struct cv_channel_ends ends = leave_loop(channel, on_closed, arg);
+    if (ends.tls)
+        cv_tls_free(ends.tls);
+    if (cut)
+        cv_socket_abort(&ends.fd);
+    else
+        cv_socket_close(&ends.fd);
+}
+
+struct cv_channel_ends cv_channel_detach(struct cv_channel *channel, void (*on_closed)(void *arg),
+                                         void *arg)
+{
+    CV_ASSERT(!channel->tls || (channel->tls->secured && !has_failed(channel->tls)));
+    return leave_loop(channel, on_closed, arg);
+}
+
+void cv_channel_ends_free(struct cv_channel_ends *ends)
+{
+    if (ends->tls)
+        cv_tls_free(ends->tls);
+    ends->tls = NULL;
+    cv_socket_close(&ends->fd);
+}
+
+// ---- TLS begins -------------------------------------------------------------------------------
+
+// Takes over `tls`, which may be NULL: there was no memory for it.
+static int begin_tls(struct cv_channel *channel, struct cv_tls *tls)
+{
+    CV_ASSERT(is_open(channel) && !channel->tls && channel->room->tls);
+    struct cv_channel_tls *added = tls ? tls_new(channel, channel->room->loop) : NULL;
+    if (!added) {
+        if (tls)
+            cv_tls_free(tls);
+        return CV_E_NOMEM;
+    }
+    added->tls = tls;
+    channel->tls = added;
+    set_tls_events(channel);
+    return CV_OK;
+}
+
+int cv_channel_accept(struct cv_channel *channel, struct cv_tls_server *server, const uint8_t *data,
+                      size_t len)
+{
+    struct cv_tls *tls = cv_tls_accept(server, channel->fd);
+    if (tls && cv_tls_give(tls, data, len) != CV_OK) {
+        cv_tls_free(tls);
+        tls = NULL;
+    }
+    return begin_tls(channel, tls);
+}
+
+int cv_channel_connect(struct cv_channel *channel, struct cv_tls_trust *trust, const char *host)
+{
+    return begin_tls(channel, cv_tls_connect(trust, channel->fd, host));
+}
+
+bool cv_channel_is_secure(const struct cv_channel *channel)
+{
+    return channel->tls;
+}
+
+const struct cv_tls *cv_channel_tls(const struct cv_channel *channel)
+{
+    return channel->tls && channel->tls->secured ? channel->tls->tls : NULL;
 }
 
 // ---- using ------------------------------------------------------------------------------------
@@ -114,19 +400,8 @@ void cv_channel_want(struct cv_channel *channel, bool reads, bool writes)
     set_events(channel);
 }
 
-int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather)
-{
-    return cv_socket_write(channel->fd, gather->vectors, gather->count);
-}
-
-void cv_channel_shutdown(struct cv_channel *channel)
-{
-    cv_socket_shutdown(channel->fd);
-}
-
 const struct cv_why *cv_channel_why(const struct cv_channel *channel)
 {
     static const struct cv_why none = {0};
-    (void)channel;
-    return &none;
+    return channel->tls ? &channel->tls->why : &none;
 }

@@ -60,6 +60,8 @@ int cv_channel_accept(struct cv_channel *channel, struct cv_tls_server *server, 
                       size_t len);
 // The same as a client of `host`. The channel begins at once to shake hands.
 int cv_channel_connect(struct cv_channel *channel, struct cv_tls_trust *trust, const char *host);
+// TLS is spoken, perhaps still its handshake.
+bool cv_channel_is_secure(const struct cv_channel *channel);
 // NULL while, or when, it is plain or still shakes hands.
 const struct cv_tls *cv_channel_tls(const struct cv_channel *channel);
 
@@ -76,14 +78,17 @@ void cv_channel_shutdown(struct cv_channel *channel);
 const struct cv_why *cv_channel_why(const struct cv_channel *channel);
 
 // Leaves this loop for another one's: the descriptor and TLS are the caller's, `on_closed` as in
-// cv_channel_close. May be called inside `bytes`.
+// cv_channel_close. Not in the middle of a handshake, nor when it has failed. May be called inside
+// `bytes`.
 struct cv_channel_ends {
     int fd;
-    struct cv_tls *tls;
+    struct cv_tls *tls; // NULL: plain
 };
 struct cv_channel_ends cv_channel_detach(struct cv_channel *channel, void (*on_closed)(void *arg),
                                          void *arg);
-// The other half. On failure the ends stay the caller's.
+// Closes them without a word to the peer; fd may be -1.
+void cv_channel_ends_free(struct cv_channel_ends *ends);
+// The other half. CV_OK; CV_E_SYSTEM or CV_E_NOMEM, and the ends stay the caller's.
 int cv_channel_attach(struct cv_channel *channel, struct cv_channel_room *room,
                       const struct cv_channel_ends *ends, const struct cv_channel_user *user,
                       void *arg);

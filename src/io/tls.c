@@ -56,6 +56,8 @@ struct cv_tls {
     bool received; // the descriptor was read in this call: once is enough, it is polled
     bool kernel;   // the kernel encrypts
     bool blocked;  // the kernel, which encrypts, did not take a message of the protocol's own
+    bool broken;   // OpenSSL has given it up; an alert may be on its way
+    unsigned key_updates; // by the peer, since the last plaintext
     struct cv_tls_start start;
 };
 
@@ -97,6 +99,13 @@ static void waiting_drop(struct waiting *waiting, size_t len)
 }
 
 // ---- to the kernel ----------------------------------------------------------------------------
+
+// OpenSSL's list of errors belongs to the thread: it is empty between our calls.
+static void drop_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
 
 // How many bytes the kernel took, 0 when it is full.
 static int send_some(struct cv_tls *tls, const uint8_t *data, size_t len)
@@ -219,6 +228,10 @@ static int bio_read(BIO *bio, char *data, int max)
     struct cv_tls_room *room = tls->room;
     CV_ASSERT(room && max >= 0);
     BIO_clear_retry_flags(bio);
+    if (tls->key_updates > CV_LIMIT_TLS_KEY_UPDATES) {
+        tls->socket_code = CV_E_TLS;
+        return -1;
+    }
     if (!tls->in.data && room->in_at == room->in_len) {
         room->in_at = room->in_len = 0;
         int len = receive(tls);
@@ -299,6 +312,20 @@ void cv_tls_room_free(struct cv_tls_room *room)
     cv_mem_free(room);
 }
 
+// Each message of the protocol's own. New keys cost the peer 27 bytes and us a thousand times more;
+// and where the kernel encrypts, OpenSSL 3.0 cannot give it new ones.
+static void on_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl,
+                       void *arg)
+{
+    (void)version, (void)ssl;
+    struct cv_tls *tls = arg;
+    const uint8_t *message = data;
+    if (sent || type != SSL3_RT_HANDSHAKE || len < 5 || message[0] != SSL3_MT_KEY_UPDATE)
+        return;
+    bool for_kernel = tls->kernel && message[4] == SSL_KEY_UPDATE_REQUESTED;
+    tls->key_updates += for_kernel ? CV_LIMIT_TLS_KEY_UPDATES + 1 : 1;
+}
+
 static bool set_up(struct cv_tls *tls, SSL_CTX *context)
 {
     tls->ssl = SSL_new(context);
@@ -307,6 +334,8 @@ static bool set_up(struct cv_tls *tls, SSL_CTX *context)
     SSL_set_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_options(tls->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_set_msg_callback(tls->ssl, on_message);
+    SSL_set_msg_callback_arg(tls->ssl, tls);
     if (tls->server)
         SSL_set_accept_state(tls->ssl);
     else
@@ -321,9 +350,9 @@ struct cv_tls *cv__tls_new(SSL_CTX *context, int fd, bool server)
         return NULL;
     tls->fd = fd;
     tls->server = server;
-    ERR_clear_error();
+    drop_errors();
     bool made = set_up(tls, context);
-    ERR_clear_error();
+    drop_errors();
     if (made)
         return tls;
     cv_tls_free(tls);
@@ -339,7 +368,7 @@ static void offer_kernel(struct cv_tls *tls)
     tls->kernel_bio = BIO_new_socket(tls->fd, BIO_NOCLOSE);
     if (tls->kernel_bio)
         SSL_set_options(tls->ssl, SSL_OP_ENABLE_KTLS);
-    ERR_clear_error();
+    drop_errors();
 }
 
 struct cv_tls *cv_tls_accept(struct cv_tls_server *server, int fd)
@@ -396,7 +425,7 @@ struct cv_tls *cv_tls_connect(struct cv_tls_trust *trust, int fd, const char *ho
         cv_tls_free(tls);
         tls = NULL;
     }
-    ERR_clear_error();
+    drop_errors();
     return tls;
 }
 
@@ -404,12 +433,12 @@ void cv_tls_free(struct cv_tls *tls)
 {
     if (!tls)
         return;
-    ERR_clear_error();
+    drop_errors();
     if (tls->ssl) // its session may be resumed, though the end was not said
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
     BIO_free(tls->kernel_bio);
-    ERR_clear_error();
+    drop_errors();
     waiting_free(&tls->in);
     waiting_free(&tls->out);
     cv_mem_free(tls->host);
@@ -429,7 +458,7 @@ static void enter(struct cv_tls *tls, struct cv_tls_room *room, struct cv_why *w
     tls->room = room;
     tls->why = why;
     tls->received = false;
-    ERR_clear_error();
+    drop_errors();
 }
 
 // Nothing stays in the room. As flush; CV_E_NOMEM also when what was received cannot be kept.
@@ -440,9 +469,11 @@ static int leave(struct cv_tls *tls)
     int kept = waiting_add(&tls->in, room->in + room->in_at, room->in_len - room->in_at);
     if (kept != CV_OK)
         tls->in_code = tls->out_code = kept;
+    if (tls->broken && !tls->out_code)
+        tls->out_code = CV_E_TLS;
     tls->room = NULL;
     tls->why = NULL;
-    ERR_clear_error();
+    drop_errors();
     return kept != CV_OK ? kept : err;
 }
 
@@ -455,8 +486,7 @@ static int verdict(struct cv_tls *tls, int result)
         return CV_E_AGAIN;
     if (error == SSL_ERROR_ZERO_RETURN)
         return CV_E_CLOSED;
-    if (error == SSL_ERROR_SSL)
-        tls->out_code = CV_E_TLS; // alerts are out
+    tls->broken = error == SSL_ERROR_SSL;
     if (tls->refused)
         return tls->refused;
     if (!tls->secured && !cv__tls_start_fits(&tls->start))
@@ -490,6 +520,14 @@ static void handshake_done(struct cv_tls *tls)
     tls->host = NULL;
 }
 
+static int handshake_step(struct cv_tls *tls)
+{
+    int result = SSL_do_handshake(tls->ssl);
+    int code = result == 1 ? CV_OK : verdict(tls, result);
+    flush(tls);
+    return code;
+}
+
 int cv_tls_handshake(struct cv_tls *tls, struct cv_tls_room *room, struct cv_why *why)
 {
     if (tls->secured)
@@ -497,8 +535,11 @@ int cv_tls_handshake(struct cv_tls *tls, struct cv_tls_room *room, struct cv_why
     if (tls->in_code)
         return handshake_failed(tls, tls->in_code, why);
     enter(tls, room, why);
-    int result = SSL_do_handshake(tls->ssl);
-    int code = result == 1 ? CV_OK : verdict(tls, result);
+    int code = handshake_step(tls);
+    if (code == CV_E_AGAIN && tls->out_code) { // nobody listens: has he said why?
+        tls->received = false;
+        code = handshake_step(tls);
+    }
     if (code == CV_OK)
         handshake_done(tls);
     int sent = leave(tls);
@@ -528,7 +569,7 @@ int cv_tls_read(struct cv_tls *tls, struct cv_tls_room *room, void *data, size_t
     while (got < max && code == CV_OK) {
         size_t len = 0;
         if (SSL_read_ex(tls->ssl, (uint8_t *)data + got, lower(max - got, INT32_MAX), &len))
-            got += len;
+            got += len, tls->key_updates = 0;
         else
             code = verdict(tls, 0);
     }
@@ -547,6 +588,8 @@ bool cv_tls_has_more(const struct cv_tls *tls)
 {
     if (tls->in_code)
         return !tls->in_told;
+    if (tls->blocked)
+        return false;
     return tls->in.data || SSL_pending(tls->ssl) > 0;
 }
 
@@ -600,8 +643,6 @@ static int write_round(struct cv_tls *tls, struct place *place, size_t *taken)
         size_t len = 0;
         if (!SSL_write_ex(tls->ssl, record.iov_base, record.iov_len, &len)) {
             int code = verdict(tls, 0);
-            if (code != CV_E_AGAIN)
-                tls->out_code = code;
             flush(tls);
             return code;
         }
@@ -629,8 +670,10 @@ int cv_tls_write(struct cv_tls *tls, struct cv_tls_room *room, const struct iove
     CV_ASSERT(count >= 0 && tls->secured);
     if (tls->out_code)
         return tls->out_code;
-    if (tls->kernel)
+    if (tls->kernel) {
+        tls->blocked = false; // reading on finds out
         return cv_socket_write(tls->fd, vectors, count);
+    }
     struct place place = {.vector = vectors, .left = count};
     size_t taken = 0;
     place_skip(&place, 0);
@@ -653,7 +696,8 @@ bool cv_tls_wants_write(const struct cv_tls *tls)
 
 void cv_tls_shutdown(struct cv_tls *tls, struct cv_tls_room *room)
 {
-    if (!tls->secured || tls->out_code || tls->out.data)
+    if (!tls->secured || tls->out_code || tls->out.data ||
+        (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN))
         return;
     enter(tls, room, NULL);
     SSL_shutdown(tls->ssl);

@@ -12,7 +12,7 @@ enum {
     CV_WATCH_WRITE = 2,
 };
 
-enum { CV_WATCH_STORAGE_WORDS = 24 };
+enum { CV_WATCH_STORAGE_WORDS = 20 };
 
 // Embedded in its owner, zeroed at first. The members are private.
 struct cv_watch {

@@ -183,7 +183,8 @@ void cv_proxy_write_request(struct cv_wr *wr, const struct cv_http1_head *reques
     cv_http1_write_field(wr, cv_text_of("Host"), host);
     write_request_fields(wr, request, client->trusted);
     write_forwarded_for(wr, request, client);
-    write_claim(wr, request, client->trusted, "X-Forwarded-Proto", cv_text_of("http"));
+    write_claim(wr, request, client->trusted, "X-Forwarded-Proto",
+                cv_text_of(client->secure ? "https" : "http"));
     write_claim(wr, request, client->trusted, "X-Forwarded-Host", host);
     write_request_framing(wr, request);
     if (cv_proxy_upgrades(request)) {

@@ -16,6 +16,7 @@ enum { CV_PROXY_HEAD_BYTES_MAX = 20 * 1024 };
 // Who asks. Borrowed.
 struct cv_proxy_client {
     struct cv_text peer;      // address of the socket: "192.0.2.1", "2001:db8::1"
+    bool secure;              // it speaks TLS with us
     bool trusted;             // it is a proxy of ours: what it says about its own client is kept
     struct cv_text authority; // Host for a client that names none, in HTTP/1.0
 };

@@ -42,4 +42,5 @@ void cv_client_log_fields(const struct cv_web *web, struct cv_line *line)
     struct cv_addr client = cv_client_addr(conn, cv_web_head(web));
     cv_line_uint(line, "conn", conn->id);
     cv_client_log_field(&client, line);
+    cv_conn_log_tls(conn, line);
 }

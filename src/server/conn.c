@@ -10,7 +10,6 @@
 #include "server/worker.h"
 
 enum {
-    READS_PER_TURN = 4,     // one fast publisher must not hold up the others
     KEEP_ALIVE_IDLE_S = 30, // TCP keep-alive: a vanished peer is found in a minute
     KEEP_ALIVE_INTERVAL_S = 10,
     KEEP_ALIVE_COUNT = 3,
@@ -71,20 +70,62 @@ static void set_options(int fd, unsigned stall_s)
     cv_socket_set_user_timeout_ms(fd, stall_s * 1000);
 }
 
-static void on_ready(void *arg, unsigned events);
+static void on_bytes(void *arg, const uint8_t *data, size_t len)
+{
+    struct cv_conn *conn = arg;
+    conn->worker->stats.bytes_in += len;
+    conn->user->bytes(conn->arg, data, len);
+}
 
-static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct cv_addr *peer)
+static void on_room(void *arg)
+{
+    struct cv_conn *conn = arg;
+    conn->user->writable(conn->arg);
+}
+
+static void on_ended(void *arg, int code)
+{
+    struct cv_conn *conn = arg;
+    bool shakes = cv_channel_is_secure(&conn->channel) && !cv_channel_tls(&conn->channel);
+    conn->worker->stats.tls_failed += shakes;
+    conn->user->ended(conn->arg, code);
+}
+
+static void on_secured(void *arg)
+{
+    struct cv_conn *conn = arg;
+    struct cv_tls_info info = cv_tls_info(cv_channel_tls(&conn->channel));
+    struct cv_line line;
+    conn->worker->stats.secured++;
+    conn->worker->stats.resumed += info.resumed;
+    conn->worker->stats.kernel_tls += info.kernel;
+    cv_line_begin(&line, CV_LOG_DEBUG, "conn.secure");
+    cv_conn_log_fields(conn, &line);
+    cv_line_text(&line, "cipher", info.cipher);
+    cv_line_text(&line, "host", info.server);
+    cv_line_text(&line, "resumed", info.resumed ? "yes" : "no");
+    cv_line_text(&line, "kernel", info.kernel ? "yes" : "no");
+    cv_line_end(&line);
+}
+
+static const struct cv_channel_user channel_user = {
+    .bytes = on_bytes,
+    .room = on_room,
+    .secured = on_secured,
+    .ended = on_ended,
+};
+
+static struct cv_conn *conn_new(struct cv_worker *worker, const struct cv_channel_ends *ends,
+                                const struct cv_addr *peer)
 {
     struct cv_conn *conn = cv_mem_zero(1, sizeof *conn);
     if (!conn)
         return NULL;
-    conn->fd = fd;
-    conn->reads = true;
     conn->worker = worker;
     conn->peer = *peer;
     conn->id = ++worker->last_conn_id;
     conn->opened_us = cv_loop_now_us(worker->loop);
-    if (cv_watch_start(&conn->watch, worker->loop, fd, CV_WATCH_READ, on_ready, conn) != CV_OK) {
+    if (cv_channel_attach(&conn->channel, &worker->channels, ends, &channel_user, conn) != CV_OK) {
         cv_mem_free(conn);
         return NULL;
     }
@@ -92,21 +133,24 @@ static struct cv_conn *conn_new(struct cv_worker *worker, int fd, const struct c
 }
 
 // One of a client.
-static struct cv_conn *client_new(struct cv_worker *worker, int fd, const struct cv_addr *peer)
+static struct cv_conn *client_new(struct cv_worker *worker, const struct cv_channel_ends *ends,
+                                  const struct cv_addr *peer)
 {
-    struct cv_conn *conn = conn_new(worker, fd, peer);
+    struct cv_conn *conn = conn_new(worker, ends, peer);
     if (conn)
         DL_APPEND(worker->sockets, conn);
     return conn;
 }
 
-void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
+void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer,
+                  enum cv_listen_takes takes)
 {
+    struct cv_channel_ends ends = {.fd = fd};
     if (!cv_conn_admit(worker, peer)) {
         cv_socket_close(&fd);
         return;
     }
-    struct cv_conn *conn = client_new(worker, fd, peer);
+    struct cv_conn *conn = client_new(worker, &ends, peer);
     if (!conn) {
         cv_conn_dismiss(worker, peer);
         cv_socket_close(&fd);
@@ -114,23 +158,23 @@ void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer)
     }
     worker->stats.accepted++;
     set_options(fd, worker->policy->config->limits.write_stall_s);
-    if (cv_entry_open(conn) != CV_OK)
+    if (cv_entry_open(conn, takes) != CV_OK)
         cv_conn_free(conn);
 }
 
 int cv_conn_dial(struct cv_worker *worker, const struct cv_addr *addr,
                  const struct cv_conn_user *user, void *arg, struct cv_conn **out)
 {
-    int fd = cv_socket_connect(addr);
-    if (fd < 0)
-        return fd;
-    struct cv_conn *conn = conn_new(worker, fd, addr);
+    struct cv_channel_ends ends = {.fd = cv_socket_connect(addr)};
+    if (ends.fd < 0)
+        return ends.fd;
+    struct cv_conn *conn = conn_new(worker, &ends, addr);
     if (!conn) {
-        cv_socket_close(&fd);
+        cv_socket_close(&ends.fd);
         return CV_E_NOMEM;
     }
     conn->dialled = true;
-    set_options(fd, worker->policy->config->limits.write_stall_s);
+    set_options(ends.fd, worker->policy->config->limits.write_stall_s);
     cv_conn_hand_over(conn, user, arg, NULL, 0);
     cv_conn_want(conn, false, true);
     *out = conn;
@@ -139,32 +183,64 @@ int cv_conn_dial(struct cv_worker *worker, const struct cv_addr *addr,
 
 int cv_conn_dialled(const struct cv_conn *conn)
 {
-    return cv_socket_connect_result(conn->fd);
-}
-
-static void on_watch_closed(void *arg)
-{
-    cv_mem_free(arg);
+    return cv_socket_connect_result(conn->channel.fd);
 }
 
 void cv_conn_free(struct cv_conn *conn)
 {
-    CV_ASSERT(conn->fd >= 0);
     if (!conn->dialled) {
         DL_DELETE(conn->worker->sockets, conn);
         cv_conn_dismiss(conn->worker, &conn->peer);
     }
-    cv_watch_close(&conn->watch, on_watch_closed, conn);
-    if (conn->resets)
-        cv_socket_abort(&conn->fd);
-    else
-        cv_socket_close(&conn->fd);
+    cv_channel_close(&conn->channel, conn->resets, cv_mem_free, conn);
 }
 
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line)
 {
     cv_line_uint(line, "conn", conn->id);
     cv_client_log_field(&conn->peer, line);
+    cv_conn_log_tls(conn, line);
+}
+
+// ---- TLS ------------------------------------------------------------------------------------
+
+// A worker that meets no TLS needs no buffers for it. CV_OK or CV_E_NOMEM.
+static int make_tls_room(struct cv_worker *worker)
+{
+    if (!worker->channels.tls)
+        worker->channels.tls = cv_tls_room_new();
+    return worker->channels.tls ? CV_OK : CV_E_NOMEM;
+}
+
+int cv_conn_secure(struct cv_conn *conn, const uint8_t *data, size_t len)
+{
+    struct cv_worker *worker = conn->worker;
+    CV_ASSERT(worker->policy->tls);
+    int err = make_tls_room(worker);
+    return err == CV_OK ? cv_channel_accept(&conn->channel, worker->policy->tls, data, len) : err;
+}
+
+bool cv_conn_is_secure(const struct cv_conn *conn)
+{
+    return cv_channel_is_secure(&conn->channel);
+}
+
+const char *cv_conn_tls_version(const struct cv_conn *conn)
+{
+    const struct cv_tls *tls = cv_channel_tls(&conn->channel);
+    return tls ? cv_tls_info(tls).version : NULL;
+}
+
+void cv_conn_log_tls(const struct cv_conn *conn, struct cv_line *line)
+{
+    const char *version = cv_conn_tls_version(conn);
+    if (version)
+        cv_line_text(line, "tls", version);
+}
+
+const struct cv_why *cv_conn_why(const struct cv_conn *conn)
+{
+    return cv_channel_why(&conn->channel);
 }
 
 // ---- moving ---------------------------------------------------------------------------------
@@ -181,12 +257,13 @@ int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, siz
         cv_block_unref(&bytes);
         return CV_E_NOMEM;
     }
-    *moved = (struct cv_moved){.fd = conn->fd, .peer = conn->peer, .bytes = bytes};
+    *moved = (struct cv_moved){
+        .ends = cv_channel_detach(&conn->channel, cv_mem_free, conn),
+        .peer = conn->peer,
+        .bytes = bytes,
+    };
     mail->moved = moved;
-    conn->fd = -1;
     DL_DELETE(conn->worker->sockets, conn);
-    // Closing the watch takes the descriptor out of this loop at once: then it may go.
-    cv_watch_close(&conn->watch, on_watch_closed, conn);
     cv_worker_post_note(conn->worker, thread, mail);
     return CV_OK;
 }
@@ -194,12 +271,12 @@ int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, siz
 void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_moved *moved = note->moved;
-    struct cv_conn *conn = client_new(worker, moved->fd, &moved->peer);
+    struct cv_conn *conn = client_new(worker, &moved->ends, &moved->peer);
     if (!conn) {
         cv_conn_dismiss(worker, &moved->peer);
         return;
     }
-    moved->fd = -1;
+    moved->ends = (struct cv_channel_ends){.fd = -1};
     worker->stats.moved++;
     if (cv_web_open(conn, moved->bytes->data, moved->bytes->len) != CV_OK)
         cv_conn_free(conn);
@@ -218,15 +295,13 @@ void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, vo
 
 void cv_conn_want(struct cv_conn *conn, bool reads, bool writes)
 {
-    conn->reads = reads;
-    conn->writes = writes;
-    cv_watch_set(&conn->watch, (reads ? CV_WATCH_READ : 0) | (writes ? CV_WATCH_WRITE : 0));
+    cv_channel_want(&conn->channel, reads, writes);
 }
 
 int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
 {
     struct cv_worker_stats *stats = &conn->worker->stats;
-    int sent = cv_socket_write(conn->fd, gather->vectors, gather->count);
+    int sent = cv_channel_write(&conn->channel, gather);
     stats->writes++;
     stats->bytes_out += sent > 0 ? (uint64_t)sent : 0;
     return sent;
@@ -234,42 +309,15 @@ int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
 
 void cv_conn_quick_ack(struct cv_conn *conn)
 {
-    cv_socket_quick_ack(conn->fd);
+    cv_socket_quick_ack(conn->channel.fd);
 }
 
 void cv_conn_shutdown(struct cv_conn *conn)
 {
-    cv_socket_shutdown(conn->fd);
+    cv_channel_shutdown(&conn->channel);
 }
 
 void cv_conn_reset_at_end(struct cv_conn *conn)
 {
     conn->resets = true;
-}
-
-static void on_readable(struct cv_conn *conn)
-{
-    struct cv_worker *worker = conn->worker;
-    for (int i = 0; i < READS_PER_TURN && conn->fd >= 0 && conn->reads; i++) {
-        int len = cv_socket_read(conn->fd, worker->read_buffer, sizeof worker->read_buffer);
-        if (len == CV_E_AGAIN)
-            return;
-        if (len < 0) {
-            conn->user->ended(conn->arg, len);
-            return;
-        }
-        worker->stats.bytes_in += (uint64_t)len;
-        conn->user->bytes(conn->arg, worker->read_buffer, (size_t)len);
-        if ((size_t)len < sizeof worker->read_buffer)
-            return;
-    }
-}
-
-static void on_ready(void *arg, unsigned events)
-{
-    struct cv_conn *conn = arg;
-    if ((events & CV_WATCH_WRITE) && conn->writes)
-        conn->user->writable(conn->arg);
-    if ((events & CV_WATCH_READ) && conn->fd >= 0)
-        on_readable(conn);
 }

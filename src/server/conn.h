@@ -1,4 +1,5 @@
-// A TCP connection: a descriptor on a worker's loop, and who uses it. It knows no protocol.
+// A TCP connection: a channel (io/channel.h) on a worker's loop, plain or inside TLS, and who uses
+// it. It knows no protocol.
 //
 // The user is told of bytes, room and the end, and may hand the connection over to another user:
 // that is how one port serves several protocols. On the worker that accepted it.
@@ -7,8 +8,8 @@
 
 #include "base/gather.h"
 #include "io/addr.h"
-#include "io/watch.h"
-#include "server/log.h"
+#include "io/channel.h"
+#include "server/config.h"
 
 struct cv_note;
 struct cv_worker;
@@ -17,7 +18,8 @@ struct cv_worker;
 struct cv_conn_user {
     // Bytes from the client, lent for the call; the plaintext, where it speaks TLS.
     void (*bytes)(void *arg, const uint8_t *data, size_t len);
-    // The client has closed its side (CV_E_CLOSED) or the network failed. Nothing comes any more.
+    // The client has closed its side (CV_E_CLOSED), or the network or TLS failed (cv_conn_why).
+    // Nothing comes any more; reads are not wanted until somebody wants them, who is told again.
     void (*ended)(void *arg, int code);
     // It can be written again.
     void (*writable)(void *arg);
@@ -26,15 +28,12 @@ struct cv_conn_user {
 };
 
 struct cv_conn {
-    int fd; // -1: freed, and gone at the end of the turn
-    bool reads;
-    bool writes;
-    bool dialled; // by us: it is in no list, and counts against no cap of clients
-    bool resets;  // its end is an RST
     struct cv_worker *worker;
     const struct cv_conn_user *user;
     void *arg;
-    struct cv_watch watch;
+    struct cv_channel channel;
+    bool dialled;        // by us: it is in no list, and counts against no cap of clients
+    bool resets;         // its end is an RST
     struct cv_addr peer; // the client, as far as it is known: perhaps by a trusted proxy
     uint64_t id;
     uint64_t opened_us;
@@ -54,8 +53,9 @@ bool cv_conn_trusts(const struct cv_worker *worker, const struct cv_addr *peer);
 bool cv_conn_set_peer(struct cv_conn *conn, const struct cv_addr *peer);
 
 // Takes a connection in: `fd` is the connection's, whatever comes of it. Its first user finds out
-// what it speaks (server/entry.h).
-void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer);
+// what it speaks (server/entry.h). `takes`: what the port takes that it came to.
+void cv_conn_open(struct cv_worker *worker, int fd, const struct cv_addr *peer,
+                  enum cv_listen_takes takes);
 // Another user from now on; its turn begins with these bytes, which may be none.
 void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, void *arg,
                        const uint8_t *data, size_t len);
@@ -63,7 +63,12 @@ void cv_conn_hand_over(struct cv_conn *conn, const struct cv_conn_user *user, vo
 // inside, behind the handshake. Nothing is called inside. CV_OK; or CV_E_NOMEM, and it must be
 // freed. For workers whose policy has TLS.
 int cv_conn_secure(struct cv_conn *conn, const uint8_t *data, size_t len);
+// It speaks TLS, perhaps still its handshake.
 bool cv_conn_is_secure(const struct cv_conn *conn);
+// "TLSv1.3"; NULL while, or when, it is plain or still shakes hands. Static.
+const char *cv_conn_tls_version(const struct cv_conn *conn);
+// Why TLS failed, for people; its code is CV_OK when it has not. Lent.
+const struct cv_why *cv_conn_why(const struct cv_conn *conn);
 // Starts a connection of our own to `addr`. It is the user's from the beginning, and nothing is
 // wanted but to be told, by `writable`, that cv_conn_dialled has an answer. 0; or what failed at
 // once, with *out untouched. Such a connection is not stopped with the worker: its user frees it.
@@ -92,7 +97,9 @@ void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note);
 // Closes it. The user hears nothing any more; the memory goes with the turn.
 void cv_conn_free(struct cv_conn *conn);
 
-// conn=, peer=: what every line about a connection starts with.
+// conn=, peer=, and tls= where it is secure: what every line about a connection starts with.
 void cv_conn_log_fields(const struct cv_conn *conn, struct cv_line *line);
+// The last of them.
+void cv_conn_log_tls(const struct cv_conn *conn, struct cv_line *line);
 
 #endif

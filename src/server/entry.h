@@ -5,9 +5,11 @@
 #ifndef CV_SERVER_ENTRY_H
 #define CV_SERVER_ENTRY_H
 
+#include "server/config.h"
+
 struct cv_conn;
 
-// Becomes the connection's first user. 0 or CV_E_NOMEM.
-int cv_entry_open(struct cv_conn *conn);
+// Becomes the connection's first user. `takes`: what its port takes. 0 or CV_E_NOMEM.
+int cv_entry_open(struct cv_conn *conn, enum cv_listen_takes takes);
 
 #endif

@@ -39,6 +39,8 @@ void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line)
 {
     cv_line_uint(line, "conn", conn->id);
     cv_client_log_field(&conn->peer, line);
+    if (conn->tls)
+        cv_line_text(line, "tls", conn->tls);
 }
 
 // ---- beginning ------------------------------------------------------------------------------
@@ -68,6 +70,7 @@ int cv_netconn_init(struct cv_netconn *conn, struct cv_worker *worker,
     conn->id = origin->id;
     conn->peer = origin->peer;
     conn->opened_us = origin->opened_us;
+    conn->tls = origin->tls;
     conn->heard_us = conn->progress_us = now_us(conn);
     HASH_ADD(hh, worker->conns, id, sizeof conn->id, conn);
     if (!conn->hh.tbl) {

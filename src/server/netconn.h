@@ -46,6 +46,7 @@ struct cv_netconn {
     bool dirty;
     bool paused;          // not read, because a publisher has too much on its way
     bool ready;           // the handshake is complete
+    int doom_code;        // beside the flags: there is room
     uint64_t progress_us; // when bytes last went out, or had to begin waiting
     struct cv_session session;
     // The rest.
@@ -57,8 +58,8 @@ struct cv_netconn {
     uint64_t opened_us;
     uint64_t heard_us; // when bytes last came in
     uint64_t phase_us; // when the phase began
-    int doom_code;
     const char *doom_place;
+    const char *tls;                              // "TLSv1.3", for logs; NULL: plain text. Static
     struct cv_netconn *dirty_prev, *dirty_next;   // in the worker's list
     struct cv_netconn *doomed_prev, *doomed_next; // in the worker's list
     struct cv_netconn *paused_prev, *paused_next; // in the worker's list
@@ -70,6 +71,7 @@ struct cv_netconn {
 struct cv_origin {
     struct cv_addr peer;
     uint64_t id;        // unique in the process
+    const char *tls;    // "TLSv1.3"; NULL: plain text. Static
     uint64_t opened_us; // since when the client is known, for the time that its handshake may take
 };
 
@@ -101,7 +103,7 @@ void cv_netconn_linger(struct cv_netconn *conn);
 
 // When its client was heard last, for telling whether it is still there.
 uint64_t cv_netconn_heard_us(const struct cv_netconn *conn);
-// conn=, peer=: what every line about a connection starts with.
+// conn=, peer=, and tls= where it is secure: what every line about a connection starts with.
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line);
 // Something waits to be sent: flushed at the end of the turn.
 void cv_netconn_mark(struct cv_netconn *conn);

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "io/socket.h"
 
 enum { FIRST_ITEMS = 8 };
 
@@ -63,7 +62,7 @@ static void moved_free(struct cv_moved *moved)
 {
     if (!moved)
         return;
-    cv_socket_close(&moved->fd);
+    cv_channel_ends_free(&moved->ends);
     cv_block_unref(&moved->bytes);
     cv_mem_free(moved);
 }

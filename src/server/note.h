@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "io/addr.h"
+#include "io/channel.h"
 #include "io/mailbox.h"
 #include "server/policy.h"
 #include "server/resume.h"
@@ -59,12 +60,16 @@ struct cv_worker_stats {
     uint64_t jumps;   // viewers that fell behind
     uint64_t skipped; // messages they lost by it, and threads whose mailbox was full too long
     uint64_t lost;    // messages that were lost for all, for want of memory or at a publisher's end
+    uint64_t secured; // TLS handshakes that were done
+    uint64_t resumed; // of these, by a ticket
+    uint64_t kernel_tls; // of these, with a kernel that encrypts
+    uint64_t tls_failed; // handshakes that failed
     uint64_t allocs;
 };
 
 // A connection on its way from one thread to another.
 struct cv_moved {
-    int fd; // -1 once it has been taken
+    struct cv_channel_ends ends; // owned; fd -1 once it has been taken
     struct cv_addr peer;
     struct cv_block *bytes; // one reference: what was read of it
 };

@@ -146,7 +146,10 @@ static struct cv_plain *plain_new(struct cv_conn *conn, uint64_t opened_us)
     if (!plain)
         return NULL;
     plain->conn = conn;
-    struct cv_origin origin = {.peer = conn->peer, .id = conn->id, .opened_us = opened_us};
+    struct cv_origin origin = {.peer = conn->peer,
+                               .id = conn->id,
+                               .tls = cv_conn_tls_version(conn),
+                               .opened_us = opened_us};
     if (cv_netconn_init(&plain->net, conn->worker, &plain_carrier, &origin) == CV_OK)
         return plain;
     cv_mem_free(plain);

@@ -31,26 +31,27 @@ static void log_listen(const struct cv_addr *addr)
     cv_log_text(CV_LOG_INFO, "server.listen", "address", cv_addr_print(addr, text));
 }
 
-static int hand_out(struct server *server, const int *fds)
+static int hand_out(struct server *server, const int *fds, enum cv_listen_takes takes)
 {
     int err = CV_OK;
     for (unsigned i = 0; i < server->shared.workers; i++) {
         int fd = fds[i];
         if (err == CV_OK)
-            err = cv_worker_listen(server->workers[i], fd);
+            err = cv_worker_listen(server->workers[i], fd, takes);
         if (err != CV_OK)
             cv_socket_close(&fd);
     }
     return err;
 }
 
-static int listen_on(struct server *server, const struct cv_addr *addr, struct cv_why *why)
+static int listen_on(struct server *server, const struct cv_addr *addr, enum cv_listen_takes takes,
+                     struct cv_why *why)
 {
     int fds[CV_LIMIT_THREADS];
     int err = cv_socket_listen(addr, fds, server->shared.workers, why);
     if (err != CV_OK)
         return err;
-    err = hand_out(server, fds);
+    err = hand_out(server, fds, takes);
     if (err != CV_OK)
         return cv_why_set(why, err, place, "no memory to listen");
     log_listen(addr);
@@ -59,8 +60,10 @@ static int listen_on(struct server *server, const struct cv_addr *addr, struct c
 
 static int read_listen(const struct cv_listen *listen, struct cv_addr *out, struct cv_why *why)
 {
-    char text[sizeof listen->address + 16];
-    cv_listen_text(listen, text, sizeof text);
+    char text[CV_LISTEN_TEXT_BYTES];
+    struct cv_listen plain = *listen;
+    plain.takes = CV_LISTEN_ANY;
+    cv_listen_text(&plain, text, sizeof text);
     return cv_addr_parse(text, 0, out, why);
 }
 
@@ -68,12 +71,12 @@ static int read_listen(const struct cv_listen *listen, struct cv_addr *out, stru
 static int listen_default(struct server *server, struct cv_addr addr, unsigned *opened)
 {
     struct cv_why why = {0};
-    int err = listen_on(server, &addr, &why);
+    int err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
     if (err != CV_OK && addr.port == CV_PORT_HTTP) {
         cv_log_text(CV_LOG_WARN, "server.port_80", "why", why.text);
         addr.port = CV_PORT_HTTP_UNPRIVILEGED;
         why = (struct cv_why){0};
-        err = listen_on(server, &addr, &why);
+        err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
     }
     if (err != CV_OK)
         cv_log_text(CV_LOG_WARN, "server.no_listen", "why", why.text);
@@ -93,7 +96,7 @@ static int open_listeners(struct server *server, struct cv_why *why)
             continue;
         }
         if (err == CV_OK)
-            err = listen_on(server, &addr, why);
+            err = listen_on(server, &addr, config->listen[i].takes, why);
         if (err != CV_OK)
             return CV_E_UNREACHABLE;
         opened++;
@@ -141,6 +144,10 @@ static void log_stats(const struct server *server)
     cv_line_uint(&line, "jumps", stats->jumps);
     cv_line_uint(&line, "skipped", stats->skipped);
     cv_line_uint(&line, "lost", stats->lost);
+    cv_line_uint(&line, "tls", stats->secured);
+    cv_line_uint(&line, "tls_resumed", stats->resumed);
+    cv_line_uint(&line, "tls_kernel", stats->kernel_tls);
+    cv_line_uint(&line, "tls_failed", stats->tls_failed);
     cv_line_uint(&line, "allocs", stats->allocs);
     cv_line_uint(&line, "rss_bytes", cv_process_rss_bytes());
     cv_line_uint(&line, "cpu_us", cv_process_cpu_us());

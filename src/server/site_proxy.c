@@ -438,6 +438,7 @@ static struct cv_block *request_head(struct cv_web *web, const struct cv_http1_h
     bool plain = cv_http1_is_authority(authority); // not with a zone
     const struct cv_proxy_client client = {
         .peer = cv_text_of(cv_addr_print_ip(&conn->peer, peer)),
+        .secure = cv_conn_is_secure(conn),
         .trusted = cv_conn_trusts(conn->worker, &conn->peer),
         .authority = plain ? authority : cv_text_of("localhost"),
     };

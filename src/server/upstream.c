@@ -192,7 +192,7 @@ void cv_upstream_give_back(struct cv_upstream *upstream)
 static struct cv_upstream *take_idle(struct cv_upstreams *all)
 {
     uint8_t byte;
-    while (all->idle && cv_socket_read(all->idle->conn->fd, &byte, 1) != CV_E_AGAIN)
+    while (all->idle && cv_socket_read(all->idle->conn->channel.fd, &byte, 1) != CV_E_AGAIN)
         drop_idle(all->idle);
     struct cv_upstream *upstream = all->idle;
     if (!upstream)

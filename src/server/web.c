@@ -243,6 +243,7 @@ int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 static void on_head(struct cv_web *web, const struct cv_http1_head *head)
 {
     web->owes_continue = head->expects_continue;
+    web->passed = false;
     web->head = head;
     web->reading = CV_WEB_WAITING;
     if (web->owed && cv_web_tunnel_join(web, head))
@@ -494,7 +495,7 @@ static void on_bytes(void *arg, const uint8_t *data, size_t len)
     // Read ahead while a responder answers.
     CV_ASSERT(!web->stash);
     web->stash = cv_block_copy(data, len);
-    cv_conn_want(web->conn, false, web->conn->writes);
+    cv_conn_want(web->conn, false, web->conn->channel.writes);
     if (!web->stash)
         cv_web_end(web, CV_LOG_ERROR, CV_E_NOMEM, "no memory");
 }
@@ -516,7 +517,7 @@ static void on_ended(void *arg, int code)
     }
     web->closes = true;
     web->half_closed = true;
-    cv_conn_want(web->conn, false, web->conn->writes);
+    cv_conn_want(web->conn, false, web->conn->channel.writes);
 }
 
 static void on_writable(void *arg)

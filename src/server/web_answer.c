@@ -67,7 +67,7 @@ int cv_web_write(struct cv_web *web, const struct cv_gather *gather)
         cv_web_restart_clock(web);
     if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
         web->blocked = true;
-        cv_conn_want(web->conn, web->conn->reads, true);
+        cv_conn_want(web->conn, web->conn->channel.reads, true);
         cv_web_rearm(web);
     }
     return sent;
@@ -132,6 +132,22 @@ void cv_web_answer_text(struct cv_web *web, uint32_t status, const char *text)
     struct cv_http1_answer answer = {
         .status = status, .type = "text/plain; charset=utf-8", .body = text, .len = strlen(text)};
     cv_web_answer(web, &answer);
+}
+
+// As when its head came: settled anew once all has left.
+void cv_web_pass(struct cv_web *web)
+{
+    CV_ASSERT(web->responder && web->reading == CV_WEB_RESPONDED);
+    CV_ASSERT(!web->wants_body && !web->wrote);
+    web->responder = NULL;
+    web->reading = CV_WEB_WAITING;
+    web->passed = true;
+    go_on(web);
+}
+
+bool cv_web_was_passed(const struct cv_web *web)
+{
+    return web->passed;
 }
 
 void cv_web_abort(struct cv_web *web, int code, const char *why)

@@ -41,6 +41,11 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
     worker->policy = cv_policy_ref(policy);
     worker->last_conn_id = (uint64_t)index << CONN_ID_SHIFT;
     cv_disk_init(&worker->disk, worker->loop);
+    worker->channels = (struct cv_channel_room){
+        .loop = worker->loop,
+        .read_buffer = worker->read_buffer,
+        .read_bytes = sizeof worker->read_buffer,
+    };
     cv_timer_init(&worker->retry, worker->loop, on_retry, worker);
     cv_timer_init(&worker->stop_deadline, worker->loop, on_stop_deadline, worker);
     cv_loop_on_turn(worker->loop, on_turn, worker);
@@ -51,8 +56,8 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
 static void free_listeners(struct cv_worker *worker)
 {
     for (int i = 0; i < CV_LIMIT_LISTEN; i++) {
-        cv_listener_free(worker->listeners[i]);
-        worker->listeners[i] = NULL;
+        cv_listener_free(worker->ports[i].listener);
+        worker->ports[i].listener = NULL;
     }
 }
 
@@ -91,22 +96,26 @@ void cv_worker_free(struct cv_worker *worker)
     cv_timer_stop(&worker->stop_deadline);
     cv_post_detach(worker->shared->post, worker->index);
     cv_loop_free(worker->loop);
+    cv_tls_room_free(worker->channels.tls);
     cv_policy_unref(&worker->policy);
     cv_mem_free(worker);
 }
 
 static void on_accept(void *arg, int fd, const struct cv_addr *peer)
 {
-    cv_conn_open(arg, fd, peer);
+    const struct cv_worker_port *port = arg;
+    cv_conn_open(port->worker, fd, peer, port->takes);
 }
 
-int cv_worker_listen(struct cv_worker *worker, int fd)
+int cv_worker_listen(struct cv_worker *worker, int fd, enum cv_listen_takes takes)
 {
     for (int i = 0; i < CV_LIMIT_LISTEN; i++) {
-        if (worker->listeners[i])
+        struct cv_worker_port *port = &worker->ports[i];
+        if (port->listener)
             continue;
-        worker->listeners[i] = cv_listener_new(worker->loop, fd, on_accept, worker);
-        return worker->listeners[i] ? CV_OK : CV_E_NOMEM;
+        *port = (struct cv_worker_port){.worker = worker, .takes = takes};
+        port->listener = cv_listener_new(worker->loop, fd, on_accept, port);
+        return port->listener ? CV_OK : CV_E_NOMEM;
     }
     return CV_E_TOO_MANY;
 }

@@ -6,6 +6,7 @@
 #define CV_SERVER_WORKER_H
 
 #include "base/gather.h"
+#include "io/channel.h"
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
@@ -36,11 +37,20 @@ struct cv_shared {
     struct cv_tallies tallies; //
     struct cv_rtmpt_secret tunnel_secret;           // signs the ids of tunnel sessions
     uint8_t identity_secret[CV_IDENTITY_KEY_BYTES]; // by it publishers are known again
-    atomic_uint connections;                        // on all threads
+    // answers for the authority that certificates are asked of (server/acme.h); "": none
+    char challenge_folder[CV_LIMIT_FOLDER_BYTES + 1];
+    atomic_uint connections; // on all threads
 };
 
 // Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.
 enum { CV_ENDED_TUNNELS = 64 };
+
+// Where connections come in.
+struct cv_worker_port {
+    struct cv_worker *worker;
+    struct cv_listener *listener; // NULL: there is none
+    enum cv_listen_takes takes;
+};
 
 struct cv_worker {
     unsigned index;
@@ -48,7 +58,8 @@ struct cv_worker {
     struct cv_loop *loop;
     struct cv_thread *thread;
     struct cv_policy *policy; // one reference
-    struct cv_listener *listeners[CV_LIMIT_LISTEN];
+    struct cv_worker_port ports[CV_LIMIT_LISTEN];
+    struct cv_channel_room channels; // what all connections share
     uint64_t last_conn_id;
     uint64_t last_publisher;                                 // serial numbers
     uint64_t last_outlet;                                    //
@@ -88,7 +99,7 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
 // When its thread has ended. NULL is allowed.
 void cv_worker_free(struct cv_worker *worker);
 // Accepts connections from this listening descriptor, which the worker owns on success.
-int cv_worker_listen(struct cv_worker *worker, int fd);
+int cv_worker_listen(struct cv_worker *worker, int fd, enum cv_listen_takes takes);
 // The thread's function: runs until a STOP note and the end of its connections.
 void cv_worker_run(void *worker);
 

@@ -256,8 +256,10 @@ static struct ws_rtmp *ws_new(struct cv_conn *conn)
     if (!ws)
         return NULL;
     // The connection may have served other requests before: the handshake's time begins now.
-    struct cv_origin origin = {
-        .peer = conn->peer, .id = conn->id, .opened_us = cv_loop_now_us(conn->worker->loop)};
+    struct cv_origin origin = {.peer = conn->peer,
+                               .id = conn->id,
+                               .tls = cv_conn_tls_version(conn),
+                               .opened_us = cv_loop_now_us(conn->worker->loop)};
     ws->conn = conn;
     ws->heard_us = origin.opened_us;
     ws->ws = cv_ws_new(&config);

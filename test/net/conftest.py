@@ -16,13 +16,17 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import certificates  # noqa: E402
 import clients as clients_module  # noqa: E402
+import crossing  # noqa: E402
 import culvert_cli  # noqa: E402
 import firewalls  # noqa: E402
 import media  # noqa: E402
 import netns  # noqa: E402
 import server as server_module  # noqa: E402
+import synth  # noqa: E402
 import tls_kit  # noqa: E402
+import tls_networks  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
@@ -144,35 +148,9 @@ def hevc(clip_folder):
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    """Whom the clients of the tests trust; authority.issue(...) gives certificates."""
-    return tls_kit.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="session")
-def pair(authority):
-    """A certificate and key for this machine."""
-    return authority.issue()
-
-
-@pytest.fixture
-def start_secure(start_server, pair, clients, authority):
-    """Factory as start_server: with this machine's certificate, and clients that trust it.
-
-    site, limits, ...: of the configuration. tls: instead of its tls.
-    """
-    clients.ca_file = authority.cert
-
-    def start(*args, listen=None, tls=None, **settings):
-        config = {"apps": [server_module.app()], "tls": tls or tls_kit.settings(pair), **settings}
-        return start_server(*args, config=config, listen=listen)
-    return start
-
-
-@pytest.fixture
-def secure(start_secure):
-    """A server with one open app "live", and TLS on its port."""
-    return start_secure()
+def source(clip_folder):
+    """A short file of numbered frames."""
+    return synth.write_file(clip_folder / "source.flv", crossing.SOURCE_FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -194,10 +172,57 @@ def squid(net):
     made.stop()
 
 
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory):
+    """Two authorities: who signs for servers, and who for a network that reads along."""
+    folder = tmp_path_factory.mktemp("trust")
+    return tls_networks.Trust(*(certificates.Authority(folder / name, name) for name in ("ours", "theirs")))
+
+
+@pytest.fixture(scope="session")
+def issued(trust):
+    """A certificate and its key for this machine."""
+    return trust.ours.issue(*tls_kit.HERE)
+
+
+@pytest.fixture
+def trusting(trust):
+    """A context for sockets that trust it."""
+    return certificates.tls_client(trust.ours.ca_file)
+
+
+@pytest.fixture
+def start_secure(start_server, clients, trust, issued):
+    """Factory as start_server: with that certificate, and clients that trust it.
+
+    settings: of the configuration; tls instead of the one certificate.
+    """
+    clients.ca_file = trust.ours.ca_file
+
+    def start(*args, listen=None, **settings):
+        config = {"apps": [server_module.app()], "tls": tls_kit.settings(issued), **settings}
+        return start_server(*args, config=config, listen=listen)
+    return start
+
+
+@pytest.fixture
+def secure(start_secure):
+    """A server with one open app "live", and TLS on its port."""
+    return start_secure()
+
+
 @pytest.fixture(scope="module")
 def serving(net, tmp_path_factory):
     """The server of net, for all tests of a module."""
     made = netns.Serving(net, tmp_path_factory.mktemp("serving"), {"apps": [server_module.app()]})
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def tls_serving(net, trust, tmp_path_factory):
+    """The same, with TLS on 443."""
+    made = tls_networks.TlsServing(net, tmp_path_factory.mktemp("serving"), trust)
     yield made
     made.stop()
 
@@ -209,6 +234,16 @@ _told = []
 def tell():
     """tell(line): what was measured, printed at the end of the run."""
     return _told.append
+
+
+@pytest.fixture
+def measured(tell):
+    """measured(what, network, seconds, connections): the first media message, from the start of the process."""
+    def say(what, name, seconds, connections, floor_ms=None):
+        floor_ms = floor_ms or firewalls.floor_ms(name)
+        tell(f"{what:8} {name:40} first media {seconds * 1000:5.0f} ms   floor {floor_ms:4.0f} ms   "
+             f"connections: {connections}")
+    return say
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,5 +1,4 @@
-"""TLS of the tests: an authority with certificates, contexts for sockets, hand-made bytes, openssl s_client."""
-import collections
+"""TLS for tests of the server: settings, sockets, bytes made by hand, openssl s_client."""
 import hashlib
 import pathlib
 import socket
@@ -7,55 +6,12 @@ import ssl
 import subprocess
 
 HERE = ("localhost", "127.0.0.1")
-KEYS = {"ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["-newkey", "rsa:2048"]}
 WEAK = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"  # ciphers of a client that takes anything
 
-Pair = collections.namedtuple("Pair", "cert key")
 
-
-def _openssl(*args):
-    done = subprocess.run(["openssl", *map(str, args)], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-class Authority:
-    """A certificate authority in a folder, made with openssl."""
-
-    def __init__(self, folder):
-        self.folder, self.count = pathlib.Path(folder), 0
-        self.config = self.folder / "openssl.cnf"
-        self.config.write_text("[req]\ndistinguished_name = name\n[name]\n", encoding="ascii")
-        self.cert, self.key = self.folder / "ca.pem", self.folder / "ca.key"
-        self._make(Pair(self.cert, self.key), "ec", 30, "Authority of the tests", "basicConstraints=critical,CA:TRUE")
-
-    def _make(self, pair, kind, days, name, extension, *more):
-        _openssl("req", "-x509", "-config", self.config, *KEYS[kind], "-nodes", "-days", days, "-subj", f"/CN={name}",
-                 "-addext", extension, "-keyout", pair.key, "-out", pair.cert, *more)
-
-    def issue(self, *hosts, kind="ec", days=30):
-        """A certificate for these hosts (none: this machine), each time another one."""
-        self.count += 1
-        pair = Pair(self.folder / f"{self.count}.pem", self.folder / f"{self.count}.key")
-        kinds = ("IP" if host[0].isdigit() else "DNS" for host in hosts or HERE)
-        names = ",".join(f"{kind}:{host}" for kind, host in zip(kinds, hosts or HERE))
-        self._make(pair, kind, days, (hosts or HERE)[0], f"subjectAltName={names}", "-CA", self.cert,
-                   "-CAkey", self.key)
-        return pair
-
-    def context(self, versions=None, alpn=None):
-        """For a client that checks. versions: the oldest and newest that it speaks."""
-        made = ssl.create_default_context(cafile=self.cert)
-        if versions:
-            made.minimum_version, made.maximum_version = versions
-        if alpn:
-            made.set_alpn_protocols(alpn)
-        return made
-
-
-def settings(*pairs, **more):
-    """tls: of a configuration, with these certificates."""
-    return {"certificates": [{"cert": str(pair.cert), "key": str(pair.key)} for pair in pairs], **more}
+def settings(*issued, **more):
+    """tls: of a configuration, with these certificates (of certificates.py)."""
+    return {"certificates": [{"cert": str(one.cert), "key": str(one.key)} for one in issued], **more}
 
 
 def careless(ciphers=None, versions=None):
@@ -80,9 +36,9 @@ def connect(port, context=None, name=None, source="127.0.0.1"):
         raise
 
 
-def fingerprint(pair):
+def fingerprint(issued):
     """As shown gives it."""
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pathlib.Path(pair.cert).read_text(encoding="ascii"))).hexdigest()
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pathlib.Path(issued.cert).read_text(encoding="ascii"))).hexdigest()
 
 
 def shown(port, name=None, ciphers=None, versions=None):

@@ -52,7 +52,7 @@ static void start_worker(struct kit *kit, unsigned i)
     assert_non_null(kit->workers[i]);
     assert_int_equal(cv_socket_listen(&addr, &fd, 1, &why), CV_OK);
     assert_int_equal(cv_socket_local(fd, &kit->addrs[i]), CV_OK);
-    assert_int_equal(cv_worker_listen(kit->workers[i], fd), CV_OK);
+    assert_int_equal(cv_worker_listen(kit->workers[i], fd, CV_LISTEN_ANY), CV_OK);
 }
 
 void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml)

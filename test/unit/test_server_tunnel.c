@@ -238,7 +238,7 @@ static void a_publisher_is_held_up_within_parked_requests(void **state)
 static bool is_blocked(void *arg)
 {
     const struct cv_conn *conn = arg;
-    return conn->writes;
+    return conn->channel.writes;
 }
 
 static bool no_session(void *arg)
@@ -278,7 +278,7 @@ static void bug_32_the_last_requests_of_a_deaf_client_count(void **state)
     http_session(&web[0], "send", &id, 0, c0c1, sizeof c0c1);
     http_wait(&web[0], "HTTP/1.1 200 OK");
     struct cv_conn *conn = kit.workers[0]->sockets;
-    setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(conn->channel.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     unsigned n = 1;
     for (; !is_blocked(conn); n++) {
         assert_true(n < 10000);
