@@ -122,8 +122,8 @@ static bool offers(const unsigned char *list, unsigned len, const char *protocol
 }
 
 // A client that has a list and none of these on it would not understand what it hears (RFC 7301,
-// 3.2). In TLS 1.3 only clients with a list get tickets: librtmp (OBS, rtmpdump, GStreamer) has none
-// and takes a ticket, which comes behind the handshake, for the end of the connection.
+// 3.2). In TLS 1.3 only clients with a list get tickets: librtmp (OBS, rtmpdump, GStreamer) has
+// none and takes a ticket, which comes behind the handshake, for the end of the connection.
 static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                         const unsigned char *list, unsigned len, void *arg)
 {
