@@ -79,7 +79,7 @@ static void read_all(int fd, char *text, size_t size)
 
 static int dial(void)
 {
-    int fd = cv_socket_connect(&kit.addrs[0]);
+    int fd = kit_dial(&kit, 0);
     assert_true(fd >= 0);
     turns();
     return fd;
