@@ -29,6 +29,7 @@ pmccabe                     lint: size and complexity of functions
 python3                     lint and network tests
 python3-pytest              network tests
 python3-yaml                network tests: configuration files
+python3-cryptography        network tests: certificates
 ffmpeg                      real publisher and player
 curl                        real client of files and pages
 rtmpdump                    real player

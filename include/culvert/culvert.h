@@ -85,8 +85,8 @@ struct culvert_config {
                      // or with TLS rtmps, rtmpts, wss, https (port 443)
     enum culvert_via via;
     enum culvert_order order;
-    // NULL: http_proxy, all_proxy and no_proxy of the environment decide; "none": no proxy; else
-    // http://[user:password@]host[:port].
+    // NULL: http_proxy, https_proxy, all_proxy and no_proxy of the environment decide; "none": no
+    // proxy; else http://[user:password@]host[:port].
     const char *proxy;
     // What got through in which network is kept in this file, so that the next start is quicker.
     // NULL: culvert/networks in $XDG_STATE_HOME or ~/.local/state; "": nothing is kept.

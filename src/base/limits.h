@@ -55,13 +55,6 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
-    // ---- TLS
-    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
-    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
-    CV_LIMIT_TLS_UNSENT_BYTES =
-        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
-    CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
-
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
@@ -108,6 +101,17 @@ enum {
     CV_FILE_SMALL_BLOCK_BYTES = 16 * 1024, // one read, and one for a client, where many
     CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
 
+    // ---- certificates from an authority (RFC 8555)
+    CV_LIMIT_ACME_TOKEN_BYTES = 128,   // in use: 43
+    CV_LIMIT_ACME_ANSWER_BYTES = 1024, // token, a dot, 43 characters, perhaps a line's end
+    CV_LIMIT_ACME_LINES = 1000,        // of the client's output in the log, for one run
+    CV_ACME_RUN_S = 15 * 60,           // one run of the client, for all names
+    CV_ACME_LOOK_S = 24 * 3600,        // the certificate is looked at so often at least
+    CV_ACME_JITTER_S = 6 * 3600,       // by so much a renewal may be later
+    CV_ACME_WAIT_S = 5 * 60,           // behind a failure; doubles: Let's Encrypt takes 5 an hour
+    CV_ACME_WAIT_MAX_S = 24 * 3600,    //
+    CV_ACME_LIMITED_S = 6 * 3600,      // at least, where the authority has had enough
+
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
     CV_LIMIT_HEADER_BYTES = 64 * 1024,   // one codec header; larger is forwarded but not kept
@@ -125,15 +129,24 @@ enum {
     CV_LIMIT_ADDRESSES = 16,    // of one name
 
     // ---- TLS
+    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
+    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
+    CV_LIMIT_TLS_UNSENT_BYTES =
+        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+    CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
     CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
     CV_TLS_TICKET_S =
-        4 * 3600, // a ticket is taken for so long; its key is used for new ones as long
+        4 * 3600,          // a ticket is taken for so long; its key is used for new ones as long
+    CV_TLS_WATCH_S = 60,   // renewed files are noticed within [config]
+    CV_TLS_WARN_DAYS = 14, // before a certificate expires
     CV_SELF_SIGNED_DAYS = 800, // such a certificate is valid: some clients take no more than 825
 
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
     CV_PORT_RTMP = 1935,               //
+    CV_PORT_HTTPS = 443,               // the same, where there is a certificate
     CV_PORT_HTTP_UNPRIVILEGED = 8080,  // in place of 80 where that is refused
+    CV_PORT_HTTPS_UNPRIVILEGED = 8443, // in place of 443
     CV_LATENCY_MS = 20,                // flush window: fills the send calls under load
     CV_CONNECTIONS_MAX = 20000,        // one process; file descriptors are the hard bound
     CV_CONNECTIONS_PER_ADDRESS = 1000, // an office behind one address fits, a flood does not
@@ -159,6 +172,7 @@ enum {
     CV_DIAL_STAGGER_MS = 100,   // before the next address is tried beside (RFC 8305, section 5)
     CV_CONNECTION_KEEP_BYTES = 32 * 1024 * 1024, // published, not known to have arrived
     CV_CONNECTION_RETURN_S = 60,                 // after a cut it tries so long to come back
+    CV_CONNECTION_DISTRUST_S = 120, // and so long while certificates are met that are not accepted
     CV_CONNECTION_SILENCE_MS = 750, // media is due and nothing comes: ask for a sign of life
     CV_CONNECTION_PULSE_MS = 1000,  // for that sign; then another way is opened beside
 
@@ -208,8 +222,9 @@ enum {
 
     // ---- server: fixed caps
     CV_LIMIT_THREADS = 64,
-    CV_LIMIT_LISTEN = 16,            // listening addresses
-    CV_LIMIT_CERTIFICATES = 64,      // of one server, chosen by name
+    CV_LIMIT_LISTEN = 16,                                    // listening addresses
+    CV_LIMIT_CERTIFICATES = 64,                              // in one configuration, chosen by name
+    CV_LIMIT_SHOWN_CERTIFICATES = CV_LIMIT_CERTIFICATES + 2, // and an authority's, and our own
     CV_LIMIT_ACME_DOMAINS = 64,      // names on one certificate that is asked for
     CV_LIMIT_TRUSTED_PROXIES = 256,  // entries of trusted_proxies: large CDNs have some 200 ranges
     CV_LIMIT_APPS = 64,              // apps in one configuration

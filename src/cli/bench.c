@@ -66,9 +66,10 @@ static const struct cv_option options[] = {
     {"idle", 0, "N", "only the memory of N players who wait", set_idle},
     {"threads", 0, "N", "threads of the server (default 1)", set_threads},
     {"latency-ms", 0, "N", "flush window of the server (default 20)", set_latency},
-    {"url", 0, "URL", "rtmp://HOST[:PORT]/APP: a server that runs", set_url},
+    {"url", 0, "URL", "rtmp[s]://HOST[:PORT]/APP: a server that runs", set_url},
     {"server-pid", 0, "PID", "its process here, to measure it", set_server_pid},
     {"via", 0, "WAY", "rtmp, rtmpt or ws (default: as URL says, or rtmp)", cv_stream_set_via},
+    CV_STREAM_TLS_OPTIONS,
     {"json", 0, NULL, "print JSON", cv_stream_set_json},
 };
 
@@ -124,7 +125,8 @@ const struct cv_command cv_command_bench = {
     .examples = "  culvert bench --players 500\n"
                 "  culvert bench --publishers 20 --players 3 --latency-ms 0 --json\n"
                 "  culvert bench --idle 1000\n"
-                "  culvert bench --url rtmp://localhost/live --server-pid 4711\n",
+                "  culvert bench --url rtmp://localhost/live --server-pid 4711\n"
+                "  culvert bench --url rtmps://localhost/live --ca cert.pem --via rtmpt\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .run = run_bench,

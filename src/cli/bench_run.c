@@ -129,18 +129,26 @@ static enum cv_way way_of(const struct bench *bench)
     return ways[bench->plan.via];
 }
 
+static bool is_secure(const struct bench *bench)
+{
+    return bench->plan.target.security == CV_SECURITY_ONLY;
+}
+
 static void on_met(void *arg, const struct cv_met_report *report)
 {
     struct peer *peer = arg;
+    const struct bench *bench = peer->bench;
     char words[100];
-    char text[sizeof words + 20];
+    char text[200];
     if (report->met == CV_MET_HANDSHAKE)
         cv_attempt_connect(peer->attempt);
     if (report->met < CV_MET_REFUSED)
         return;
     struct cv_rung_result result = {.end = cv_rung_end_of(report->met), .status = report->status};
+    const struct cv_why *why = cv_attempt_why(peer->attempt);
     cv_rung_words(CV_RUNG_RTMP, &result, words, sizeof words);
-    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(peer->bench), false), words);
+    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(bench), is_secure(bench)),
+             why->code != CV_OK ? why->text : words);
     lose(peer, text);
 }
 
@@ -162,6 +170,8 @@ static int open_peer(struct peer *peer, enum cv_rtmp_client_mode mode)
                        target->name + stem);
     struct cv_attempt_config config = {
         .way = way_of(bench),
+        .secure = is_secure(bench),
+        .trust = bench->plan.trust,
         .target = target,
         .addrs = bench->addrs,
         .addr_count = bench->addr_count,
@@ -349,7 +359,7 @@ static int make_plan(struct bench *bench, const char *url)
                        base.at + cv_text_find(cv_text_of(base.at), '?'));
     if (len < 0 || (size_t)len >= sizeof text)
         return cv_why_set(bench->why, CV_E_URL, place, "--url is too long");
-    int err = cv_stream_plan_make(&bench->plan, &bench->options->stream, text, bench->why);
+    int err = cv_stream_plan_make(&bench->plan, &bench->options->stream, text, NULL, bench->why);
     if (err == CV_OK && !bench->plan.target.name[0])
         err = cv_why_set(bench->why, CV_E_URL, place, "--url: rtmp://host[:port]/app is needed");
     return err;
@@ -618,6 +628,7 @@ static void close_all(struct bench *bench)
     cv_bench_server_free(bench->server);
     cv_attempt_room_free(bench->room);
     cv_loop_free(bench->loop);
+    cv_stream_plan_done(&bench->plan);
     cv_mem_free(bench->publishers);
     cv_mem_free(bench->players);
 }

@@ -37,7 +37,9 @@ static int set_long(void *into, const char *value, struct cv_why *why)
 
 static const struct cv_option options[] = {
     {"via", 0, "WAY", "what publish would be told: rtmp, rtmpt, ws or auto", cv_stream_set_via},
-    {"proxy", 0, "URL", "HTTP proxy, or none; default: as http_proxy says", cv_stream_set_proxy},
+    {"proxy", 0, "URL", "HTTP proxy, or none; default: as http_proxy and https_proxy say",
+     cv_stream_set_proxy},
+    CV_STREAM_TLS_OPTIONS,
     {"long", 0, "SECONDS", "then hold the way that wins, to see whether it is cut", set_long},
     {"json", 0, NULL, "print JSON", cv_stream_set_json},
 };
@@ -118,7 +120,8 @@ static bool start(struct check *check)
     const struct cv_stream_plan *plan = &check->plan;
     struct cv_survey_config config = {
         .target = &plan->target,
-        .proxy = &plan->proxy,
+        .proxy = cv_stream_plan_proxy(plan),
+        .trust = plan->trust,
         .via = plan->via,
         .hold_s = check->hold_s,
         .on_rung = on_rung,
@@ -136,10 +139,10 @@ static bool start(struct check *check)
 
 static int go(struct check *check)
 {
+    const char *proxy = cv_stream_plan_proxy(&check->plan)->host;
     check->terminal = isatty(STDERR_FILENO);
     if (!check->options.json)
-        printf("%s%s%s\n\n", check->plan.target.display,
-               check->plan.proxy.host[0] ? " by the proxy " : "", check->plan.proxy.host);
+        printf("%s%s%s\n\n", check->plan.target.display, *proxy ? " by the proxy " : "", proxy);
     bool started = start(check);
     if (started)
         cv_loop_run(check->loop);
@@ -162,9 +165,11 @@ static int run_check(const struct cv_command *command, int argc, char **argv)
         return end;
     if (count != 1)
         return cv_cli_usage(command, "a URL is needed: rtmp://HOST/APP");
-    if (cv_stream_plan_make(&check.plan, &check.options, words[0], &why) != CV_OK)
+    if (cv_stream_plan_make(&check.plan, &check.options, words[0], NULL, &why) != CV_OK)
         return cv_cli_usage(command, why.text);
-    return go(&check);
+    end = go(&check);
+    cv_stream_plan_done(&check.plan);
+    return end;
 }
 
 const struct cv_command cv_command_check = {

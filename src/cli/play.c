@@ -244,17 +244,19 @@ static int run_play(const struct cv_command *command, int argc, char **argv)
         return end;
     if (count != 1)
         return cv_cli_usage(command, "a URL is needed: rtmp://HOST/APP/STREAM");
-    if (cv_stream_plan_make(&play.plan, &play.options, words[0], &why) != CV_OK)
-        return cv_cli_usage(command, why.text);
-    if (!play.plan.target.name[0])
-        return cv_cli_usage(command, "the URL names no stream: rtmp://HOST/APP/STREAM");
     if (strcmp(play.path, "-") == 0 && isatty(STDOUT_FILENO))
         return cv_cli_usage(command, "FLV is nothing for a terminal: -o FILE, or a pipe to a "
                                      "player: culvert play URL | ffplay -");
-    end = go(&play);
+    if (cv_stream_plan_make(&play.plan, &play.options, words[0], NULL, &why) != CV_OK)
+        return cv_cli_usage(command, why.text);
+    if (play.plan.target.name[0])
+        end = go(&play);
+    else
+        end = cv_cli_usage(command, "the URL names no stream: rtmp://HOST/APP/STREAM");
     cv_sink_free(&play.sink);
     cv_timer_stop(&play.timer);
     cv_stream_run_done(&play.run);
+    cv_stream_plan_done(&play.plan);
     return end;
 }
 
@@ -268,7 +270,7 @@ const struct cv_command cv_command_play = {
              "frame, as it would at the server.",
     .examples = "  culvert play rtmp://example.org/live/film | ffplay -\n"
                 "  culvert play rtmp://example.org/live/film | mpv -\n"
-                "  culvert play rtmp://example.org/live/film -o film.flv --duration 3600\n"
+                "  culvert play rtmps://example.org/live/film -o film.flv --duration 3600\n"
                 "  culvert play ws://example.org/live/film -o film.flv --wait 600 -v\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],

@@ -222,11 +222,14 @@ static int run_publish(const struct cv_command *command, int argc, char **argv)
     if (count != 2)
         return cv_cli_usage(command, "FILE (or - for standard input) and URL are needed");
     publish.path = words[0];
-    if (cv_stream_plan_make(&publish.plan, &publish.options, words[1], &why) != CV_OK)
+    if (cv_stream_plan_make(&publish.plan, &publish.options, words[1], NULL, &why) != CV_OK)
         return cv_cli_usage(command, why.text);
-    if (!publish.plan.target.name[0])
-        return cv_cli_usage(command, "the URL names no stream: rtmp://HOST/APP/STREAM");
-    return run_plan(&publish, start_us);
+    if (publish.plan.target.name[0])
+        end = run_plan(&publish, start_us);
+    else
+        end = cv_cli_usage(command, "the URL names no stream: rtmp://HOST/APP/STREAM");
+    cv_stream_plan_done(&publish.plan);
+    return end;
 }
 
 const struct cv_command cv_command_publish = {
@@ -237,10 +240,13 @@ const struct cv_command cv_command_publish = {
              "HTTP that RTMP hides behind, RTMPT, a WebSocket, a proxy. When the way is cut, it\n"
              "comes back by itself; what was read meanwhile follows, and nothing is lost.\n\n"
              "URL is rtmp://HOST[:PORT]/APP/STREAM; the port is 80 unless it is given. A key goes\n"
-             "behind the stream: rtmp://HOST/live/STREAM?key=KEY. rtmpt:// and ws:// choose their\n"
-             "way. The file's times may begin anywhere: the stream begins at 0.",
+             "behind the stream: rtmp://HOST/live/STREAM?key=KEY. rtmps:// is the same inside\n"
+             "TLS, on port 443, and never goes without; rtmp:// without a port may use that, too,\n"
+             "where port 80 leads nowhere. rtmpt:// and ws:// choose their way, rtmpts:// and\n"
+             "wss:// the same inside TLS. The file's times may begin anywhere: the stream begins\n"
+             "at 0.",
     .examples =
-        "  culvert publish film.flv 'rtmp://example.org/live/film?key=KEY'\n"
+        "  culvert publish film.flv 'rtmps://example.org/live/film?key=KEY'\n"
         "  culvert publish --loop test.flv rtmp://localhost:8080/live/test\n"
         "  ffmpeg -re -i film.mp4 -c copy -f flv - | culvert publish - rtmp://HOST/live/film\n"
         "  culvert publish film.flv rtmp://HOST/live/film --via rtmpt -v\n",

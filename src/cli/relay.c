@@ -110,16 +110,17 @@ static int fail_listen(const struct cv_why *why)
     return cv_cli_fail(CV_EXIT_LISTEN, text);
 }
 
-static int go(struct relay *relay, const char *url, const struct cv_target *far)
+static int go(struct relay *relay, const char *url, const struct cv_stream_plan *plan)
 {
     struct cv_why why = {.code = CV_OK};
     cv_signals_ignore_pipe();
     relay->loop = cv_loop_new();
-    relay->hub = relay->loop ? cv_relay_hub_new(relay->loop, &relay->options, url) : NULL;
+    relay->hub =
+        relay->loop ? cv_relay_hub_new(relay->loop, &relay->options, url, plan->trust) : NULL;
     relay->signals = relay->hub ? cv_signals_new(relay->loop, on_signal, relay) : NULL;
     if (!relay->signals)
         return cv_cli_fail(CV_EXIT_FAILURE, "no memory");
-    if (open_listener(relay, far, &why) != CV_OK)
+    if (open_listener(relay, &plan->target, &why) != CV_OK)
         return fail_listen(&why);
     cv_timer_init(&relay->tick, relay->loop, on_tick, relay);
     cv_timer_start(&relay->tick, TICK_US);
@@ -139,14 +140,15 @@ static int run_relay(const struct cv_command *command, int argc, char **argv)
         return end;
     if (count != 1)
         return cv_cli_usage(command, "a URL is needed: rtmp://HOST/APP or rtmp://HOST/APP/STREAM");
-    if (cv_stream_plan_make(&plan, &relay.options, words[0], &why) != CV_OK)
+    if (cv_stream_plan_make(&plan, &relay.options, words[0], NULL, &why) != CV_OK)
         return cv_cli_usage(command, why.text);
-    end = go(&relay, words[0], &plan.target);
+    end = go(&relay, words[0], &plan);
     cv_timer_stop(&relay.tick);
     cv_listener_free(relay.listener);
     cv_signals_free(relay.signals);
     cv_relay_hub_free(relay.hub);
     cv_loop_free(relay.loop);
+    cv_stream_plan_done(&plan);
     return end;
 }
 
@@ -161,7 +163,7 @@ const struct cv_command cv_command_relay = {
              "Where URL names no stream, the local name is put behind it: with rtmp://HOST/live\n"
              "and the stream key mystream?key=KEY in OBS, the stream is HOST/live/mystream.\n"
              "The local app does not matter. What the far server refuses, the encoder is told.",
-    .examples = "  culvert relay rtmp://example.org/live\n"
+    .examples = "  culvert relay rtmps://example.org/live\n"
                 "  ffmpeg -re -i film.mp4 -c copy -f flv 'rtmp://127.0.0.1/live/film?key=KEY'\n"
                 "  ffplay rtmp://127.0.0.1/live/film\n"
                 "  culvert relay 'rtmp://example.org/live/film?key=KEY' --listen 127.0.0.1:1936\n",

@@ -54,6 +54,7 @@ struct cv_relay_hub {
     struct cv_loop *loop;
     const struct cv_stream_options *options;
     const char *url;
+    struct cv_tls_trust *trust;
     struct cv_attempt_room *attempts;
     struct cv_local_room *locals;
     struct seat *seats;     // list
@@ -142,6 +143,7 @@ static void stream_free(struct stream *stream)
     cv_turn_cancel(stream->hub->attempts, &stream->turn);
     cv_connection_free(&stream->connection);
     cv_stream_log_done(&stream->log);
+    cv_stream_plan_done(&stream->plan);
     cv_mem_free(stream);
 }
 
@@ -186,7 +188,7 @@ static struct stream *stream_new(struct cv_relay_hub *hub, const char *url, bool
     cv_timer_init(&stream->goodbye, hub->loop, on_goodbye, stream);
     DL_APPEND(hub->streams, stream);
     hub->stream_count++;
-    if (cv_stream_plan_make(&stream->plan, hub->options, url, why) == CV_OK) {
+    if (cv_stream_plan_make(&stream->plan, hub->options, url, hub->trust, why) == CV_OK) {
         name_stream(stream);
         if (connect_stream(stream) == CV_OK)
             return stream;
@@ -511,7 +513,7 @@ static void on_event(void *arg, const struct cv_connection_event *event)
 // ---- life -----------------------------------------------------------------------------------
 
 struct cv_relay_hub *cv_relay_hub_new(struct cv_loop *loop, const struct cv_stream_options *options,
-                                      const char *url)
+                                      const char *url, struct cv_tls_trust *trust)
 {
     struct cv_relay_hub *hub = cv_mem_zero(1, sizeof *hub);
     if (!hub)
@@ -519,6 +521,7 @@ struct cv_relay_hub *cv_relay_hub_new(struct cv_loop *loop, const struct cv_stre
     hub->loop = loop;
     hub->options = options;
     hub->url = url;
+    hub->trust = trust;
     hub->attempts = cv_attempt_room_new(loop);
     hub->locals = cv_local_room_new(loop);
     if (hub->attempts && hub->locals)

@@ -13,10 +13,11 @@
 struct cv_relay_hub;
 struct cv_loop;
 
-// `url` names the far server; where it names no stream, the local name is put behind it. All are
-// borrowed. NULL: no memory.
+// `url` names the far server; where it names no stream, the local name is put behind it. `trust`
+// serves all its connections; NULL: each has its own, if it needs one. All are borrowed. NULL: no
+// memory.
 struct cv_relay_hub *cv_relay_hub_new(struct cv_loop *loop, const struct cv_stream_options *options,
-                                      const char *url);
+                                      const char *url, struct cv_tls_trust *trust);
 // When all its streams have ended, or at once. The loop must be freed later. NULL is allowed.
 void cv_relay_hub_free(struct cv_relay_hub *hub);
 // A program has connected; for cv_listener_new. The descriptor is the hub's.

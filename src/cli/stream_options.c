@@ -1,7 +1,9 @@
 #include "cli/stream_options.h"
 
 #include "client/memory.h"
+#include "client/trust.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +51,14 @@ int cv_stream_set_proxy(void *into, const char *value, struct cv_why *why)
     return CV_OK;
 }
 
+int cv_stream_set_ca(void *into, const char *value, struct cv_why *why)
+{
+    if (*value == '\0')
+        return cv_why_set(why, CV_E_USAGE, "options", "--ca needs the name of a file");
+    options_of(into)->ca_file = value;
+    return CV_OK;
+}
+
 #define FLAG(member)                                                                               \
     int cv_stream_set_##member(void *into, const char *value, struct cv_why *why)                  \
     {                                                                                              \
@@ -57,6 +67,7 @@ int cv_stream_set_proxy(void *into, const char *value, struct cv_why *why)
         options_of(into)->member = true;                                                           \
         return CV_OK;                                                                              \
     }
+FLAG(insecure)
 FLAG(no_memory)
 FLAG(verbose)
 FLAG(quiet)
@@ -80,8 +91,24 @@ static int choose_via(struct cv_stream_plan *plan, enum cv_via asked, struct cv_
     return CV_OK;
 }
 
+static int load_trust(struct cv_stream_plan *plan, const struct cv_stream_options *options,
+                      struct cv_why *why)
+{
+    const struct cv_tls_trust_config config = {.ca_file = options->ca_file,
+                                               .insecure = options->insecure};
+    if (options->insecure && options->ca_file)
+        return cv_why_set(why, CV_E_USAGE, "options",
+                          "--ca has no meaning beside --insecure, which believes anybody");
+    int err = cv_trust_load(&plan->trust, &plan->target, &config, why);
+    if (plan->trust && options->insecure)
+        fprintf(stderr, "culvert: warning: --insecure: the connection is encrypted, but to whom is "
+                        "not checked; anybody on the way may read and change everything, keys "
+                        "too\n");
+    return err;
+}
+
 int cv_stream_plan_make(struct cv_stream_plan *out, const struct cv_stream_options *options,
-                        const char *url, struct cv_why *why)
+                        const char *url, struct cv_tls_trust *trust, struct cv_why *why)
 {
     struct cv_why wrong = {.code = CV_OK};
     *out = (struct cv_stream_plan){.order = options->order};
@@ -91,11 +118,25 @@ int cv_stream_plan_make(struct cv_stream_plan *out, const struct cv_stream_optio
                           wrong.text);
     err = choose_via(out, options->via, why);
     if (err == CV_OK)
-        err = cv_proxy_find(&out->proxy, cv_text_of(options->proxy ? options->proxy : ""),
-                            out->target.host, out->target.port, environment, why);
+        err = cv_proxies_find(&out->proxies, cv_text_of(options->proxy ? options->proxy : ""),
+                              &out->target, environment, why);
     if (err == CV_OK && !options->no_memory)
         cv_memory_default_path(out->memory_path, sizeof out->memory_path);
+    if (err == CV_OK && trust)
+        out->trust = cv_tls_trust_ref(trust);
+    else if (err == CV_OK)
+        err = load_trust(out, options, why);
     return err;
+}
+
+void cv_stream_plan_done(struct cv_stream_plan *plan)
+{
+    cv_tls_trust_unref(&plan->trust);
+}
+
+const struct cv_proxy *cv_stream_plan_proxy(const struct cv_stream_plan *plan)
+{
+    return cv_proxies_first(&plan->proxies, plan->target.security);
 }
 
 void cv_stream_plan_apply(const struct cv_stream_plan *plan, struct cv_connection_config *config)
@@ -103,6 +144,7 @@ void cv_stream_plan_apply(const struct cv_stream_plan *plan, struct cv_connectio
     config->target = &plan->target;
     config->via = plan->via;
     config->order = plan->order;
-    config->proxy = plan->proxy.host[0] ? &plan->proxy : NULL;
+    config->proxies = &plan->proxies;
+    config->trust = plan->trust;
     config->memory_path = plan->memory_path;
 }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "client/memory.h"
+#include "client/trust.h"
 #include "io/clock.h"
 #include "io/loop.h"
 
@@ -52,8 +53,13 @@ static int read_config(struct culvert *culvert, struct cv_why *why)
     int err = cv_target_parse(&culvert->target, cv_text_of(config->url), why);
     if (err)
         return err;
-    err = cv_proxy_find(&culvert->proxy, cv_text_of(config->proxy ? config->proxy : ""),
-                        culvert->target.host, culvert->target.port, environment, why);
+    err = cv_proxies_find(&culvert->proxies, cv_text_of(config->proxy ? config->proxy : ""),
+                          &culvert->target, environment, why);
+    if (err)
+        return err;
+    const struct cv_tls_trust_config trust = {.ca_file = config->ca_file,
+                                              .insecure = config->insecure};
+    err = cv_trust_load(&culvert->trust, &culvert->target, &trust, why);
     return err ? err : read_memory_file(culvert, config->memory_file, why);
 }
 
@@ -91,7 +97,8 @@ static void connection_start(struct culvert *culvert)
         .via = vias[from->via],
         .order =
             from->order == CULVERT_ORDER_RTMP_FIRST ? CV_LADDER_RTMP_FIRST : CV_LADDER_OFFER_FIRST,
-        .proxy = &culvert->proxy,
+        .proxies = &culvert->proxies,
+        .trust = culvert->trust,
         .memory_path = culvert->memory_path,
         .buffer_ms = from->buffer_ms,
         .keep_bytes = from->keep_bytes,
@@ -192,6 +199,7 @@ void culvert_free(struct culvert *culvert)
     if (culvert->begun)
         cv_loop_run_once(culvert->loop); // what it closes may use the room until then
     cv_attempt_room_free(culvert->room);
+    cv_tls_trust_unref(&culvert->trust);
     cv__api_flv_free(culvert);
     cv__api_events_free(culvert);
     cv_loop_free(culvert->loop);

@@ -43,7 +43,8 @@ struct culvert {
 
     // from the configuration, for the connection
     struct cv_target target;
-    struct cv_proxy proxy;
+    struct cv_proxies proxies;
+    struct cv_tls_trust *trust; // NULL: not needed, or none could be had
     char memory_path[CV_LIMIT_API_PATH_BYTES + 1];
     struct culvert_config config; // its pointers are not valid any more
     enum cv_rtmp_client_mode mode;

@@ -20,6 +20,7 @@ static const struct {
     {CULVERT_E_NOT_FOUND, "the server knows no such stream or app"},
     {CULVERT_E_LOST, "the connection was lost"},
     {CULVERT_E_FAILED, "the connection failed"},
+    {CULVERT_E_CERTIFICATE, "the server's certificate is not accepted"},
 };
 
 const char *culvert_error_text(int error)

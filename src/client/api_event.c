@@ -162,7 +162,7 @@ static void on_ended(struct culvert *culvert, const struct cv_connection_event *
     if (event->end == CV_END_NO_WAY && culvert->end->why.text[0] == '\0')
         snprintf(culvert->end->why.text, sizeof culvert->end->why.text, "%s",
                  cv_obstacle_text(event->obstacle));
-    if (event->end == CV_END_NO_WAY)
+    if (event->end == CV_END_NO_WAY || event->end == CV_END_CERTIFICATE)
         culvert->end->pub.advice = cv_obstacle_advice(event->obstacle);
     set_location(culvert, event->location);
     if (error != CULVERT_OK)

@@ -29,15 +29,17 @@ struct cv_attempt_room *cv_attempt_room_new(struct cv_loop *loop)
     if (!room)
         return NULL;
     room->turns = NULL;
-    room->legs.loop = loop;
+    cv_leg_room_init(&room->legs, loop);
     cv_loop_on_turn(loop, run_turns, room);
     return room;
 }
 
 void cv_attempt_room_free(struct cv_attempt_room *room)
 {
-    if (room)
-        cv_loop_on_turn(room->legs.loop, NULL, NULL);
+    if (!room)
+        return;
+    cv_loop_on_turn(room->legs.channels.loop, NULL, NULL);
+    cv_leg_room_done(&room->legs);
     cv_mem_free(room);
 }
 
@@ -64,20 +66,20 @@ void cv_turn_cancel(struct cv_attempt_room *room, struct cv_turn *turn)
 
 struct cv_loop *cv_attempt_room_loop(const struct cv_attempt_room *room)
 {
-    return room->legs.loop;
+    return room->legs.channels.loop;
 }
 
 static uint64_t now_us(const struct cv_attempt *attempt)
 {
-    return cv_loop_now_us(attempt->room->legs.loop);
+    return cv_loop_now_us(cv_attempt_room_loop(attempt->room));
 }
 
 // ---- life -----------------------------------------------------------------------------------
 
 static const struct cv_carrier *const carriers[CV_WAYS] = {
-    [CV_WAY_OFFER] = &cv__attempt_tunnel,    [CV_WAY_RTMP] = &cv__attempt_plain,
-    [CV_WAY_TUNNEL] = &cv__attempt_tunnel,   [CV_WAY_SOCKET] = &cv__attempt_socket,
-    [CV_WAY_CONNECT] = &cv__attempt_connect,
+    [CV_WAY_OFFER] = &cv__attempt_tunnel,  [CV_WAY_RTMP] = &cv__attempt_plain,
+    [CV_WAY_TUNNEL] = &cv__attempt_tunnel, [CV_WAY_SOCKET] = &cv__attempt_socket,
+    [CV_WAY_CONNECT] = &cv__attempt_plain,
 };
 
 int cv__attempt_renew(struct cv_attempt *attempt)
@@ -107,7 +109,6 @@ static void free_now(struct cv_attempt *attempt)
     cv_rtmpt_client_free(attempt->tunnel);
     cv_ws_free(attempt->ws);
     cv_http1_free(attempt->http);
-    cv_http_connect_free(attempt->connect);
     cv_rtmp_client_free(attempt->rtmp);
     cv_mem_free(attempt);
 }
@@ -116,6 +117,8 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
                                   const struct cv_attempt_config *config)
 {
     CV_ASSERT(config->way > CV_WAY_NONE && config->way < CV_WAYS);
+    CV_ASSERT(config->way != CV_WAY_CONNECT || (config->proxy && config->proxy->host[0]));
+    CV_ASSERT(!config->secure || (config->trust && config->target->secure_port));
     CV_ASSERT(config->addr_count <= CV_LIMIT_ADDRESSES);
     size_t addr_bytes = config->addr_count * sizeof *config->addrs;
     struct cv_attempt *attempt = cv_mem_zero(1, sizeof *attempt + addr_bytes);
@@ -128,6 +131,8 @@ struct cv_attempt *cv_attempt_new(struct cv_attempt_room *room,
     attempt->config.addrs = attempt->addrs;
     bool tunnel = config->way == CV_WAY_TUNNEL && config->ours;
     attempt->config.rtmp.eager = config->eager && (config->way == CV_WAY_OFFER || tunnel);
+    if (config->proxy && !config->proxy->host[0])
+        attempt->config.proxy = NULL;
     attempt->carrier = carriers[config->way];
     attempt->depth = 1;
     int err = begin(attempt);
@@ -162,21 +167,43 @@ void cv__attempt_leave(struct cv_attempt *attempt)
         free_now(attempt);
 }
 
-int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot, bool proxied,
+bool cv__attempt_is_proxied(const struct cv_attempt *attempt)
+{
+    const struct cv_attempt_config *config = &attempt->config;
+    bool http = config->way != CV_WAY_RTMP && config->way != CV_WAY_CONNECT;
+    return config->proxy && http && !config->secure;
+}
+
+const char *cv__attempt_authority(const struct cv_attempt *attempt)
+{
+    const struct cv_target *target = attempt->config.target;
+    return attempt->config.secure ? target->secure_authority : target->authority;
+}
+
+// Plain HTTP is carried on by a proxy; what is secure gets a connection through it. RTMP does when
+// it is asked to.
+static bool goes_by_connect(const struct cv_attempt_config *config)
+{
+    return config->way == CV_WAY_CONNECT || (config->secure && config->way != CV_WAY_RTMP);
+}
+
+int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot,
                          const struct cv_leg_owner *owner, void *arg)
 {
     CV_ASSERT(!attempt->legs[slot]);
     const struct cv_attempt_config *config = &attempt->config;
     struct cv_leg_config leg = {
         .host = config->target->host,
-        .port = config->target->port,
+        .port = config->secure ? config->target->secure_port : config->target->port,
+        .connect = goes_by_connect(config) ? config->proxy : NULL,
+        .trust = config->secure ? config->trust : NULL,
         .addrs = config->addrs,
         .addr_count = config->addr_count,
         .ipv4_first = config->ipv4_first,
         .owner = owner,
         .arg = arg,
     };
-    if (proxied) {
+    if (cv__attempt_is_proxied(attempt)) {
         leg.host = config->proxy->host;
         leg.port = config->proxy->port;
         leg.addr_count = 0;
@@ -202,7 +229,7 @@ int cv__attempt_send_head(struct cv_attempt *attempt, const struct cv_wr *head)
 void cv__attempt_put_credentials(const struct cv_attempt *attempt, struct cv_wr *wr)
 {
     const struct cv_proxy *proxy = attempt->config.proxy;
-    if (proxy && proxy->user[0])
+    if (cv__attempt_is_proxied(attempt) && proxy->user[0])
         cv_basic_auth_write(wr, "Proxy-Authorization", cv_text_of(proxy->user),
                             cv_text_of(proxy->password));
 }
@@ -218,12 +245,27 @@ void cv__attempt_met(struct cv_attempt *attempt, const struct cv_met_report *rep
     attempt->config.on_met(attempt->config.arg, report);
 }
 
-void cv__attempt_up(struct cv_attempt *attempt, const struct cv_leg *leg)
+void cv__attempt_connected(struct cv_attempt *attempt)
 {
-    struct cv_leg_stats stats = cv_leg_stats(leg);
+    struct cv_leg_stats stats = cv_leg_stats(attempt->legs[CV_RTMPT_UP]);
     struct cv_met_report report = {
         .met = CV_MET_CONNECTED, .rtt_us = stats.rtt_us, .ipv6 = stats.peer.family == CV_ADDR_IPV6};
+    attempt->connected = true;
     cv__attempt_met(attempt, &report);
+}
+
+void cv__attempt_up(struct cv_attempt *attempt)
+{
+    attempt->up = true;
+    if (attempt->config.secure)
+        cv__attempt_met(attempt, &(struct cv_met_report){.met = CV_MET_SECURED});
+}
+
+void cv__attempt_leg_down(struct cv_attempt *attempt, const struct cv_leg *leg)
+{
+    const struct cv_why *why = cv_leg_why(leg);
+    if (why->code != CV_OK)
+        attempt->tls_why = *why;
 }
 
 static enum cv_met met_of(const struct cv_attempt *attempt, int code)
@@ -240,6 +282,15 @@ static enum cv_met met_of(const struct cv_attempt *attempt, int code)
     case CV_E_CLOSED:
     case CV_OK:
         return CV_MET_CLOSED;
+    case CV_E_NOT_TLS:
+    case CV_E_TLS:
+    case CV_E_TLS_ALERT:
+        return CV_MET_NOT_TLS;
+    case CV_E_CERT_UNTRUSTED:
+    case CV_E_CERT_NAME:
+    case CV_E_CERT_TIME:
+    case CV_E_CERT_INVALID:
+        return CV_MET_CERTIFICATE;
     default:
         break;
     }
@@ -254,7 +305,7 @@ void cv__attempt_fall(struct cv_attempt *attempt, int code, const char *what)
         return;
     cv_timer_stop(&attempt->timer);
     if (!attempt->accepted) {
-        struct cv_met_report report = {.met = met_of(attempt, code)};
+        struct cv_met_report report = {.met = met_of(attempt, code), .code = code};
         cv__attempt_met(attempt, &report);
         return;
     }
@@ -468,6 +519,11 @@ enum cv_rtmp_client_end cv_attempt_end(const struct cv_attempt *attempt)
     return attempt->end;
 }
 
+const struct cv_why *cv_attempt_why(const struct cv_attempt *attempt)
+{
+    return &attempt->tls_why;
+}
+
 const char *cv_attempt_location(const struct cv_attempt *attempt)
 {
     return attempt->location;
@@ -475,11 +531,16 @@ const char *cv_attempt_location(const struct cv_attempt *attempt)
 
 static const char *name_of(const struct cv_attempt *attempt)
 {
+    static const char *const offered[2] = {"RTMP behind an HTTP offer",
+                                           "RTMPS behind an HTTPS offer"};
+    static const char *const connected[2] = {"RTMP through the proxy's CONNECT",
+                                             "RTMPS through the proxy's CONNECT"};
+    bool secure = attempt->config.secure;
     if (attempt->carrier == &cv__attempt_plain && attempt->config.way == CV_WAY_OFFER)
-        return "RTMP behind an HTTP offer";
-    if (attempt->carrier == &cv__attempt_plain && attempt->config.way == CV_WAY_CONNECT)
-        return cv__attempt_connect.name;
-    return attempt->carrier->name;
+        return offered[secure];
+    if (attempt->config.way == CV_WAY_CONNECT)
+        return connected[secure];
+    return attempt->carrier->names[secure];
 }
 
 static void put_leg(const struct cv_attempt *attempt, struct cv_attempt_stats *stats)

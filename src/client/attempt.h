@@ -41,7 +41,7 @@ struct cv_attempt_config {
     bool secure;                       // inside TLS, to the target's secure_port
     struct cv_tls_trust *trust;        // for that; borrowed for the attempt's life
     const struct cv_target *target;    // borrowed for the attempt's life
-    const struct cv_proxy *proxy;      // the same; NULL: none
+    const struct cv_proxy *proxy;      // the same, the one for this way; NULL or no host: none
     const struct cv_addr *addrs;       // the server's, known already; copied
     unsigned addr_count;               //
     bool ipv4_first;                   //

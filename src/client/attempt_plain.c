@@ -1,4 +1,4 @@
-// Plain RTMP on one TCP connection: from its first byte, or behind an offer that was taken.
+// RTMP as it is on one connection: from its first byte, or behind an offer that was taken.
 #include "client/attempt_state.h"
 
 // ---- writing --------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ static int up(struct cv_attempt *attempt)
 
 static int begin(struct cv_attempt *attempt)
 {
-    return cv__attempt_dial(attempt, false);
+    return cv__attempt_dial(attempt);
 }
 
 void cv__attempt_go_plain(struct cv_attempt *attempt)
@@ -52,7 +52,7 @@ void cv__attempt_go_plain(struct cv_attempt *attempt)
 }
 
 const struct cv_carrier cv__attempt_plain = {
-    .name = "RTMP",
+    .names = {"RTMP", "RTMPS"},
     .begin = begin,
     .flush = flush,
     .is_blocked = is_blocked,

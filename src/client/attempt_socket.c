@@ -79,15 +79,16 @@ static void finish(struct cv_attempt *attempt)
 // Through a proxy: the whole URL.
 static void put_request(const struct cv_attempt *attempt, struct cv_wr *wr)
 {
-    const struct cv_target *target = attempt->config.target;
-    struct cv_text app = cv_text_of(target->app);
+    const char *authority = cv__attempt_authority(attempt);
+    bool proxied = cv__attempt_is_proxied(attempt);
+    struct cv_text app = cv_text_of(attempt->config.target->app);
     app.len = cv_text_find(app, '?');
     char url[CV_LIMIT_APP_BYTES + CV_LIMIT_URL_BYTES];
-    int len = snprintf(url, sizeof url, "%s%s/%.*s", attempt->config.proxy ? "http://" : "",
-                       attempt->config.proxy ? target->authority : "", (int)app.len, app.at);
+    int len = snprintf(url, sizeof url, "%s%s/%.*s", proxied ? "http://" : "",
+                       proxied ? authority : "", (int)app.len, app.at);
     CV_ASSERT(len > 0 && (size_t)len < sizeof url);
     cv_http1_write_request(wr, cv_text_of("GET"), cv_text_of(url));
-    cv_http1_write_header(wr, "Host", target->authority);
+    cv_http1_write_header(wr, "Host", authority);
 }
 
 static int send_opening(struct cv_attempt *attempt)
@@ -192,11 +193,11 @@ static int begin(struct cv_attempt *attempt)
     int err = cv_ws_make_key(attempt->config.rtmp.crypto, attempt->ws_key);
     if (err != CV_OK)
         return err;
-    return cv__attempt_dial(attempt, attempt->config.proxy != NULL);
+    return cv__attempt_dial(attempt);
 }
 
 const struct cv_carrier cv__attempt_socket = {
-    .name = "RTMP over WebSocket",
+    .names = {"RTMP over WebSocket", "secure WebSocket"},
     .begin = begin,
     .flush = flush,
     .is_blocked = is_blocked,

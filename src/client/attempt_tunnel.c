@@ -7,7 +7,7 @@
 
 static uint64_t now_us(const struct cv_attempt *attempt)
 {
-    return cv_loop_now_us(attempt->room->legs.loop);
+    return cv_loop_now_us(cv_attempt_room_loop(attempt->room));
 }
 
 static bool is_tunnel(const struct cv_attempt *attempt)
@@ -147,8 +147,7 @@ static bool serve_slot(struct cv_attempt *attempt, enum cv_rtmpt_slot slot)
         if (attempt->legs[slot])
             break; // it is dialled
         attempt->slots[slot] = (struct cv_attempt_slot){attempt, slot};
-        if (cv__attempt_open_leg(attempt, slot, attempt->config.proxy != NULL, &leg_owner,
-                                 &attempt->slots[slot]) == CV_OK)
+        if (cv__attempt_open_leg(attempt, slot, &leg_owner, &attempt->slots[slot]) == CV_OK)
             break;
         cv_rtmpt_client_closed(attempt->tunnel, slot, CV_E_NOMEM, now_us(attempt));
         return true;
@@ -209,15 +208,23 @@ static void pump_and_tell(struct cv_attempt *attempt, bool was_blocked)
     cv__attempt_leave(attempt);
 }
 
+static void on_connected(void *arg)
+{
+    const struct cv_attempt_slot *slot = arg;
+    struct cv_attempt *attempt = slot->attempt;
+    cv__attempt_enter(attempt);
+    if (slot->slot == CV_RTMPT_UP && !attempt->connected)
+        cv__attempt_connected(attempt);
+    cv__attempt_leave(attempt);
+}
+
 static void on_up(void *arg)
 {
     const struct cv_attempt_slot *slot = arg;
     struct cv_attempt *attempt = slot->attempt;
     cv__attempt_enter(attempt);
-    if (slot->slot == CV_RTMPT_UP && !attempt->up) {
-        attempt->up = true;
-        cv__attempt_up(attempt, attempt->legs[CV_RTMPT_UP]);
-    }
+    if (slot->slot == CV_RTMPT_UP && !attempt->up)
+        cv__attempt_up(attempt);
     if (!attempt->over)
         cv_rtmpt_client_connected(attempt->tunnel, slot->slot, now_us(attempt));
     pump_and_tell(attempt, false);
@@ -243,19 +250,39 @@ static void on_room(void *arg)
     pump_and_tell(slot->attempt, was_blocked);
 }
 
-static void on_down(void *arg, int code)
+static void lose_leg(const struct cv_attempt_slot *slot, int code)
 {
-    const struct cv_attempt_slot *slot = arg;
     struct cv_attempt *attempt = slot->attempt;
-    cv__attempt_enter(attempt);
     cv_leg_close(&attempt->legs[slot->slot]);
     if (!attempt->over)
         cv_rtmpt_client_closed(attempt->tunnel, slot->slot, code, now_us(attempt));
     pump_and_tell(attempt, false);
 }
 
-static const struct cv_leg_owner leg_owner = {
-    .up = on_up, .bytes = on_bytes, .room = on_room, .down = on_down};
+static void on_denied(void *arg, const struct cv_http1_head *head)
+{
+    const struct cv_attempt_slot *slot = arg;
+    struct cv_attempt *attempt = slot->attempt;
+    cv__attempt_enter(attempt);
+    if (!attempt->connected)
+        cv__attempt_answer(attempt, head);
+    lose_leg(slot, CV_E_CONN_REFUSED); // a later one: as any connection that cannot be made
+}
+
+static void on_down(void *arg, int code)
+{
+    const struct cv_attempt_slot *slot = arg;
+    cv__attempt_enter(slot->attempt);
+    cv__attempt_leg_down(slot->attempt, slot->attempt->legs[slot->slot]);
+    lose_leg(slot, code);
+}
+
+static const struct cv_leg_owner leg_owner = {.connected = on_connected,
+                                              .up = on_up,
+                                              .bytes = on_bytes,
+                                              .room = on_room,
+                                              .denied = on_denied,
+                                              .down = on_down};
 
 static void on_timer(void *arg)
 {
@@ -284,20 +311,20 @@ static int begin(struct cv_attempt *attempt)
 {
     const struct cv_attempt_config *config = &attempt->config;
     struct cv_rtmpt_client_config tunnel = {
-        .host = cv_text_of(config->target->authority),
+        .host = cv_text_of(cv__attempt_authority(attempt)),
         .user_agent = cv_text_of("Shockwave Flash"),
         .offer = config->way == CV_WAY_OFFER,
         .first = config->rtmp.eager,
-        .proxy = config->proxy != NULL,
+        .proxy = cv__attempt_is_proxied(attempt),
     };
-    if (config->proxy) {
+    if (tunnel.proxy) {
         tunnel.proxy_user = cv_text_of(config->proxy->user);
         tunnel.proxy_password = cv_text_of(config->proxy->password);
     }
     attempt->tunnel = cv_rtmpt_client_new(&tunnel, now_us(attempt));
     if (!attempt->tunnel)
         return CV_E_NOMEM;
-    cv_timer_init(&attempt->timer, attempt->room->legs.loop, on_timer, attempt);
+    cv_timer_init(&attempt->timer, cv_attempt_room_loop(attempt->room), on_timer, attempt);
     // C0 and C1 (eager: the whole first flight) are there already: they go into the offer.
     move_rtmp(attempt);
     serve_slot(attempt, CV_RTMPT_UP);
@@ -305,7 +332,7 @@ static int begin(struct cv_attempt *attempt)
 }
 
 const struct cv_carrier cv__attempt_tunnel = {
-    .name = "RTMPT",
+    .names = {"RTMPT", "RTMPTS"},
     .begin = begin,
     .flush = flush,
     .is_blocked = is_blocked,

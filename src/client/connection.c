@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "io/tls_trust.h"
 
 #include <string.h>
 
@@ -28,6 +29,7 @@ static void free_now(struct cv_connection *connection)
     for (int i = 0; i < 2; i++)
         cv_attempt_free(&connection->ways[i].attempt);
     cv_outbox_done(&connection->outbox);
+    cv_tls_trust_unref(&connection->config.trust);
     cv_mem_free(connection->memory_path);
     cv_mem_free(connection);
 }
@@ -206,6 +208,7 @@ static void count_life(struct cv_way_in_use *way)
     bool raw = !cv_attempt_stats(way->attempt).tunnel;
     bool timed = cv_watchdog_cut_ms(&connection->watchdog) != 0; // whatever it carries
     connection->short_lives = early && raw && !timed ? connection->short_lives + 1 : 0;
+    connection->cut_secure = way->secure;
 }
 
 // While it comes back, a refusal may be about its own ghost.
@@ -308,6 +311,7 @@ void cv__connection_take(struct cv_connection *connection, const struct cv_reach
     *way = (struct cv_way_in_use){.connection = connection,
                                   .attempt = result->attempt,
                                   .way = result->way,
+                                  .secure = result->secure,
                                   .since_us = cv__connection_now_us(connection)};
     cv_attempt_set_owner(way->attempt, on_event, on_end, on_room, way);
     cv_timer_start(&connection->timer, CV_CLIENT_START_S * UINT64_C(1000000));
@@ -328,12 +332,26 @@ static void start_is_late(struct cv_connection *connection)
         cv__try_after_cut(connection, &connection->why);
 }
 
+static bool lacks_trust(const struct cv_connection *connection)
+{
+    return !connection->config.trust && connection->target.security == CV_SECURITY_ONLY;
+}
+
+static void end_without_trust(struct cv_connection *connection)
+{
+    cv_why_set(&connection->why, CV_E_USAGE, place,
+               "TLS is wanted, and there are no certificates to trust");
+    cv__connection_end(connection, CV_END_FAILED, CV_OBSTACLE_NONE, "");
+}
+
 static void on_timer(void *arg)
 {
     struct cv_connection *connection = arg;
     cv__connection_enter(connection);
     bool waits = cv__connection_way_count(connection) > 0;
-    if (connection->closing && is_delivered(connection) && !waits && !connection->reach)
+    if (lacks_trust(connection))
+        end_without_trust(connection);
+    else if (connection->closing && is_delivered(connection) && !waits && !connection->reach)
         cv__connection_end(connection, CV_END_CLOSED, CV_OBSTACLE_NONE, "");
     else if (waits)
         start_is_late(connection);
@@ -361,6 +379,15 @@ static void on_turn(void *arg)
 
 // ---- what the owner wants ---------------------------------------------------------------------
 
+// Where plain text is allowed, too.
+static void forgo_tls(struct cv_target *target)
+{
+    if (target->security != CV_SECURITY_EITHER)
+        return;
+    target->security = CV_SECURITY_PLAIN;
+    target->secure_port = 0;
+}
+
 struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
                                         const struct cv_connection_config *config)
 {
@@ -371,8 +398,12 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
     connection->config = *config;
     connection->target = *config->target;
     connection->config.target = &connection->target;
-    if (config->proxy)
-        connection->proxy = *config->proxy;
+    if (config->proxies)
+        connection->proxies = *config->proxies;
+    if (config->trust)
+        cv_tls_trust_ref(config->trust);
+    else
+        forgo_tls(&connection->target);
     if (config->via == CV_VIA_AUTO)
         connection->config.via = config->target->via;
     for (int i = 0; i < 2; i++)
@@ -387,7 +418,9 @@ struct cv_connection *cv_connection_new(struct cv_attempt_room *room,
     connection->start_us = cv__connection_now_us(connection);
     const char *path = config->memory_path ? config->memory_path : "";
     connection->memory_path = cv_mem_text(path, strlen(path));
-    if (connection->memory_path && cv__try_start(connection))
+    if (lacks_trust(connection))
+        cv_timer_start(&connection->timer, 0);
+    if (connection->memory_path && (lacks_trust(connection) || cv__try_start(connection)))
         return connection;
     cv_connection_free(&connection);
     return NULL;

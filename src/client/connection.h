@@ -63,15 +63,17 @@ struct cv_connection_config {
     enum cv_rtmp_client_mode mode;
     enum cv_via via; // AUTO: as the target says
     enum cv_ladder_order order;
-    const struct cv_proxy *proxy; // copied; NULL or an empty host: none
-    struct cv_tls_trust *trust;   // a reference is taken; NULL: nothing inside TLS is tried
-    const char *memory_path;      // copied; NULL or empty: nothing is remembered
-    uint32_t buffer_ms;           // play: what Set Buffer Length says; 0: 3000
-    size_t keep_bytes;            // publish: what is kept for a cut; 0: CV_CONNECTION_KEEP_BYTES
-    bool keep_all;                // publish: send refuses what does not fit (CV_E_AGAIN);
-                                  // else the oldest is dropped, up to a key frame
-    bool patient;                 // a first way that is not found counts as a cut, too: it tries on
-    uint32_t return_s; // tries so long to come back after a cut; 0: CV_CONNECTION_RETURN_S
+    const struct cv_proxies *proxies; // copied; NULL: none
+    // A reference is taken. NULL: nothing inside TLS is tried, and a target that wants nothing else
+    // fails.
+    struct cv_tls_trust *trust;
+    const char *memory_path; // copied; NULL or empty: nothing is remembered
+    uint32_t buffer_ms;      // play: what Set Buffer Length says; 0: 3000
+    size_t keep_bytes;       // publish: what is kept for a cut; 0: CV_CONNECTION_KEEP_BYTES
+    bool keep_all;           // publish: send refuses what does not fit (CV_E_AGAIN);
+                             // else the oldest is dropped, up to a key frame
+    bool patient;            // a first way that is not found counts as a cut, too: it tries on
+    uint32_t return_s;       // tries so long to come back after a cut; 0: CV_CONNECTION_RETURN_S
     void (*on_event)(void *arg, const struct cv_connection_event *event);
     void *arg;
 };

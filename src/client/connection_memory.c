@@ -17,7 +17,7 @@ enum { SERVER_BYTES = 2 * CV_LIMIT_HOST_BYTES + 32 };
 static void name_server(const struct cv_connection *connection, char out[SERVER_BYTES])
 {
     const struct cv_target *target = &connection->target;
-    const struct cv_proxy *proxy = &connection->proxy;
+    const struct cv_proxy *proxy = cv_proxies_first(&connection->proxies, target->security);
     if (proxy->host[0])
         snprintf(out, SERVER_BYTES, "%s:%u@%s:%u", target->host, target->port, proxy->host,
                  proxy->port);
@@ -65,6 +65,7 @@ void cv__connection_learn(struct cv_connection *connection, const struct cv_way_
     struct cv_attempt_stats stats = cv_attempt_stats(way->attempt);
     struct cv_memory_entry entry = {
         .way = way->way,
+        .secure = way->secure,
         .raw = !stats.tunnel,
         .ipv4 = stats.peer.family == CV_ADDR_IPV4,
         .rtt_us = stats.rtt_us,
@@ -72,7 +73,8 @@ void cv__connection_learn(struct cv_connection *connection, const struct cv_way_
         .at_s = now_s(),
     };
     const struct cv_memory_entry *known = &connection->known;
-    bool same = known->way == entry.way && known->raw == entry.raw && known->ipv4 == entry.ipv4 &&
+    bool same = known->way == entry.way && known->secure == entry.secure &&
+                known->raw == entry.raw && known->ipv4 == entry.ipv4 &&
                 known->cut_ms == entry.cut_ms && entry.at_s - known->at_s < REFRESH_S;
     if (remembers(connection) && !same)
         put(connection, &entry);

@@ -18,6 +18,7 @@ struct cv_way_in_use {
     struct cv_connection *connection;
     struct cv_attempt *attempt; // NULL: none
     enum cv_way way;
+    bool secure;
     bool started;
     uint64_t since_us;
     char epoch[CV_LIMIT_EPOCH_BYTES + 1]; // play: of `number`; empty: messages have no numbers
@@ -28,7 +29,7 @@ struct cv_connection {
     struct cv_attempt_room *room;
     struct cv_connection_config config;
     struct cv_target target;
-    struct cv_proxy proxy;
+    struct cv_proxies proxies;
     char *memory_path;            // owned; empty: nothing is remembered
     struct cv_memory_entry known; // of this network; way NONE: nothing
     struct cv_reach *reach;
@@ -53,6 +54,9 @@ struct cv_connection {
     uint64_t trouble_us;  // since when no way has held; 0: there was one
     uint32_t tries;       // since then
     uint32_t short_lives; // ways in a row that were cut early
+    bool cut_secure;      // the latest that was cut
+    uint64_t distrust_us; // since when certificates are not accepted; 0: they are, or none was met
+    struct cv_why distrust_why;
     // publish
     struct cv_outbox outbox;
     uint64_t lost_told; // of outbox.lost

@@ -29,10 +29,13 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
         [CV_VIA_RTMPT] = CV_WAY_TUNNEL,
         [CV_VIA_SOCKET] = CV_WAY_SOCKET,
     };
+    enum cv_security security = connection->target.security;
+    const struct cv_proxy *proxy = cv_proxies_first(&connection->proxies, security);
     struct cv_ladder_config config = {
         .order = connection->config.order,
-        .proxy = connection->proxy.host[0] != '\0',
-        .credentials = connection->proxy.user[0] != '\0',
+        .security = security,
+        .proxy = proxy->host[0] != '\0',
+        .credentials = proxy->user[0] != '\0',
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
         .ours = connection->resumes || connection->epoch[0],
     };
@@ -53,11 +56,12 @@ static void on_ladder(void *arg, struct cv_ladder_config *ladder, bool *ipv4_fir
         cv__connection_recall(connection);
         cv_watchdog_init(&connection->watchdog, connection->known.cut_ms);
     }
-    bool possible = connection->known.way != CV_WAY_CONNECT || ladder->proxy;
-    if (possible)
-        ladder->remembered = connection->known.way;
-    if (connection->short_lives >= SHORT_LIVES_MAX)
+    ladder->remembered = connection->known.way;
+    ladder->remembered_secure = connection->known.secure;
+    if (connection->short_lives >= SHORT_LIVES_MAX) {
         ladder->remembered = CV_WAY_TUNNEL;
+        ladder->remembered_secure = connection->cut_secure;
+    }
     *ipv4_first = connection->known.way != CV_WAY_NONE && connection->known.ipv4;
 }
 
@@ -67,14 +71,14 @@ bool cv__try_start(struct cv_connection *connection)
     char position[POSITION_BYTES];
     struct cv_reach_config config = {
         .target = &connection->target,
-        .proxy = connection->proxy.host[0] ? &connection->proxy : NULL,
+        .proxies = &connection->proxies,
+        .trust = connection->config.trust,
         .ladder = ladder_config(connection),
         .on_ladder = on_ladder,
         .on_trying = on_trying,
         .on_done = on_reached,
         .arg = connection,
     };
-    config.eager = config.ladder.eager;
     cv__flow_fill_config(connection, &config.rtmp, position, sizeof position);
     connection->reach = cv_reach_start(connection->room, &config);
     return connection->reach != NULL;
@@ -95,8 +99,20 @@ static void begin_trouble(struct cv_connection *connection)
     connection->tries = 0;
 }
 
+// Who answers is not who he should be: trying on does not change that.
+static void end_distrust(struct cv_connection *connection, enum cv_obstacle obstacle)
+{
+    connection->why = connection->distrust_why;
+    cv_why_set(&connection->why, CV_E_CERT_INVALID, place, "%s", cv_obstacle_text(obstacle));
+    cv__connection_end(connection, CV_END_CERTIFICATE, obstacle, "");
+}
+
 static void give_up(struct cv_connection *connection, enum cv_obstacle obstacle)
 {
+    if (cv_obstacle_is_certificate(obstacle)) {
+        end_distrust(connection, obstacle);
+        return;
+    }
     const char *text =
         obstacle != CV_OBSTACLE_NONE ? cv_obstacle_text(obstacle) : connection->cut_why.text;
     cv_why_set(&connection->why, CV_E_TIMEOUT, place, "%s", text);
@@ -135,12 +151,32 @@ void cv__try_after_cut(struct cv_connection *connection, const struct cv_why *wh
         cv__try_later(connection, CV_OBSTACLE_NONE);
 }
 
+// A network that wants a login shows certificates of its own until it has it, and so cuts who was
+// there; a server that has another one since the cut keeps it.
+static bool may_pass(struct cv_connection *connection, const struct cv_reach_result *result)
+{
+    uint64_t now_us = cv__connection_now_us(connection);
+    if (!cv_obstacle_is_certificate(result->obstacle)) {
+        connection->distrust_us = 0;
+        return true;
+    }
+    if (connection->distrust_us == 0)
+        connection->distrust_us = now_us;
+    connection->distrust_why = *result->why;
+    return connection->started &&
+           now_us - connection->distrust_us < CV_CONNECTION_DISTRUST_S * UINT64_C(1000000);
+}
+
 static void fail_to_reach(struct cv_connection *connection, const struct cv_reach_result *result)
 {
     if (connection->active)
         return; // it was to be replaced, and still works
     if (connection->started && !connection->cut_us) {
         cv__try_after_cut(connection, &connection->cut_why); // it was, but does no more
+        return;
+    }
+    if (!may_pass(connection, result)) {
+        end_distrust(connection, result->obstacle);
         return;
     }
     bool again = connection->cut_us || connection->config.patient;
@@ -167,6 +203,7 @@ static void tell_through(struct cv_connection *connection, const struct cv_reach
     struct cv_connection_event event = {
         .type = CV_CONNECTION_THROUGH,
         .way = result->way,
+        .secure = result->secure,
         .since_us = result->since_us,
         .attempts = result->attempts,
         .obstacle = result->obstacle,
@@ -180,6 +217,7 @@ static void on_reached(void *arg, const struct cv_reach_result *result)
     struct cv_connection *connection = arg;
     cv__connection_enter(connection);
     if (result->attempt) {
+        connection->distrust_us = 0;
         cv__connection_take(connection, result);
         tell_through(connection, result);
     }

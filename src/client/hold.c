@@ -79,6 +79,8 @@ static void open_way(struct cv_hold *hold)
     const struct cv_target *target = config->target;
     struct cv_attempt_config attempt = {
         .way = config->way,
+        .secure = config->secure,
+        .trust = config->trust,
         .target = target,
         .proxy = config->proxy,
         .addrs = config->addrs,

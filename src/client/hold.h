@@ -11,8 +11,10 @@ struct cv_hold;
 
 struct cv_hold_config {
     enum cv_way way;
-    const struct cv_target *target; // borrowed for its life
-    const struct cv_proxy *proxy;   // the same; NULL: none
+    bool secure;
+    struct cv_tls_trust *trust;     // for that; borrowed for its life
+    const struct cv_target *target; // the same
+    const struct cv_proxy *proxy;   // the same, the one for this way; NULL or no host: none
     const struct cv_addr *addrs;    // the server's; borrowed for its life
     unsigned addr_count;
     bool ipv4_first;

@@ -70,8 +70,19 @@ static bool may_be_secure(const struct cv_ladder *ladder, enum cv_way way)
 {
     if (ladder->config.security == CV_SECURITY_PLAIN || ladder->no_tls)
         return false;
-    bool shut = ladder->proxy_shut && cv_way_is_proxied(&ladder->config, way);
+    bool shut = ladder->proxy_shut && cv_way_is_proxied(&ladder->config, way, true);
     return !shut && !is_tls_in_vain(ladder);
+}
+
+static bool has_proxy(const struct cv_ladder_config *config, bool secure)
+{
+    return secure ? config->secure_proxy : config->proxy;
+}
+
+// Somebody can be asked for a connection.
+static bool has_connect(const struct cv_ladder_config *config, bool secure)
+{
+    return config->proxy || (secure && config->secure_proxy);
 }
 
 // Each way is tried once.
@@ -82,7 +93,7 @@ static bool may_start(const struct cv_ladder *ladder, struct road road)
         return false;
     if (config->order == CV_LADDER_ONLY && config->only != road.way)
         return false;
-    if (road.way == CV_WAY_CONNECT && !config->proxy)
+    if (road.way == CV_WAY_CONNECT && !has_connect(config, road.secure))
         return false;
     return road.secure ? may_be_secure(ladder, road.way) : config->security != CV_SECURITY_ONLY;
 }
@@ -90,7 +101,7 @@ static bool may_start(const struct cv_ladder *ladder, struct road road)
 // An offer whose answer is not known may have brought connect to the server.
 static bool is_unanswered_eager(const struct cv_ladder_attempt *attempt)
 {
-    return attempt->eager && attempt->live && !attempt->answered;
+    return attempt->eager && attempt->live;
 }
 
 // May carry connect in its first flight: as long as no other one does.
@@ -189,7 +200,7 @@ static uint64_t silence_us(const struct cv_ladder *ladder, const struct cv_ladde
 {
     if (!attempt->connected)
         return us(CV_LADDER_SYN_MS);
-    if (cv_way_is_proxied(&ladder->config, attempt->way))
+    if (cv_way_is_proxied(&ladder->config, attempt->way, attempt->secure))
         return us(CV_LADDER_SILENCE_MAX_MS); // how far the server is behind it is not known
     uint64_t rtt_us = attempt->rtt_us;
     uint64_t silence = min_u64(rtt_us * 3 / 2, us(CV_LADDER_SILENCE_MAX_MS));
@@ -299,9 +310,9 @@ static struct road reserve(const struct cv_ladder *ladder, bool secure)
     if (stands(ladder, secure))
         return first_of(ladder, secure, ways, sizeof ways / sizeof ways[0]);
     // Nothing answers SYN. Where there is a proxy: it may, or the server without it.
-    if (ladder->config.proxy || !is_begun(ladder, secure))
+    if (has_proxy(&ladder->config, secure) || !is_begun(ladder, secure))
         return opening(ladder, secure);
-    return (struct road){.way = CV_WAY_NONE};
+    return first_of(ladder, secure, &ways[1], 1);
 }
 
 static bool is_home_secure(const struct cv_ladder *ladder)
@@ -375,10 +386,12 @@ static void try_next(struct cv_ladder *ladder, const struct cv_lesson *lesson, b
 {
     for (size_t i = 0; lesson->next && i < CV_LESSON_NEXT_MAX; i++)
         start(ladder, lesson->next[i], secure, now_us);
-    if (lesson->nowhere && ladder->config.proxy) {
-        // The proxy cannot be reached, the server itself may; or the other way round.
+    // The proxy cannot be reached, the server itself may; or the other way round.
+    if (lesson->nowhere && has_proxy(&ladder->config, secure)) {
         start(ladder, CV_WAY_OFFER, secure, now_us);
         start(ladder, CV_WAY_RTMP, secure, now_us);
+    } else if (lesson->nowhere) {
+        start(ladder, CV_WAY_CONNECT, secure, now_us);
     }
     if (lesson->tls && !is_begun(ladder, true))
         start(ladder, opening(ladder, true).way, true, now_us);
@@ -434,20 +447,22 @@ static void check_silence(struct cv_ladder *ladder, uint64_t now_us)
 
 // ---- reports --------------------------------------------------------------------------------
 
-// What an eager offer carried has been taken.
-static void take(struct cv_ladder *ladder, uint32_t i, bool taken)
+// `taken`: what its first flight carried, if it did carry something.
+static void on_answer(struct cv_ladder *ladder, uint32_t i, bool taken)
 {
-    if (taken && ladder->attempts[i].eager && ladder->asked < 0)
+    struct cv_ladder_attempt *attempt = &ladder->attempts[i];
+    if (taken && attempt->eager && ladder->asked < 0)
         ladder->asked = (int)i;
+    attempt->answered = true;
+    attempt->eager = false;
 }
 
 static void on_opened(struct cv_ladder *ladder, uint32_t i, const struct cv_met_report *report,
                       uint64_t now_us)
 {
     struct cv_ladder_attempt *attempt = &ladder->attempts[i];
-    attempt->answered = true;
     attempt->raw = false;
-    take(ladder, i, report->taken);
+    on_answer(ladder, i, report->taken);
     if (report->ours)
         return;
     start(ladder, CV_WAY_RTMP, attempt->secure, now_us);
@@ -469,14 +484,13 @@ static void on_progress(struct cv_ladder *ladder, uint32_t i, const struct cv_me
         attempt->secured = attempt->secure;
         return;
     case CV_MET_UPGRADED:
-        attempt->answered = true;
-        take(ladder, i, true);
+        on_answer(ladder, i, true);
         return;
     case CV_MET_OPENED:
         on_opened(ladder, i, report, now_us);
         return;
     case CV_MET_HANDSHAKE:
-        attempt->answered = true;
+        on_answer(ladder, i, false);
         attempt->handshake = true;
         return;
     default:
@@ -582,7 +596,7 @@ static void recall(struct cv_ladder_config *config)
 {
     bool allowed = config->remembered_secure ? config->security != CV_SECURITY_PLAIN
                                              : config->security != CV_SECURITY_ONLY;
-    if (config->remembered == CV_WAY_CONNECT && !config->proxy)
+    if (config->remembered == CV_WAY_CONNECT && !has_connect(config, config->remembered_secure))
         allowed = false; // that was with a proxy
     if (config->order == CV_LADDER_ONLY || !allowed)
         config->remembered = CV_WAY_NONE;

@@ -39,8 +39,9 @@ enum cv_way {
 };
 
 // Each way is there twice: in plain text, and inside TLS on another port (RTMPS, RTMPTS, WSS). With
-// a proxy all that is secure goes through its CONNECT, but for RTMP, which goes directly:
-// CV_WAY_CONNECT is RTMPS through the proxy.
+// a proxy for that all that is secure goes through its CONNECT, but for RTMP, which goes directly:
+// CV_WAY_CONNECT is RTMPS through the proxy, or through that of plain text, when it is the only
+// one.
 
 enum cv_ladder_order {
     CV_LADDER_OFFER_FIRST,
@@ -54,8 +55,9 @@ struct cv_ladder_config {
     enum cv_way remembered; // what won in this network before; NONE: nothing is known
     enum cv_security security;
     bool remembered_secure; // `remembered` was inside TLS
-    bool proxy;             // an HTTP proxy is set: all ways go through it, but RTMP goes beside it
-    bool credentials;       // a name and a password for it are set
+    bool proxy;             // an HTTP proxy is set: plain ways go through it, but RTMP beside it
+    bool secure_proxy;      // the same for ways inside TLS; it may be another proxy
+    bool credentials;       // a name and a password for them are set
     bool eager;             // offers carry connect in their first flight
     bool ours;              // the server is known to be ours: so do tunnels, then
 };
@@ -158,7 +160,7 @@ struct cv_ladder_attempt {
     enum cv_way way;
     bool secure;
     bool secured; // TLS is up
-    bool eager;   // its first flight carries connect
+    bool eager;   // its first flight carries connect, and has no answer yet
     bool live;
     bool connected;
     bool ipv6;
@@ -180,7 +182,7 @@ struct cv_ladder {
     bool again[2];           // an offer was stopped unjudged, and may be made once more
     bool ipv4_first;         // IPv6 was seen to be silent
     bool no_tls;             // TLS is hopeless: its certificate, or nobody speaks it there
-    bool proxy_shut;         // the proxy is down, or opens no connections for TLS
+    bool proxy_shut;         // no connection for TLS is to be had from the proxy
     uint64_t second_us;      // when a remembered way gets company; UINT64_MAX: never
     uint64_t grace_us;       // what is ready waits for what is better; UINT64_MAX: nothing does
     int asked;               // the attempt that has sent connect, or was told to; -1: none
@@ -211,6 +213,8 @@ enum cv_obstacle cv_ladder_obstacle(const struct cv_ladder *ladder);
 const char *cv_obstacle_id(enum cv_obstacle obstacle);
 // The sentence for the user. Static.
 const char *cv_obstacle_text(enum cv_obstacle obstacle);
+// The server's certificate is not accepted.
+bool cv_obstacle_is_certificate(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.
 const char *cv_obstacle_advice(enum cv_obstacle obstacle);
 // "RTMP", "RTMPT", "RTMPS", "RTMPTS", ... Static.

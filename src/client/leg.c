@@ -1,39 +1,49 @@
 #include "client/leg.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "client/dial.h"
-#include "io/loop.h"
+#include "client/proxy.h"
 #include "io/socket.h"
-#include "io/watch.h"
+#include "proto/http_connect.h"
+
+#include <string.h>
+
+static const char place[] = "leg";
 
 enum {
-    READS_PER_TURN = 4, // one fast stream must not hold up the others
-    QUICK_READS = 16,   // the answers to commands: servers with Nagle's algorithm wait for our ACK
-};
+    QUICK_READS = 16
+}; // the answers to commands: servers with Nagle's algorithm wait for our ACK
 
 struct cv_leg {
     struct cv_leg_room *room;
     const struct cv_leg_owner *owner;
     void *arg;
-    struct cv_dial *dial; // while it is under way
-    struct cv_watch watch;
-    struct cv_timer bad_news; // a failed write is told from the loop
-    int fd;
-    int code; // of that write
+    char host[CV_LIMIT_HOST_BYTES + 1]; // as others hear of it: without a zone
+    uint16_t port;
+    const struct cv_proxy *proxy;    // whose CONNECT it goes through; NULL: none
+    struct cv_http_connect *connect; // its answer
+    struct cv_tls_trust *trust;      // NULL: plain
+    struct cv_dial *dial;            // while it is under way
+    struct cv_channel channel;       // behind it
+    struct cv_timer bad_news;        // a failed write is told from the loop
+    int code;                        // of that write
+    struct cv_why why;
     struct cv_addr peer;
     uint32_t connect_us;
     uint64_t written_bytes;
     uint32_t reads_done; // up to QUICK_READS
+    bool up;             // was told
     bool reads;
     bool blocked;
-    bool over;   // down was told, or will not be
-    bool closed; // waits for the loop to let go of the watch
+    bool over;   // down or denied was told, or will not be
+    bool closed; // waits for the loop to let go of the channel
 };
 
 bool cv_leg_is_up(const struct cv_leg *leg)
 {
-    return leg->fd >= 0 && !leg->over;
+    return leg->up && !leg->over;
 }
 
 bool cv_leg_is_blocked(const struct cv_leg *leg)
@@ -41,57 +51,102 @@ bool cv_leg_is_blocked(const struct cv_leg *leg)
     return leg->blocked;
 }
 
+static bool has_channel(const struct cv_leg *leg)
+{
+    return leg->channel.fd >= 0;
+}
+
+// ---- the room ---------------------------------------------------------------------------------
+
+void cv_leg_room_init(struct cv_leg_room *room, struct cv_loop *loop)
+{
+    room->channels = (struct cv_channel_room){
+        .loop = loop, .read_buffer = room->read_buffer, .read_bytes = sizeof room->read_buffer};
+}
+
+void cv_leg_room_done(struct cv_leg_room *room)
+{
+    cv_tls_room_free(room->channels.tls);
+    room->channels.tls = NULL;
+}
+
+static bool has_tls_room(struct cv_leg_room *room)
+{
+    if (!room->channels.tls)
+        room->channels.tls = cv_tls_room_new();
+    return room->channels.tls;
+}
+
 // ---- life -----------------------------------------------------------------------------------
 
 static void on_dialled(void *arg, const struct cv_dial_result *result);
 static void on_bad_news(void *arg);
 
+static void free_now(void *arg)
+{
+    struct cv_leg *leg = arg;
+    cv_http_connect_free(leg->connect);
+    cv_mem_free(leg);
+}
+
+static struct cv_dial *dial(struct cv_leg *leg, const struct cv_leg_config *config)
+{
+    const struct cv_proxy *proxy = config->connect;
+    struct cv_dial_config dial = {
+        .host = proxy ? proxy->host : config->host,
+        .port = proxy ? proxy->port : config->port,
+        .addrs = config->addrs,
+        .addr_count = proxy ? 0 : config->addr_count,
+        .ipv4_first = config->ipv4_first,
+        .on_done = on_dialled,
+        .arg = leg,
+    };
+    return cv_dial_start(leg->room->channels.loop, &dial);
+}
+
 struct cv_leg *cv_leg_open(struct cv_leg_room *room, const struct cv_leg_config *config)
 {
+    size_t len =
+        cv_text_find(cv_text_of(config->host), '%'); // RFC 6874, section 4: the zone is ours
+    if (len > CV_LIMIT_HOST_BYTES || (config->trust && !has_tls_room(room)))
+        return NULL;
     struct cv_leg *leg = cv_mem_zero(1, sizeof *leg);
     if (!leg)
         return NULL;
     leg->room = room;
     leg->owner = config->owner;
     leg->arg = config->arg;
-    leg->fd = -1;
+    memcpy(leg->host, config->host, len);
+    leg->port = config->port;
+    leg->proxy = config->connect;
+    leg->trust = config->trust;
+    leg->channel.fd = -1;
     leg->reads = true;
-    cv_timer_init(&leg->bad_news, room->loop, on_bad_news, leg);
-    struct cv_dial_config dial = {
-        .host = config->host,
-        .port = config->port,
-        .addrs = config->addrs,
-        .addr_count = config->addr_count,
-        .ipv4_first = config->ipv4_first,
-        .on_done = on_dialled,
-        .arg = leg,
-    };
-    leg->dial = cv_dial_start(room->loop, &dial);
-    if (!leg->dial) {
-        cv_mem_free(leg);
-        return NULL;
-    }
-    return leg;
+    cv_timer_init(&leg->bad_news, room->channels.loop, on_bad_news, leg);
+    leg->connect = leg->proxy ? cv_http_connect_new() : NULL;
+    leg->dial = leg->proxy && !leg->connect ? NULL : dial(leg, config);
+    if (leg->dial)
+        return leg;
+    free_now(leg);
+    return NULL;
 }
 
-// While the socket is watched, the memory stays until the end of the turn: so our functions need
-// not care whether a callback of theirs has closed the leg; `over` tells.
-void cv_leg_close(struct cv_leg **place)
+// While there is a channel, the memory stays until the end of the turn: so our functions need not
+// care whether a callback of theirs has closed the leg; `over` tells.
+void cv_leg_close(struct cv_leg **place_of_leg)
 {
-    struct cv_leg *leg = *place;
-    *place = NULL;
+    struct cv_leg *leg = *place_of_leg;
+    *place_of_leg = NULL;
     if (!leg)
         return;
     CV_ASSERT(!leg->closed);
     leg->closed = leg->over = true;
     cv_timer_stop(&leg->bad_news);
     cv_dial_cancel(&leg->dial);
-    bool watched = cv_watch_is_open(&leg->watch);
-    if (watched)
-        cv_watch_close(&leg->watch, cv_mem_free, leg);
-    cv_socket_close(&leg->fd);
-    if (!watched)
-        cv_mem_free(leg);
+    if (has_channel(leg))
+        cv_channel_close(&leg->channel, false, free_now, leg);
+    else
+        free_now(leg);
 }
 
 void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void *arg)
@@ -103,7 +158,15 @@ void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void
 void cv_leg_shutdown(struct cv_leg *leg)
 {
     if (cv_leg_is_up(leg))
-        cv_socket_shutdown(leg->fd);
+        cv_channel_shutdown(&leg->channel);
+}
+
+static void finish(struct cv_leg *leg)
+{
+    leg->over = true;
+    cv_timer_stop(&leg->bad_news);
+    if (has_channel(leg))
+        cv_channel_want(&leg->channel, false, false);
 }
 
 // Nothing may touch the leg after it: it may be gone.
@@ -111,10 +174,7 @@ static void fall(struct cv_leg *leg, int code)
 {
     if (leg->over)
         return;
-    leg->over = true;
-    cv_timer_stop(&leg->bad_news);
-    if (cv_watch_is_open(&leg->watch))
-        cv_watch_set(&leg->watch, 0);
+    finish(leg);
     leg->owner->down(leg->arg, code);
 }
 
@@ -126,9 +186,8 @@ static void on_bad_news(void *arg)
 
 static void set_events(struct cv_leg *leg)
 {
-    unsigned events = (leg->reads ? CV_WATCH_READ : 0) | (leg->blocked ? CV_WATCH_WRITE : 0);
-    if (cv_leg_is_up(leg) && cv_watch_is_open(&leg->watch))
-        cv_watch_set(&leg->watch, events);
+    if (cv_leg_is_up(leg))
+        cv_channel_want(&leg->channel, leg->reads, leg->blocked);
 }
 
 // ---- writing --------------------------------------------------------------------------------
@@ -140,7 +199,7 @@ int cv_leg_write(struct cv_leg *leg, const struct cv_gather *gather)
         return CV_E_CLOSED;
     if (leg->blocked)
         return CV_E_AGAIN;
-    int sent = cv_socket_write(leg->fd, gather->vectors, gather->count);
+    int sent = cv_channel_write(&leg->channel, gather);
     if (sent > 0)
         leg->written_bytes += (uint64_t)sent;
     if (sent == CV_E_AGAIN || (sent >= 0 && (size_t)sent < gather->bytes)) {
@@ -167,68 +226,163 @@ static void acknowledge(struct cv_leg *leg)
     if (leg->reads_done == QUICK_READS || !cv_leg_is_up(leg))
         return;
     leg->reads_done++;
-    cv_socket_quick_ack(leg->fd);
+    cv_socket_quick_ack(leg->channel.fd);
 }
 
-static void on_readable(struct cv_leg *leg)
-{
-    enum { BYTES = sizeof leg->room->read_buffer };
-    for (int i = 0; i < READS_PER_TURN && !leg->over && leg->reads; i++) {
-        int len = cv_socket_read(leg->fd, leg->room->read_buffer, BYTES);
-        if (len == CV_E_AGAIN)
-            return;
-        if (len < 0) {
-            fall(leg, len);
-            return;
-        }
-        leg->owner->bytes(leg->arg, leg->room->read_buffer, (size_t)len);
-        acknowledge(leg);
-        if (len < BYTES)
-            return;
-    }
-}
-
-static void on_ready(void *arg, unsigned events)
+static void on_bytes(void *arg, const uint8_t *data, size_t len)
 {
     struct cv_leg *leg = arg;
-    if (events & CV_WATCH_WRITE && leg->blocked) {
-        leg->blocked = false;
-        set_events(leg);
-        leg->owner->room(leg->arg);
-    }
-    if (events & CV_WATCH_READ && !leg->over)
-        on_readable(leg);
+    leg->owner->bytes(leg->arg, data, len);
+    acknowledge(leg);
 }
+
+static void on_room(void *arg)
+{
+    struct cv_leg *leg = arg;
+    leg->blocked = false;
+    set_events(leg);
+    leg->owner->room(leg->arg);
+}
+
+static void on_secured(void *arg);
+
+static void on_ended(void *arg, int code)
+{
+    struct cv_leg *leg = arg;
+    if (!leg->up)
+        leg->why = *cv_channel_why(&leg->channel);
+    fall(leg, code);
+}
+
+static const struct cv_channel_user user = {
+    .bytes = on_bytes, .room = on_room, .secured = on_secured, .ended = on_ended};
+
+// ---- the way up -------------------------------------------------------------------------------
+
+static void go_up(struct cv_leg *leg)
+{
+    leg->up = true;
+    leg->owner->up(leg->arg);
+}
+
+static void on_secured(void *arg)
+{
+    go_up(arg);
+}
+
+// TCP stands, as far as the server.
+static void stand(struct cv_leg *leg)
+{
+    cv_channel_set_user(&leg->channel, &user, leg);
+    if (leg->owner->connected)
+        leg->owner->connected(leg->arg);
+    if (leg->over)
+        return;
+    if (!leg->trust) {
+        go_up(leg);
+        return;
+    }
+    int err = cv_channel_connect(&leg->channel, leg->trust, leg->host);
+    if (err != CV_OK)
+        fall(leg, err);
+}
+
+// ---- through a proxy (RFC 9110, 9.3.6) ----------------------------------------------------------
+
+// A new connection takes a head of a few hundred bytes whole.
+static int ask_proxy(struct cv_leg *leg)
+{
+    struct cv_http_connect_config config = {
+        .host = cv_text_of(leg->host),
+        .port = leg->port,
+        .user = cv_text_of(leg->proxy->user),
+        .password = cv_text_of(leg->proxy->password),
+    };
+    uint8_t head[CV_LIMIT_TUNNEL_HEAD_BYTES];
+    struct cv_wr wr = cv_wr_fixed(head, sizeof head);
+    struct cv_gather *gather = &leg->room->gather;
+    cv_http_connect_write(&wr, &config);
+    if (wr.err != CV_OK)
+        return wr.err;
+    cv_gather_clear(gather);
+    cv_gather_borrow(gather, head, wr.len);
+    int sent = cv_channel_write(&leg->channel, gather);
+    if (sent < 0 && sent != CV_E_AGAIN)
+        return sent;
+    return sent == (int)gather->bytes ? CV_OK : CV_E_RESET;
+}
+
+// `rest` came behind the proxy's yes: a server of RTMP says nothing before us, but who knows.
+static void granted(struct cv_leg *leg, struct cv_text rest)
+{
+    if (leg->trust && rest.len) {
+        cv_why_set(&leg->why, CV_E_NOT_TLS, place,
+                   "the server speaks before us, which is not what TLS does");
+        fall(leg, CV_E_NOT_TLS);
+        return;
+    }
+    stand(leg);
+    if (rest.len && cv_leg_is_up(leg))
+        leg->owner->bytes(leg->arg, (const uint8_t *)rest.at, rest.len);
+}
+
+static void on_answer(void *arg, const uint8_t *data, size_t len)
+{
+    struct cv_leg *leg = arg;
+    struct cv_http_connect_answer answer;
+    int got = cv_http_connect_feed(leg->connect, data, len, &answer);
+    if (got < 0) {
+        fall(leg, got);
+    } else if (got > 0 && answer.head->status / 100 == 2) {
+        granted(leg, answer.rest);
+    } else if (got > 0) {
+        finish(leg);
+        leg->owner->denied(leg->arg, answer.head);
+    }
+}
+
+static const struct cv_channel_user proxy_user = {.bytes = on_answer, .ended = on_ended};
 
 // ---- the connection ---------------------------------------------------------------------------
 
 static void on_dialled(void *arg, const struct cv_dial_result *result)
 {
     struct cv_leg *leg = arg;
+    int fd = result->fd;
     leg->dial = NULL;
     if (result->code != CV_OK) {
         fall(leg, result->code);
         return;
     }
-    leg->fd = result->fd;
     leg->peer = result->addr;
     leg->connect_us = result->rtt_us;
-    int err = cv_watch_start(&leg->watch, leg->room->loop, leg->fd, CV_WATCH_READ, on_ready, leg);
+    int err = cv_channel_open(&leg->channel, &leg->room->channels, fd, &proxy_user, leg);
+    if (err != CV_OK) {
+        cv_socket_close(&fd);
+        leg->channel.fd = -1;
+    } else if (!leg->proxy) {
+        stand(leg);
+    } else {
+        err = ask_proxy(leg);
+    }
     if (err != CV_OK)
         fall(leg, err);
-    else
-        leg->owner->up(leg->arg);
+}
+
+const struct cv_why *cv_leg_why(const struct cv_leg *leg)
+{
+    return &leg->why;
 }
 
 struct cv_leg_stats cv_leg_stats(const struct cv_leg *leg)
 {
     struct cv_leg_stats stats = {
         .peer = leg->peer, .rtt_us = leg->connect_us, .written_bytes = leg->written_bytes};
-    if (!cv_leg_is_up(leg))
+    if (!has_channel(leg))
         return stats;
-    uint32_t smoothed = cv_socket_rtt_us(leg->fd);
+    uint32_t smoothed = cv_socket_rtt_us(leg->channel.fd);
     if (smoothed)
         stats.rtt_us = smoothed;
-    stats.unacked_bytes = cv_socket_unacked_bytes(leg->fd);
+    stats.unacked_bytes = cv_socket_unacked_bytes(leg->channel.fd);
     return stats;
 }

@@ -1,5 +1,5 @@
-// A leg: one TCP connection that we dial, as bytes in and bytes out. What they mean is its owner's
-// affair (client/attempt.h).
+// A leg: one TCP connection that we dial, perhaps through a proxy's CONNECT, perhaps inside TLS, as
+// bytes in and bytes out. What they mean is its owner's affair (client/attempt.h).
 //
 // Every function is for the loop's thread.
 #ifndef CV_CLIENT_LEG_H
@@ -7,20 +7,23 @@
 
 #include "base/gather.h"
 #include "io/addr.h"
+#include "io/channel.h"
 
 struct cv_http1_head;
 struct cv_leg;
 struct cv_proxy;
 struct cv_tls_trust;
-struct cv_loop;
 
 // Buffers that the legs of one loop share: each is used within one call only. The owner of legs
 // borrows the gather to write.
 struct cv_leg_room {
-    struct cv_loop *loop;
+    struct cv_channel_room channels; // TLS's buffers are made when they are needed first
     struct cv_gather gather;
     uint8_t read_buffer[256 * 1024];
 };
+void cv_leg_room_init(struct cv_leg_room *room, struct cv_loop *loop);
+// Behind its last leg.
+void cv_leg_room_done(struct cv_leg_room *room);
 
 // A static table. All may close the leg; only `down` has ended it already.
 struct cv_leg_owner {
@@ -28,7 +31,7 @@ struct cv_leg_owner {
     void (*up)(void *arg);        // bytes may be written, and come
     void (*bytes)(void *arg, const uint8_t *data, size_t len); // lent for the call
     void (*room)(void *arg);                                   // takes more, after CV_E_AGAIN
-    // The proxy said no to CONNECT; lent. `down` does not follow.
+    // The proxy said no to CONNECT; lent. `down` does not follow. NULL where none is asked.
     void (*denied)(void *arg, const struct cv_http1_head *head);
     // Once: it could not be connected, or has ended; cv_leg_why for failures of TLS. CV_E_CLOSED:
     // orderly. Only cv_leg_close is of use afterwards. Never called inside a function of this file.
@@ -36,13 +39,13 @@ struct cv_leg_owner {
 };
 
 struct cv_leg_config {
-    const char *host; // the server, or the proxy that carries HTTP requests for us
+    const char *host; // copied: the server, or the proxy that carries HTTP requests for us
     uint16_t port;
     // Through this proxy's CONNECT (RFC 9110, 9.3.6): up comes behind its yes. NULL: no. Borrowed.
     const struct cv_proxy *connect;
     // TLS as a client, on top of that: up comes behind the handshake. NULL: plain. Borrowed.
     struct cv_tls_trust *trust;
-    const struct cv_addr *addrs; // known already; copied
+    const struct cv_addr *addrs; // the host's, known already; copied; of no use with `connect`
     unsigned addr_count;
     bool ipv4_first;
     const struct cv_leg_owner *owner;
@@ -67,7 +70,7 @@ int cv_leg_write(struct cv_leg *leg, const struct cv_gather *gather);
 // False: does not read for now.
 void cv_leg_want(struct cv_leg *leg, bool reads);
 
-// Of a failed TLS handshake, for people; its code is CV_OK otherwise. Lent.
+// Behind `down`: of a failed TLS handshake, for people; its code is CV_OK otherwise. Lent.
 const struct cv_why *cv_leg_why(const struct cv_leg *leg);
 
 struct cv_leg_stats {

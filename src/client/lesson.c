@@ -47,20 +47,30 @@ static const enum cv_way nexts[CV_WAYS][ENDS][CV_LESSON_NEXT_MAX] = {
 
 // In another dress it would say the same.
 static const enum cv_way no_site[CV_LESSON_NEXT_MAX] = {CV_WAY_RTMP, CV_WAY_CONNECT};
-// Where TLS did not even begin; one of them goes directly where a proxy is set.
-static const enum cv_way no_tls[CV_LESSON_NEXT_MAX] = {CV_WAY_OFFER, CV_WAY_RTMP};
+// TLS is tried once more; where there is a proxy, on the other side of it.
 static const enum cv_way beside_proxy[CV_LESSON_NEXT_MAX] = {CV_WAY_RTMP};
+static const enum cv_way not_rtmp[CV_LESSON_NEXT_MAX] = {CV_WAY_OFFER, CV_WAY_CONNECT};
+static const enum cv_way through_proxy[CV_LESSON_NEXT_MAX] = {CV_WAY_CONNECT, CV_WAY_OFFER,
+                                                              CV_WAY_RTMP};
 
-bool cv_way_is_proxied(const struct cv_ladder_config *config, enum cv_way way)
+bool cv_way_is_proxied(const struct cv_ladder_config *config, enum cv_way way, bool secure)
 {
-    return config->proxy && way != CV_WAY_RTMP;
+    if (way == CV_WAY_CONNECT)
+        return true;
+    return way != CV_WAY_RTMP && (secure ? config->secure_proxy : config->proxy);
+}
+
+static bool is_proxied(const struct cv_ladder_config *config,
+                       const struct cv_ladder_attempt *attempt)
+{
+    return cv_way_is_proxied(config, attempt->way, attempt->secure);
 }
 
 // It was on its way through the proxy's CONNECT: nothing came from further away.
 static bool is_at_proxy(const struct cv_ladder_config *config,
                         const struct cv_ladder_attempt *attempt)
 {
-    return attempt->secure && !attempt->connected && cv_way_is_proxied(config, attempt->way);
+    return attempt->secure && !attempt->connected && is_proxied(config, attempt);
 }
 
 // ---- HTTP -----------------------------------------------------------------------------------
@@ -119,6 +129,14 @@ static enum cv_obstacle certificate_obstacle(int code)
     }
 }
 
+static const enum cv_way *ways_beside(const struct cv_ladder_config *config,
+                                      const struct cv_ladder_attempt *attempt)
+{
+    if (is_proxied(config, attempt))
+        return beside_proxy;
+    return attempt->way == CV_WAY_RTMP ? not_rtmp : through_proxy;
+}
+
 // TLS has not stood in it.
 static void learn_tls(struct cv_lesson *lesson, const struct cv_ladder_config *config,
                       const struct cv_ladder_attempt *attempt, enum cv_met met)
@@ -130,7 +148,7 @@ static void learn_tls(struct cv_lesson *lesson, const struct cv_ladder_config *c
         if (cut)
             lesson->obstacle = CV_OBSTACLE_NO_CONNECT;
     } else if (cut) {
-        lesson->next = no_tls;
+        lesson->next = ways_beside(config, attempt);
         lesson->obstacle = CV_OBSTACLE_TLS_CUT;
     }
 }
@@ -151,9 +169,9 @@ struct cv_lesson cv_lesson_of(const struct cv_ladder_config *config,
     };
     if (report->met == CV_MET_CERTIFICATE)
         lesson.obstacle = certificate_obstacle(report->code);
-    if (lesson.nowhere && cv_way_is_proxied(config, attempt->way)) {
+    if (lesson.nowhere && is_proxied(config, attempt)) {
         lesson.obstacle = CV_OBSTACLE_PROXY_DOWN;
-        lesson.proxy_shut = true;
+        lesson.proxy_shut = attempt->secure;
     }
     if (report->met == CV_MET_HTTP)
         learn_http(&lesson, config, attempt, report);
@@ -165,13 +183,14 @@ struct cv_lesson cv_lesson_of(const struct cv_ladder_config *config,
 struct cv_lesson cv_lesson_of_silence(const struct cv_ladder_config *config,
                                       const struct cv_ladder_attempt *attempt)
 {
-    bool proxied = cv_way_is_proxied(config, attempt->way);
+    bool proxied = is_proxied(config, attempt);
     if (!attempt->connected)
         return (struct cv_lesson){.obstacle = proxied ? CV_OBSTACLE_PROXY_DOWN : CV_OBSTACLE_SILENT,
                                   .nowhere = true,
-                                  .proxy_shut = proxied};
+                                  .proxy_shut = proxied && attempt->secure};
     if (attempt->secure && !attempt->secured)
-        return (struct cv_lesson){.obstacle = CV_OBSTACLE_TLS_CUT, .next = no_tls};
+        return (struct cv_lesson){.obstacle = CV_OBSTACLE_TLS_CUT,
+                                  .next = ways_beside(config, attempt)};
     return (struct cv_lesson){.obstacle = attempt->answered ? CV_OBSTACLE_CUT : CV_OBSTACLE_MUTE,
                               .next = nexts[attempt->way][CV_MET_LOST - CV_MET_REFUSED]};
 }

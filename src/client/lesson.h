@@ -12,7 +12,7 @@ struct cv_lesson {
     bool nowhere;            // not even TCP stood
     bool final;              // no other way can help
     bool no_tls;             // no way inside TLS can help
-    bool proxy_shut;         // nothing inside TLS gets through the proxy
+    bool proxy_shut;         // no connection for TLS is to be had from the proxy
     bool tls;                // TLS is likely to be let through where this was not
 };
 
@@ -23,7 +23,7 @@ struct cv_lesson cv_lesson_of(const struct cv_ladder_config *config,
 // It has had its time.
 struct cv_lesson cv_lesson_of_silence(const struct cv_ladder_config *config,
                                       const struct cv_ladder_attempt *attempt);
-// Such an attempt's TCP connection leads to the proxy.
-bool cv_way_is_proxied(const struct cv_ladder_config *config, enum cv_way way);
+// Such an attempt goes through a proxy.
+bool cv_way_is_proxied(const struct cv_ladder_config *config, enum cv_way way, bool secure);
 
 #endif

@@ -102,13 +102,10 @@ static bool read_word(struct cv_text word, struct line *line)
         uint32_t *number;
         bool *yes;
     } others[] = {
-        {"raw", NULL, &entry->raw},
-        {"ipv4", NULL, &entry->ipv4},
-        {"rtt_us", &entry->rtt_us, NULL},
-        {"cut_ms", &entry->cut_ms, NULL},
-        {"failures", &entry->failures, NULL},
-        {"pipelines", NULL, &entry->pipelines},
-        {"keeps_alive", NULL, &entry->keeps_alive},
+        {"secure", NULL, &entry->secure},       {"raw", NULL, &entry->raw},
+        {"ipv4", NULL, &entry->ipv4},           {"rtt_us", &entry->rtt_us, NULL},
+        {"cut_ms", &entry->cut_ms, NULL},       {"failures", &entry->failures, NULL},
+        {"pipelines", NULL, &entry->pipelines}, {"keeps_alive", NULL, &entry->keeps_alive},
     };
     struct cv_text key = cv_text_take(&word, '=');
     bool known;
@@ -209,13 +206,14 @@ static size_t write_line(char out[CV_LIMIT_MEMORY_LINE_BYTES + 1], struct cv_tex
     CV_ASSERT(cv_memory_is_word(network, CV_LIMIT_NETWORK_BYTES));
     CV_ASSERT(cv_memory_is_word(server, CV_LIMIT_MEMORY_SERVER_BYTES));
     CV_ASSERT(entry->way < CV_WAYS);
-    int len = snprintf(
-        out, CV_LIMIT_MEMORY_LINE_BYTES + 1,
-        "network=%.*s server=%.*s way=%s raw=%s ipv4=%s rtt_us=%" PRIu32 " cut_ms=%" PRIu32
-        " failures=%" PRIu32 " pipelines=%s keeps_alive=%s at=%" PRIu64 "\n",
-        (int)network.len, network.at, (int)server.len, server.at, ways[entry->way],
-        yes_no(entry->raw), yes_no(entry->ipv4), entry->rtt_us, entry->cut_ms, entry->failures,
-        yes_no(entry->pipelines), yes_no(entry->keeps_alive), entry->at_s);
+    int len = snprintf(out, CV_LIMIT_MEMORY_LINE_BYTES + 1,
+                       "network=%.*s server=%.*s way=%s secure=%s raw=%s ipv4=%s rtt_us=%" PRIu32
+                       " cut_ms=%" PRIu32 " failures=%" PRIu32
+                       " pipelines=%s keeps_alive=%s at=%" PRIu64 "\n",
+                       (int)network.len, network.at, (int)server.len, server.at, ways[entry->way],
+                       yes_no(entry->secure), yes_no(entry->raw), yes_no(entry->ipv4),
+                       entry->rtt_us, entry->cut_ms, entry->failures, yes_no(entry->pipelines),
+                       yes_no(entry->keeps_alive), entry->at_s);
     CV_ASSERT(len > 0 && len <= CV_LIMIT_MEMORY_LINE_BYTES);
     return (size_t)len;
 }

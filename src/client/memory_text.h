@@ -2,12 +2,13 @@
 //
 //   culvert networks 1
 //   # What got through in which network. Hints: this file may be deleted at any time.
-//   network=02:fc:00:00:00:05@192.0.2.0/24 server=example.org:80 way=offer raw=yes ipv4=yes
-//   rtt_us=21000 cut_ms=0 failures=0 pipelines=no keeps_alive=yes at=1767225600
+//   network=02:fc:00:00:00:05@192.0.2.0/24 server=example.org:80 way=offer secure=no raw=yes
+//   ipv4=yes rtt_us=21000 cut_ms=0 failures=0 pipelines=no keeps_alive=yes at=1767225600
 //
 // (each entry is one line). The first line is the version: with another one, nothing is known.
-// network, server, way and at must be there; words that are not known are for later versions. A
-// line that is damaged in any word, is too long, or has no end is skipped. No I/O, no clock.
+// network, server, way and at must be there, the others are 0 or no without it; words that are not
+// known are for later versions. A line that is damaged in any word, is too long, or has no end is
+// skipped. No I/O, no clock.
 #ifndef CV_CLIENT_MEMORY_TEXT_H
 #define CV_CLIENT_MEMORY_TEXT_H
 

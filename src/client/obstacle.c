@@ -18,7 +18,7 @@ static const struct words words[CV_OBSTACLES] = {
                                   "Check the spelling of the host name. If web pages work in a "
                                   "browser here, set its proxy: http_proxy=http://HOST:PORT."},
     [CV_OBSTACLE_SILENT] = {"port-dropped",
-                            "Nobody answers on this port: a firewall drops it, or the server is "
+                            "Nobody answers: a firewall drops what is sent to the server, or it is "
                             "off.",
                             "Ask for outgoing TCP to this host and port, or for an HTTP proxy."},
     [CV_OBSTACLE_REFUSED] = {"port-closed",
@@ -65,36 +65,33 @@ static const struct words words[CV_OBSTACLES] = {
                                   "Check them in http_proxy, and ask whether the proxy knows Basic "
                                   "authentication."},
     [CV_OBSTACLE_NOT_TLS] = {"not-tls",
-                             "The server's secure port is there, but encrypted connections to it "
-                             "fail: another service has it, or it refuses them.",
-                             "Check the port in the URL. The server's administrator can say where "
-                             "it takes rtmps:// or https://."},
-    [CV_OBSTACLE_TLS_CUT] = {"tls-cut",
-                             "Encrypted connections are cut, or left without an answer, as soon as "
-                             "they say which server they want: a filter forbids this one.",
-                             "Ask for https:// to this host to be allowed, without inspection."},
-    [CV_OBSTACLE_CERT_INVALID] = {"cert-invalid",
-                                  "The server shows a certificate that cannot be accepted, so "
-                                  "nothing was sent.",
+                             "The server's secure port answers, but no encrypted connection comes "
+                             "about: another service has this port, or refuses.",
+                             "Check the port in the URL. The server's administrator knows where it "
+                             "takes rtmps:// or https://."},
+    [CV_OBSTACLE_TLS_CUT] =
+        {"tls-cut",
+         "Encrypted connections are cut, or never answered, as soon as they say "
+         "which server they want: a filter does not let this one through.",
+         "Ask for https:// to this host to be let through, without inspection."},
+    [CV_OBSTACLE_CERT_INVALID] = {"cert-invalid", "The server's certificate cannot be accepted.",
                                   "Tell the server's administrator: it needs another one."},
     [CV_OBSTACLE_CERT_TIME] = {"cert-time",
-                               "The server's certificate has expired, or is not valid yet, so "
-                               "nothing was sent.",
+                               "The server's certificate has expired, or is not valid yet.",
                                "Check this computer's date and clock. If they are right, tell the "
                                "server's administrator."},
     [CV_OBSTACLE_CERT_NAME] = {"cert-name",
-                               "Whoever answers has a certificate for another host, so nothing was "
-                               "sent.",
-                               "Check the host name. If it is right, this network leads you "
-                               "elsewhere: log in to it in a browser, if it asks for that, or try "
-                               "another one."},
+                               "Somebody else answers for the server: the certificate is for "
+                               "another host.",
+                               "Check the host name. In a hotel, log in to its network in a "
+                               "browser. Otherwise tell the server's administrator."},
     [CV_OBSTACLE_CERT_UNTRUSTED] =
         {"cert-untrusted",
          "The server's certificate is from nobody whom this computer trusts: perhaps somebody on "
-         "the way reads along. Nothing was sent.",
-         "On a network of a firm or a school, ask for the certificate of its inspection, and give "
-         "it with --ca FILE; for a server of your own, give its certificate so. In a hotel, log in "
-         "to the network in a browser."},
+         "the way reads along.",
+         "In a hotel, log in to its network in a browser. Where a firm or a school inspects "
+         "connections, ask for its certificate, and give it with --ca FILE; so, too, for a server "
+         "of your own."},
     [CV_OBSTACLE_PORTAL] = {"portal", "This network wants you to log in first.",
                             "Open a web page in a browser, log in, and try again."},
 };
@@ -102,6 +99,11 @@ static const struct words words[CV_OBSTACLES] = {
 const char *cv_obstacle_id(enum cv_obstacle obstacle)
 {
     return words[obstacle].id;
+}
+
+bool cv_obstacle_is_certificate(enum cv_obstacle obstacle)
+{
+    return obstacle >= CV_OBSTACLE_CERT_INVALID && obstacle <= CV_OBSTACLE_CERT_UNTRUSTED;
 }
 
 const char *cv_obstacle_text(enum cv_obstacle obstacle)

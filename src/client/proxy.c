@@ -192,21 +192,50 @@ static const char *first_set(cv_getenv_fn *env, const char *const *names, const 
     return NULL;
 }
 
-int cv_proxy_find(struct cv_proxy *out, struct cv_text option, const char *host, uint16_t port,
-                  cv_getenv_fn *env, struct cv_why *why)
-{
-    static const char *const proxies[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+static const char *const plain_names[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
                                           NULL};
+static const char *const secure_names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+                                           NULL};
+
+// For one port of the server; names: the variables that say it.
+static int find(struct cv_proxy *out, const char *const *names, const struct aim *aim,
+                cv_getenv_fn *env, struct cv_why *why)
+{
     static const char *const exceptions[] = {"no_proxy", "NO_PROXY", NULL};
-    static const struct cv_proxy none = {.port = 0};
-    const struct aim aim = aim_of(host, port);
     const char *name, *list_name;
+    const char *value = first_set(env, names, &name);
+    if (value && !is_loopback(aim) && !is_listed(first_set(env, exceptions, &list_name), aim))
+        return read_proxy(out, cv_text_trim(cv_text_of(value)), name, why);
+    return CV_OK;
+}
+
+int cv_proxies_find(struct cv_proxies *out, struct cv_text option, const struct cv_target *target,
+                    cv_getenv_fn *env, struct cv_why *why)
+{
+    bool plain = target->security != CV_SECURITY_ONLY;
+    bool secure = target->security != CV_SECURITY_PLAIN;
+    const struct aim plain_aim = aim_of(target->host, target->port);
+    const struct aim secure_aim = aim_of(target->host, target->secure_port);
+    struct cv_proxies found = {.plain = {.port = 0}};
+    struct cv_proxy named = {.port = 0};
+    int err = CV_OK;
     option = cv_text_trim(option);
     if (option.len && !cv_text_is_nocase(option, "none"))
-        return read_proxy(out, option, "the option for the proxy", why);
-    const char *value = option.len ? NULL : first_set(env, proxies, &name);
-    if (value && !is_loopback(&aim) && !is_listed(first_set(env, exceptions, &list_name), &aim))
-        return read_proxy(out, cv_text_trim(cv_text_of(value)), name, why);
-    *out = none;
-    return CV_OK;
+        err = read_proxy(&named, option, "the option for the proxy", why);
+    if (plain)
+        found.plain = named;
+    if (secure)
+        found.secure = named;
+    if (plain && !option.len)
+        err = find(&found.plain, plain_names, &plain_aim, env, why);
+    if (secure && !option.len && err == CV_OK)
+        err = find(&found.secure, secure_names, &secure_aim, env, why);
+    if (err == CV_OK)
+        *out = found;
+    return err;
+}
+
+const struct cv_proxy *cv_proxies_first(const struct cv_proxies *proxies, enum cv_security security)
+{
+    return security == CV_SECURITY_ONLY ? &proxies->secure : &proxies->plain;
 }

@@ -25,7 +25,9 @@ struct cv_reach {
     struct cv_attempt *attempts[CV_LADDER_ATTEMPTS_MAX];
     struct place places[CV_LADDER_ATTEMPTS_MAX];
     char location[256];
+    struct cv_why why; // of the latest certificate that was not accepted
     uint64_t start_us;
+    bool begun; // the ladder has
     bool acting;
     bool done; // on_done was called
     bool freed;
@@ -78,6 +80,7 @@ static void finish(struct cv_reach *reach, struct cv_reach_result *result)
     result->since_us = now_us(reach) - reach->start_us;
     result->attempts = reach->ladder.count;
     result->location = reach->location;
+    result->why = &reach->why;
     reach->config.on_done(reach->config.arg, result);
 }
 
@@ -100,6 +103,14 @@ static void on_early_end(void *arg, const struct cv_why *why)
     CV_UNREACHABLE();
 }
 
+// A proxy that carries plain requests only may still open connections, where it is asked to.
+static const struct cv_proxy *proxy_of(const struct cv_proxies *proxies,
+                                       const struct cv_ladder_action *action)
+{
+    bool other = action->way == CV_WAY_CONNECT && !proxies->secure.host[0];
+    return action->secure && !other ? &proxies->secure : &proxies->plain;
+}
+
 static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
 {
     const struct cv_reach_config *config = &reach->config;
@@ -107,13 +118,15 @@ static void start(struct cv_reach *reach, const struct cv_ladder_action *action)
     reach->places[i] = (struct place){reach, i};
     struct cv_attempt_config attempt = {
         .way = action->way,
+        .secure = action->secure,
+        .trust = config->trust,
         .target = config->target,
-        .proxy = config->proxy,
+        .proxy = proxy_of(config->proxies, action),
         .addrs = reach->addrs,
         .addr_count = reach->addr_count,
         .ipv4_first = config->ipv4_first || action->ipv4_first,
         .rtmp = config->rtmp,
-        .eager = config->eager,
+        .eager = action->eager,
         .ours = config->ladder.ours,
         .on_met = on_met,
         .on_event = on_early_event,
@@ -135,6 +148,7 @@ static void through(struct cv_reach *reach, const struct cv_ladder_action *actio
     struct cv_reach_result result = {
         .attempt = reach->attempts[action->attempt],
         .way = action->way,
+        .secure = action->secure,
         .obstacle = cv_ladder_obstacle(&reach->ladder),
     };
     reach->attempts[action->attempt] = NULL;
@@ -189,6 +203,12 @@ static void run_actions(struct cv_reach *reach)
         cv_timer_start_at(&reach->timer, deadline_us);
 }
 
+static void keep_why(struct cv_reach *reach, uint32_t i)
+{
+    if (reach->attempts[i])
+        reach->why = *cv_attempt_why(reach->attempts[i]);
+}
+
 static void keep_location(struct cv_reach *reach, uint32_t i)
 {
     const char *location = reach->attempts[i] ? cv_attempt_location(reach->attempts[i]) : "";
@@ -205,6 +225,8 @@ static void on_met(void *arg, const struct cv_met_report *report)
     reach->depth++;
     if (report->met == CV_MET_HTTP)
         keep_location(reach, place->number);
+    if (report->met == CV_MET_CERTIFICATE)
+        keep_why(reach, place->number);
     cv_ladder_report(&reach->ladder, place->number, report, now_us(reach));
     run_actions(reach);
     leave(reach);
@@ -216,6 +238,7 @@ static void begin_ladder(struct cv_reach *reach)
     if (config->on_ladder)
         config->on_ladder(config->arg, &config->ladder, &config->ipv4_first);
     cv_ladder_init(&reach->ladder, &reach->config.ladder, now_us(reach));
+    reach->begun = true;
     run_actions(reach);
 }
 
@@ -241,11 +264,10 @@ static void on_timer(void *arg)
 {
     struct cv_reach *reach = arg;
     reach->depth++;
-    if (reach->addr_count || reach->config.proxy) {
-        if (reach->ladder.count)
-            cv_ladder_tick(&reach->ladder, now_us(reach));
-        else
-            begin_ladder(reach);
+    if (!reach->begun) {
+        begin_ladder(reach);
+    } else {
+        cv_ladder_tick(&reach->ladder, now_us(reach));
         run_actions(reach);
     }
     leave(reach);
@@ -268,9 +290,15 @@ static bool copy_texts(struct cv_reach *reach)
 }
 
 // Behind a proxy names are the proxy's to know: here they may not even resolve.
+static bool is_behind_proxy(const struct cv_reach *reach)
+{
+    const struct cv_reach_config *config = &reach->config;
+    return cv_proxies_first(config->proxies, config->ladder.security)->host[0] != '\0';
+}
+
 static bool begin(struct cv_reach *reach)
 {
-    if (reach->config.proxy) {
+    if (is_behind_proxy(reach)) {
         cv_timer_start(&reach->timer, 0);
         return true;
     }

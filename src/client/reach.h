@@ -24,11 +24,10 @@ struct cv_reach_result {
 // Borrowed for the reach's life, but for the texts in rtmp, which are copied.
 struct cv_reach_config {
     const struct cv_target *target;
-    const struct cv_proxy *proxy; // NULL: none
-    struct cv_tls_trust *trust;   // NULL: the target is PLAIN
+    const struct cv_proxies *proxies;
+    struct cv_tls_trust *trust; // NULL: the ladder is PLAIN
     struct cv_ladder_config ladder;
     bool ipv4_first;
-    bool eager; // as in cv_attempt_config
     struct cv_rtmp_client_config rtmp;
     // Right before the first attempt, behind the name look-up: the last chance to change the two.
     // May be NULL.

@@ -8,15 +8,14 @@
 
 static const char place[] = "url";
 
-// Schemes with TLS are refused before this is looked at.
 static const enum cv_via vias[] = {
-    [CV_SCHEME_RTMP] = CV_VIA_AUTO,
-    [CV_SCHEME_RTMPT] = CV_VIA_RTMPT,
-    [CV_SCHEME_WS] = CV_VIA_SOCKET,
-    [CV_SCHEME_HTTP] = CV_VIA_AUTO,
+    [CV_SCHEME_RTMP] = CV_VIA_AUTO,   [CV_SCHEME_RTMPS] = CV_VIA_AUTO,
+    [CV_SCHEME_RTMPT] = CV_VIA_RTMPT, [CV_SCHEME_RTMPTS] = CV_VIA_RTMPT,
+    [CV_SCHEME_WS] = CV_VIA_SOCKET,   [CV_SCHEME_WSS] = CV_VIA_SOCKET,
+    [CV_SCHEME_HTTP] = CV_VIA_AUTO,   [CV_SCHEME_HTTPS] = CV_VIA_AUTO,
 };
 
-enum { PORT = 80 }; // of each scheme without TLS
+enum { PORT_PLAIN = 80, PORT_SECURE = 443 }; // of all schemes without TLS, and with it
 
 // ---- writing --------------------------------------------------------------------------------
 
@@ -35,22 +34,46 @@ static struct cv_text without_query(struct cv_text text)
     return (struct cv_text){text.at, cv_text_find(text, '?')};
 }
 
+// An explicit port is one port, and the scheme says what it speaks.
+static void choose_ports(struct cv_target *out, const struct cv_url *url)
+{
+    out->port = url->port;
+    if (url->tls) {
+        out->security = CV_SECURITY_ONLY;
+        out->secure_port = url->port;
+    } else if (!url->port_given) {
+        out->security = CV_SECURITY_EITHER;
+        out->secure_port = PORT_SECURE;
+    }
+}
+
 // The zone means something on this machine only, and is not sent (RFC 6874, section 4).
-static void write_authority(struct cv_target *out, const struct cv_url *url)
+static void write_authority(char *out, size_t size, const struct cv_url *url, uint16_t port,
+                            uint16_t usual_port)
 {
     struct cv_text address = {url->host.at, cv_text_find(url->host, '%')};
-    char port[8];
-    snprintf(port, sizeof port, ":%u", url->port);
-    add(out->authority, sizeof out->authority, cv_text_of(url->ipv6 ? "[" : ""));
-    add(out->authority, sizeof out->authority, address);
-    add(out->authority, sizeof out->authority, cv_text_of(url->ipv6 ? "]" : ""));
-    if (url->port != PORT)
-        add(out->authority, sizeof out->authority, cv_text_of(port));
+    char number[8];
+    snprintf(number, sizeof number, ":%u", port);
+    add(out, size, cv_text_of(url->ipv6 ? "[" : ""));
+    add(out, size, address);
+    add(out, size, cv_text_of(url->ipv6 ? "]" : ""));
+    if (port != usual_port)
+        add(out, size, cv_text_of(number));
+}
+
+static void write_authorities(struct cv_target *out, const struct cv_url *url)
+{
+    write_authority(out->authority, sizeof out->authority, url, out->port,
+                    url->tls ? PORT_SECURE : PORT_PLAIN);
+    if (out->secure_port)
+        write_authority(out->secure_authority, sizeof out->secure_authority, url, out->secure_port,
+                        PORT_SECURE);
 }
 
 static void write_tc_url(struct cv_target *out)
 {
-    add(out->tc_url, sizeof out->tc_url, cv_text_of("rtmp://"));
+    bool secure = out->security == CV_SECURITY_ONLY;
+    add(out->tc_url, sizeof out->tc_url, cv_text_of(secure ? "rtmps://" : "rtmp://"));
     add(out->tc_url, sizeof out->tc_url, cv_text_of(out->authority));
     add(out->tc_url, sizeof out->tc_url, cv_text_of("/"));
     add(out->tc_url, sizeof out->tc_url, cv_text_of(out->app));
@@ -78,9 +101,6 @@ int cv_target_parse(struct cv_target *out, struct cv_text text, struct cv_why *w
     int err = cv_url_parse(&url, text, why);
     if (err != CV_OK)
         return err;
-    if (url.tls)
-        return cv_why_set(why, CV_E_URL, place, "%s:// needs TLS, which is not built in yet",
-                          cv_scheme_name(url.scheme));
     cv_url_split(&url, &app, &name);
     if (app.len > CV_LIMIT_APP_BYTES)
         return cv_why_set(why, CV_E_TOO_LONG, place, "the app is longer than %d bytes",
@@ -88,9 +108,10 @@ int cv_target_parse(struct cv_target *out, struct cv_text text, struct cv_why *w
     if (name.len > CV_LIMIT_NAME_BYTES)
         return cv_why_set(why, CV_E_TOO_LONG, place, "the stream name is longer than %d bytes",
                           CV_LIMIT_NAME_BYTES);
-    *out = (struct cv_target){.port = url.port, .via = vias[url.scheme]};
+    *out = (struct cv_target){.via = vias[url.scheme]};
     cv_url_host(&url, out->host);
-    write_authority(out, &url);
+    choose_ports(out, &url);
+    write_authorities(out, &url);
     add(out->app, sizeof out->app, app);
     add(out->name, sizeof out->name, name);
     write_tc_url(out);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "server/config_tls.h"
 #include "server/config_value.h"
 #include "server/config_yaml.h"
 
@@ -42,6 +43,7 @@ static struct cv_config *config_new(uint32_t app_count)
         app_default(&config->apps[i]);
     cv_fields_default(&cv_fields_top, config);
     cv_fields_default(&cv_fields_limits, &config->limits);
+    cv_fields_default(&cv_fields_tls, &config->tls);
     config->listen_default = true;
     config->listen[0].port = CV_PORT_HTTP;
     config->listen[1].port = CV_PORT_RTMP;
@@ -96,7 +98,8 @@ static int read_listen(struct cv_yaml *yaml, struct cv_config *config, struct cv
         if (cv_listen_parse(raw->listen[i], &config->listen[i]) != CV_OK)
             return cv_yaml_fail(yaml, why, path,
                                 "listen has \"%.64s\", but takes a port from 1 to 65535, alone or "
-                                "behind an address: 80, \"127.0.0.1:80\", \"[::1]:80\"",
+                                "behind an address: 80, \"127.0.0.1:80\", \"[::1]:80\"; /tls or "
+                                "/plain may stand behind it",
                                 raw->listen[i]);
         for (uint32_t j = 0; j < i; j++) {
             if (config->listen[j].port == config->listen[i].port &&
@@ -212,6 +215,10 @@ static int read_yaml(struct cv_yaml *yaml, struct cv_config *config, struct cv_c
         err = read_site(yaml, config, why);
     if (err == CV_OK)
         err = read_fields(yaml, &cv_fields_limits, "limits.", &raw->limits, &config->limits, why);
+    if (err == CV_OK)
+        err = read_fields(yaml, &cv_fields_tls, "tls.", &raw->tls, &config->tls, why);
+    if (err == CV_OK)
+        err = cv_config_tls_read(yaml, config, why);
     return err == CV_OK ? read_apps(yaml, config, why) : err;
 }
 
@@ -233,6 +240,8 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
         config->open_publish = true;
     if (over->site.kind != CV_SITE_NONE)
         config->site = over->site;
+    if (cv_config_tls_lay_over(&config->tls, over) != CV_OK)
+        return CV_E_NOMEM;
     if (!over->state_dir)
         return CV_OK;
     char *state_dir = cv_mem_text(over->state_dir, strlen(over->state_dir));
@@ -241,6 +250,14 @@ static int lay_over(struct cv_config *config, const struct cv_config_override *o
     cv_mem_free(config->state_dir);
     config->state_dir = state_dir;
     return CV_OK;
+}
+
+// Where nobody named a port, and there is TLS.
+static void add_https(struct cv_config *config)
+{
+    if (!config->listen_default || !cv_config_has_tls(config))
+        return;
+    config->listen[config->listen_count++] = (struct cv_listen){.port = CV_PORT_HTTPS};
 }
 
 // ---- what does not fit together -------------------------------------------------------------
@@ -292,8 +309,12 @@ int cv_config_parse(const char *name, const char *text, size_t len,
     err = config ? read_yaml(&yaml, config, why) : fail_nomem(why);
     if (err == CV_OK && over && lay_over(config, over) != CV_OK)
         err = fail_nomem(why);
-    if (err == CV_OK)
+    if (err == CV_OK) {
+        add_https(config);
         err = check_site(&yaml, config, why);
+    }
+    if (err == CV_OK)
+        err = cv_config_tls_check(&yaml, config, why);
     cv_yaml_done(&yaml);
     if (err != CV_OK) {
         cv_config_unref(&config);
@@ -358,10 +379,15 @@ int cv_config_load(const char *path, const struct cv_config_override *over, stru
     int err = load(path, over, &config, why);
     if (err != CV_OK)
         return err;
+    const char *setting = "site";
     err = cv_site_check(&config->site, &wrong);
+    if (err == CV_OK && config->tls.challenge_folder[0]) {
+        setting = "tls.challenge_folder";
+        err = cv_folder_check(config->tls.challenge_folder, &wrong);
+    }
     if (err != CV_OK) {
         why->line = 0;
-        snprintf(why->text, sizeof why->text, "site %s", wrong.text);
+        snprintf(why->text, sizeof why->text, "%s %s", setting, wrong.text);
         cv_config_unref(&config);
         return err;
     }
@@ -388,6 +414,7 @@ void cv_config_unref(struct cv_config **config)
         return;
     cv_mem_free(gone->state_dir);
     cv_mem_free(gone->apps);
+    cv_config_tls_done(&gone->tls);
     cv_mem_free(gone);
 }
 

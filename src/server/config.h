@@ -60,6 +60,7 @@ struct cv_config_tls {
     struct cv_config_acme acme;
     // Answers to /.well-known/acme-challenge/ come from here, for certbot and the like; empty: no
     char challenge_folder[CV_LIMIT_FOLDER_BYTES + 1];
+    uint32_t watch_s; // renewed files are looked for so often; 0: at a reload only
 };
 
 // Who answers requests that are not for a stream.
@@ -109,7 +110,7 @@ struct cv_config {
     atomic_uint refs;
     struct cv_listen listen[CV_LIMIT_LISTEN];
     uint32_t listen_count;
-    bool listen_default; // nobody named a port: 8080 may stand in for a refused 80
+    bool listen_default; // nobody named a port: others may stand in for those that are refused
     uint32_t threads;    // 0 = auto, one per core
     enum cv_log_level log_level;
     char *state_dir; // owned; NULL = the default of cv_state_dir
@@ -167,6 +168,9 @@ const struct cv_config_app *cv_config_app(const struct cv_config *config, const 
 // Who may publish to the app, with open_publish taken into account (it opens, but not what is off).
 enum cv_access cv_config_publish(const struct cv_config *config, const struct cv_config_app *app);
 
+// True when it speaks TLS: a certificate, self_signed, or ACME.
+bool cv_config_has_tls(const struct cv_config *config);
+
 // True when what this address says about its clients' addresses is believed (trusted_proxies).
 bool cv_config_trusts(const struct cv_config *config, const struct cv_ip *ip);
 
@@ -176,13 +180,16 @@ int cv_config_print(const struct cv_config *config, FILE *file);
 // "80", "127.0.0.1:80", "[::1]:80" or "*:80", "/tls" or "/plain" perhaps behind it. 0, or
 // CV_E_CONFIG with *out untouched.
 int cv_listen_parse(const char *text, struct cv_listen *out);
-// The address as cv_listen_parse takes it: "80", "127.0.0.1:80", "[::1]:80".
+// The address as cv_listen_parse takes it: "80", "127.0.0.1:80", "[::1]:443/tls". `size`:
+// CV_LISTEN_TEXT_BYTES is enough.
+enum { CV_LISTEN_TEXT_BYTES = 64 };
 void cv_listen_text(const struct cv_listen *listen, char *out, size_t size);
 // "http://HOST[:PORT]" or "/FOLDER". 0, or CV_E_CONFIG with *why, which says what to do, and *out
 // untouched. Does not look whether there is such a host or folder.
 int cv_site_parse(const char *text, struct cv_config_site *out, struct cv_why *why);
 // Whether a folder is there and can be entered now. 0, or CV_E_CONFIG with *why. Part of
 // cv_config_load, but not of cv_config_parse.
+int cv_folder_check(const char *folder, struct cv_why *why);
 int cv_site_check(const struct cv_config_site *site, struct cv_why *why);
 // The site as cv_site_parse takes it; "" for none. `size`: CV_SITE_TEXT_BYTES is enough.
 enum { CV_SITE_TEXT_BYTES = CV_LIMIT_FOLDER_BYTES + 1 };

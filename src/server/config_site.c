@@ -108,8 +108,13 @@ static const char *what_is_wrong(const char *folder)
     return NULL;
 }
 
+int cv_folder_check(const char *folder, struct cv_why *why)
+{
+    const char *wrong = what_is_wrong(folder);
+    return wrong ? fail(why, folder, wrong) : CV_OK;
+}
+
 int cv_site_check(const struct cv_config_site *site, struct cv_why *why)
 {
-    const char *wrong = site->kind == CV_SITE_FOLDER ? what_is_wrong(site->folder) : NULL;
-    return wrong ? fail(why, site->folder, wrong) : CV_OK;
+    return site->kind == CV_SITE_FOLDER ? cv_folder_check(site->folder, why) : CV_OK;
 }

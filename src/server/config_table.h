@@ -31,6 +31,11 @@
     X(site_connections_max, UINT, 1, 100000, CV_SITE_CONNECTIONS_MAX,                              \
       "connections to the site, of each thread")
 
+#define CV_CONFIG_TLS(X)                                                                           \
+    X(self_signed, BOOL, 0, 1, 0, "a certificate of our own making; for trials only")              \
+    X(watch_s, UINT, 0, 86400, CV_TLS_WATCH_S,                                                     \
+      "renewed files are looked for so often; 0 is only at a reload")
+
 #define CV_CONFIG_APP(X)                                                                           \
     X(publish, ACCESS, CV_ACCESS_KEY, CV_ACCESS_OFF, CV_ACCESS_KEY,                                \
       "who may publish; keys are made with `culvert key add`")                                     \

@@ -36,16 +36,22 @@ static void print_quoted(FILE *file, const char *text)
 
 static void print_listen(FILE *file, const struct cv_config *config)
 {
-    fprintf(file, "# ports or addresses with ports: 80, \"127.0.0.1:80\", \"[::1]:80\"\n");
+    fprintf(file, "# ports or addresses with ports: 80, \"127.0.0.1:80\", \"[::1]:80\"; behind one "
+                  "/tls takes nothing else, /plain no TLS\n");
     // The default has a fallback that a list in a file has not: it is printed as a comment.
     fprintf(file, config->listen_default ? "# listen: [" : "listen: [");
     for (uint32_t i = 0; i < config->listen_count; i++) {
-        char text[64];
+        char text[CV_LISTEN_TEXT_BYTES];
         cv_listen_text(&config->listen[i], text, sizeof text);
-        const char *quote = strchr(text, ':') ? "\"" : "";
+        const char *quote = strpbrk(text, ":/") ? "\"" : "";
         fprintf(file, "%s%s%s%s", i ? ", " : "", quote, text, quote);
     }
-    fprintf(file, config->listen_default ? "] # or 8080 where 80 is refused\n" : "]\n");
+    if (!config->listen_default)
+        fprintf(file, "]\n");
+    else if (cv_config_has_tls(config))
+        fprintf(file, "] # or 8080 where 80 is refused, 8443 where 443 is\n");
+    else
+        fprintf(file, "] # or 8080 where 80 is refused\n");
 }
 
 static void print_state(FILE *file, const struct cv_config *config)
@@ -94,6 +100,62 @@ static void print_site(FILE *file, const struct cv_config *config)
     fputc('\n', file);
 }
 
+static void print_setting(FILE *file, const char *start, const char *text)
+{
+    fprintf(file, "%s: ", start);
+    print_quoted(file, text);
+    fputc('\n', file);
+}
+
+static void print_certificates(FILE *file, const struct cv_config_tls *tls)
+{
+    fprintf(file, "  # PEM files: a certificate with its chain, and its key; the first one is for\n"
+                  "  # clients that ask for a name of none\n");
+    if (tls->certificate_count == 0)
+        fprintf(file, "  # certificates: [{cert: /etc/culvert/fullchain.pem, key: "
+                      "/etc/culvert/privkey.pem}]\n");
+    else
+        fprintf(file, "  certificates:\n");
+    for (uint32_t i = 0; i < tls->certificate_count; i++) {
+        print_setting(file, "    - cert", tls->certificates[i].cert_file);
+        print_setting(file, "      key", tls->certificates[i].key_file);
+    }
+}
+
+static void print_acme(FILE *file, const struct cv_config_acme *acme)
+{
+    fprintf(file, "  # a certificate from an authority, asked for and renewed by the server (RFC "
+                  "8555, HTTP-01)\n");
+    if (!acme->directory[0]) {
+        fprintf(file, "  # acme: {directory: https://acme-v02.api.letsencrypt.org/directory, "
+                      "domains: [stream.example.com]}\n");
+        return;
+    }
+    fprintf(file, "  acme:\n");
+    print_setting(file, "    directory", acme->directory);
+    if (acme->email[0])
+        print_setting(file, "    email", acme->email);
+    fprintf(file, "    domains:\n");
+    for (uint32_t i = 0; i < acme->domain_count; i++)
+        fprintf(file, "      - %s\n", acme->domains[i]);
+    if (acme->ca_file[0])
+        print_setting(file, "    ca_file", acme->ca_file);
+}
+
+static void print_tls(FILE *file, const struct cv_config_tls *tls)
+{
+    fprintf(file, "# RTMPS, RTMPTS, HTTPS and WSS, on every port that is not /plain\n");
+    fprintf(file, "tls:\n");
+    print_certificates(file, tls);
+    print_acme(file, &tls->acme);
+    fprintf(file, "  # answers for certbot and the like, below /.well-known/acme-challenge/\n");
+    if (tls->challenge_folder[0])
+        print_setting(file, "  challenge_folder", tls->challenge_folder);
+    else
+        fprintf(file, "  # challenge_folder: /var/lib/culvert/challenges\n");
+    print_fields(file, "  ", &cv_fields_tls, tls);
+}
+
 static void print_app(FILE *file, const struct cv_config_app *app)
 {
     fprintf(file, "  - name: ");
@@ -108,6 +170,7 @@ int cv_config_print(const struct cv_config *config, FILE *file)
     print_state(file, config);
     print_trusted(file, config);
     print_site(file, config);
+    print_tls(file, &config->tls);
     print_fields(file, "", &cv_fields_top, config);
     fprintf(file, "limits:\n");
     print_fields(file, "  ", &cv_fields_limits, &config->limits);

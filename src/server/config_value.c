@@ -13,15 +13,18 @@
     {#name, CV_FIELD_##kind, offsetof(raw, name), offsetof(owner, name), min, max, value, about},
 #define ROW_TOP(...)    ROW(struct cv_raw_config, struct cv_config, __VA_ARGS__)
 #define ROW_LIMITS(...) ROW(struct cv_raw_limits, struct cv_config_limits, __VA_ARGS__)
+#define ROW_TLS(...)    ROW(struct cv_raw_tls, struct cv_config_tls, __VA_ARGS__)
 #define ROW_APP(...)    ROW(struct cv_raw_app, struct cv_config_app, __VA_ARGS__)
 #define COUNT(rows)     (sizeof(rows) / sizeof((rows)[0]))
 
 static const struct cv_field rows_top[] = {CV_CONFIG_TOP(ROW_TOP)};
 static const struct cv_field rows_limits[] = {CV_CONFIG_LIMITS(ROW_LIMITS)};
+static const struct cv_field rows_tls[] = {CV_CONFIG_TLS(ROW_TLS)};
 static const struct cv_field rows_app[] = {CV_CONFIG_APP(ROW_APP)};
 
 const struct cv_fields cv_fields_top = {rows_top, COUNT(rows_top)};
 const struct cv_fields cv_fields_limits = {rows_limits, COUNT(rows_limits)};
+const struct cv_fields cv_fields_tls = {rows_tls, COUNT(rows_tls)};
 const struct cv_fields cv_fields_app = {rows_app, COUNT(rows_app)};
 
 // The words of the kinds that choose one; the value is the place in the list.

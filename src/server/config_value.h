@@ -30,6 +30,7 @@ struct cv_fields {
 
 extern const struct cv_fields cv_fields_top;    // of struct cv_config
 extern const struct cv_fields cv_fields_limits; // of struct cv_config_limits
+extern const struct cv_fields cv_fields_tls;    // of struct cv_config_tls
 extern const struct cv_fields cv_fields_app;    // of struct cv_config_app
 
 // The value that `text` says. 0, or CV_E_CONFIG with *out untouched.

@@ -17,6 +17,7 @@
     CYAML_FIELD_STRING_PTR(#name, OPTIONAL_POINTER, owner, name, 0, CYAML_UNLIMITED),
 #define TOP_FIELD(name, ...)    TEXT_FIELD(struct cv_raw_config, name)
 #define LIMITS_FIELD(name, ...) TEXT_FIELD(struct cv_raw_limits, name)
+#define TLS_FIELD(name, ...)    TEXT_FIELD(struct cv_raw_tls, name)
 #define APP_FIELD(name, ...)    TEXT_FIELD(struct cv_raw_app, name)
 
 static const cyaml_schema_field_t limits_fields[] = {CV_CONFIG_LIMITS(LIMITS_FIELD)
@@ -30,14 +31,33 @@ static const cyaml_schema_value_t text_entry = {
 static const cyaml_schema_value_t app_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct cv_raw_app, app_fields)};
 
+static const cyaml_schema_field_t certificate_fields[] = {TEXT_FIELD(
+    struct cv_raw_certificate, cert) TEXT_FIELD(struct cv_raw_certificate, key) CYAML_FIELD_END};
+static const cyaml_schema_value_t certificate_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct cv_raw_certificate, certificate_fields)};
+
+static const cyaml_schema_field_t acme_fields[] = {
+    TEXT_FIELD(struct cv_raw_acme, directory) TEXT_FIELD(struct cv_raw_acme, email)
+        CYAML_FIELD_SEQUENCE("domains", OPTIONAL_POINTER, struct cv_raw_acme, domains, &text_entry,
+                             1, CV_LIMIT_ACME_DOMAINS),
+    TEXT_FIELD(struct cv_raw_acme, ca_file) CYAML_FIELD_END};
+
+static const cyaml_schema_field_t tls_fields[] = {
+    TEXT_FIELD(struct cv_raw_tls, cert) TEXT_FIELD(struct cv_raw_tls, key)
+        CYAML_FIELD_SEQUENCE("certificates", OPTIONAL_POINTER, struct cv_raw_tls, certificates,
+                             &certificate_entry, 1, CV_LIMIT_CERTIFICATES),
+    CYAML_FIELD_MAPPING("acme", CYAML_FLAG_OPTIONAL, struct cv_raw_tls, acme, acme_fields),
+    TEXT_FIELD(struct cv_raw_tls, challenge_folder) CV_CONFIG_TLS(TLS_FIELD) CYAML_FIELD_END};
+
 static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_SEQUENCE("listen", OPTIONAL_POINTER, struct cv_raw_config, listen, &text_entry, 1,
                          CV_LIMIT_LISTEN),
     CYAML_FIELD_SEQUENCE("trusted_proxies", OPTIONAL_POINTER, struct cv_raw_config, trusted_proxies,
                          &text_entry, 0, CV_LIMIT_TRUSTED_PROXIES),
     TEXT_FIELD(struct cv_raw_config, state) TEXT_FIELD(struct cv_raw_config, site)
-        CV_CONFIG_TOP(TOP_FIELD) CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL,
-                                                     struct cv_raw_config, limits, limits_fields),
+        CV_CONFIG_TOP(TOP_FIELD)
+            CYAML_FIELD_MAPPING("tls", CYAML_FLAG_OPTIONAL, struct cv_raw_config, tls, tls_fields),
+    CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct cv_raw_config, limits, limits_fields),
     CYAML_FIELD_SEQUENCE("apps", OPTIONAL_POINTER, struct cv_raw_config, apps, &app_entry, 1,
                          CV_LIMIT_APPS),
     CYAML_FIELD_END};
@@ -53,6 +73,9 @@ static const struct {
 } mappings[] = {
     {"limits", "under limits:", limits_fields},
     {"apps", "under an entry of apps:", app_fields},
+    {"tls", "under tls:", tls_fields},
+    {"tls.acme", "under tls: acme:", acme_fields},
+    {"tls.certificates", "under an entry of tls: certificates:", certificate_fields},
     {"", "at the top of the file", top_fields},
 };
 enum { MAPPINGS = sizeof mappings / sizeof mappings[0] };
@@ -203,11 +226,13 @@ static void report_line(cyaml_log_t level, void *ctx, const char *format, va_lis
 
 static const cyaml_schema_field_t *fields_at(const char *path)
 {
-    size_t i = 0;
-    while (!starts_with(path, mappings[i].prefix))
-        i++;
-    CV_ASSERT(i < MAPPINGS); // the last prefix fits everything
-    return mappings[i].fields;
+    size_t best = MAPPINGS - 1; // its prefix fits everything
+    for (size_t i = 0; i < MAPPINGS; i++) {
+        if (starts_with(path, mappings[i].prefix) &&
+            strlen(mappings[i].prefix) > strlen(mappings[best].prefix))
+            best = i;
+    }
+    return mappings[best].fields;
 }
 
 static bool has_key(const cyaml_schema_field_t *fields, const char *key)

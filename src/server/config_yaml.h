@@ -23,6 +23,29 @@ struct cv_raw_app {
     CV_CONFIG_APP(CV_RAW_MEMBER)
 };
 
+struct cv_raw_certificate {
+    char *cert;
+    char *key;
+};
+
+struct cv_raw_acme {
+    char *directory;
+    char *email;
+    char **domains;
+    uint32_t domains_count;
+    char *ca_file;
+};
+
+struct cv_raw_tls {
+    char *cert; // the short form of one certificate
+    char *key;  //
+    struct cv_raw_certificate *certificates;
+    uint32_t certificates_count;
+    struct cv_raw_acme acme;
+    char *challenge_folder;
+    CV_CONFIG_TLS(CV_RAW_MEMBER)
+};
+
 struct cv_raw_config {
     char **listen;
     uint32_t listen_count;
@@ -31,6 +54,7 @@ struct cv_raw_config {
     uint32_t trusted_proxies_count;
     char *site;
     CV_CONFIG_TOP(CV_RAW_MEMBER)
+    struct cv_raw_tls tls;
     struct cv_raw_limits limits;
     struct cv_raw_app *apps;
     uint32_t apps_count;

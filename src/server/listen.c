@@ -27,7 +27,25 @@ static bool address_valid(const char *address, bool bracketed)
     return inet_pton(bracketed ? AF_INET6 : AF_INET, address, bytes) == 1;
 }
 
-int cv_listen_parse(const char *text, struct cv_listen *out)
+// What stands behind the slash, by what the port takes.
+static const char *const takes_words[] = {
+    [CV_LISTEN_ANY] = "",
+    [CV_LISTEN_TLS] = "/tls",
+    [CV_LISTEN_PLAIN] = "/plain",
+};
+
+static int takes_parse(const char *slash, enum cv_listen_takes *out)
+{
+    for (int i = CV_LISTEN_TLS; i <= CV_LISTEN_PLAIN; i++) {
+        if (strcmp(slash, takes_words[i]) != 0)
+            continue;
+        *out = (enum cv_listen_takes)i;
+        return CV_OK;
+    }
+    return CV_E_CONFIG;
+}
+
+static int address_parse(const char *text, struct cv_listen *out)
 {
     struct cv_listen listen = {.port = 0};
     const char *colon = strrchr(text, ':');
@@ -53,13 +71,30 @@ int cv_listen_parse(const char *text, struct cv_listen *out)
     return CV_OK;
 }
 
+int cv_listen_parse(const char *text, struct cv_listen *out)
+{
+    char address[CV_LISTEN_TEXT_BYTES];
+    enum cv_listen_takes takes = CV_LISTEN_ANY;
+    const char *slash = strchr(text, '/');
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len >= sizeof address || (slash && takes_parse(slash, &takes) != CV_OK))
+        return CV_E_CONFIG;
+    memcpy(address, text, len);
+    address[len] = '\0';
+    if (address_parse(address, out) != CV_OK)
+        return CV_E_CONFIG;
+    out->takes = takes;
+    return CV_OK;
+}
+
 void cv_listen_text(const struct cv_listen *listen, char *out, size_t size)
 {
     CV_ASSERT(listen->port > 0);
+    const char *takes = takes_words[listen->takes];
     if (listen->address[0] == '\0')
-        snprintf(out, size, "%u", listen->port);
+        snprintf(out, size, "%u%s", listen->port, takes);
     else if (strchr(listen->address, ':'))
-        snprintf(out, size, "[%s]:%u", listen->address, listen->port);
+        snprintf(out, size, "[%s]:%u%s", listen->address, listen->port, takes);
     else
-        snprintf(out, size, "%s:%u", listen->address, listen->port);
+        snprintf(out, size, "%s:%u%s", listen->address, listen->port, takes);
 }

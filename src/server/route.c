@@ -1,6 +1,7 @@
 #include "server/route.h"
 
 #include "base/check.h"
+#include "server/challenge.h"
 #include "server/files.h"
 #include "server/flv_ingest.h"
 #include "server/flv_play.h"
@@ -17,6 +18,7 @@ static route_fn *const routes[] = {
     cv_ws_rtmp_route,    // RTMP over WebSocket, on any path
     cv_flv_ingest_route, // /{app}/{stream}.flv: POST, PUT
     cv_flv_play_route,   // /{app}/{stream}.flv: GET, HEAD, OPTIONS; HTTP and WebSocket
+    cv_challenge_route,  // /.well-known/acme-challenge/: what an authority asks for
     cv_site_route,       // the site, where it is another web server
     cv_files_route,      // the site, where it is a folder
     cv_page_route,       // what the server itself shows: takes everything

@@ -243,6 +243,7 @@ int cv_web_put_answer(struct cv_web *web, const struct cv_http1_answer *answer)
 static void on_head(struct cv_web *web, const struct cv_http1_head *head)
 {
     web->owes_continue = head->expects_continue;
+    web->passed = false;
     web->head = head;
     web->reading = CV_WEB_WAITING;
     if (web->owed && cv_web_tunnel_join(web, head))

@@ -75,6 +75,11 @@ void cv_web_answer_text(struct cv_web *web, uint32_t status, const char *text);
 // * The answer cannot be completed: the connection ends, and the client sees that it was cut.
 // `why`: static.
 void cv_web_abort(struct cv_web *web, int code, const char *why);
+// * It is not for this responder, which is forgotten: the routes are asked anew, and the one that
+// passed it must let it be. Only when nothing has been written and the body has never been wanted.
+void cv_web_pass(struct cv_web *web);
+// The request has been passed by a responder before.
+bool cv_web_was_passed(const struct cv_web *web);
 // * HTTP is over. The TCP connection is the caller's, who hands it to another user at once, with
 // the bytes in *unread, a reference of the caller's (NULL: none). NULL: no memory, and the
 // connection ends by itself. Only when nothing waits to be written.

@@ -134,6 +134,22 @@ void cv_web_answer_text(struct cv_web *web, uint32_t status, const char *text)
     cv_web_answer(web, &answer);
 }
 
+// As when its head came: settled anew once all has left.
+void cv_web_pass(struct cv_web *web)
+{
+    CV_ASSERT(web->responder && web->reading == CV_WEB_RESPONDED);
+    CV_ASSERT(!web->wants_body && !web->wrote);
+    web->responder = NULL;
+    web->reading = CV_WEB_WAITING;
+    web->passed = true;
+    go_on(web);
+}
+
+bool cv_web_was_passed(const struct cv_web *web)
+{
+    return web->passed;
+}
+
 void cv_web_abort(struct cv_web *web, int code, const char *why)
 {
     web->responder = NULL;

@@ -46,6 +46,7 @@ struct cv_web {
     bool wants_body;                      //
     bool wrote;                           // something of its own answer
     bool blocked;                         // it is to be told when more can be written
+    bool passed;                          // a responder has taken it and let it be
     bool owes_continue;                   // the client waits for 100 before it sends the body
     // tunnels
     struct cv_tunnel *tunnel; // whose replies are owed; NULL: none

@@ -37,7 +37,9 @@ struct cv_shared {
     struct cv_tallies tallies; //
     struct cv_rtmpt_secret tunnel_secret;           // signs the ids of tunnel sessions
     uint8_t identity_secret[CV_IDENTITY_KEY_BYTES]; // by it publishers are known again
-    atomic_uint connections;                        // on all threads
+    // answers for the authority that certificates are asked of (server/acme.h); "": none
+    char challenge_folder[CV_LIMIT_FOLDER_BYTES + 1];
+    atomic_uint connections; // on all threads
 };
 
 // Tunnel sessions that have ended: their ids stay fresh for a while, and must not begin again.

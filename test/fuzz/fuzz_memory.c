@@ -31,6 +31,7 @@ static void check_found(const struct cv_memory_entry *put, const struct cv_memor
     CV_ASSERT(found->way == put->way && found->at_s == put->at_s);
     CV_ASSERT(found->failures >= put->failures);
     CV_ASSERT(found->rtt_us == put->rtt_us && found->cut_ms == put->cut_ms);
+    CV_ASSERT(found->secure == put->secure);
     CV_ASSERT(found->raw == put->raw && found->ipv4 == put->ipv4);
     CV_ASSERT(found->pipelines == put->pipelines && found->keeps_alive == put->keeps_alive);
 }
@@ -72,6 +73,7 @@ static void read_memory(const uint8_t *data, size_t len)
 {
     struct cv_memory_entry entry = {
         .way = (enum cv_way)(data[1] % CV_WAYS),
+        .secure = data[1] & 0x20,
         .raw = data[1] & 0x80,
         .keeps_alive = data[1] & 0x40,
         .rtt_us = data[2],

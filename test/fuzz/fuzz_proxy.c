@@ -51,13 +51,16 @@ static bool ends(const char *text, size_t size)
 static int check(const char *option, struct cv_proxy *out)
 {
     struct cv_why why = {.code = CV_OK};
-    struct cv_proxy before;
-    memset(out, 0xa5, sizeof *out);
-    before = *out;
-    int err = cv_proxy_find(out, cv_text_of(option), host, port, find_variable, &why);
+    struct cv_proxies found, before;
+    memset(&found, 0xa5, sizeof found);
+    before = found;
+    struct cv_target target = {.port = port, .secure_port = port, .security = CV_SECURITY_EITHER};
+    memcpy(target.host, host, strlen(host));
+    int err = cv_proxies_find(&found, cv_text_of(option), &target, find_variable, &why);
     PROMISE(why.code == err && (err == CV_OK || err == CV_E_URL));
+    *out = found.plain;
     if (err != CV_OK) {
-        PROMISE(why.text[0] && memcmp(out, &before, sizeof before) == 0);
+        PROMISE(why.text[0] && memcmp(&found, &before, sizeof before) == 0);
         return err;
     }
     PROMISE(ends(out->host, sizeof out->host));
@@ -90,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_line(&rest, value);
     take_line(&rest, exceptions);
     take_line(&rest, host);
+    host[CV_LIMIT_HOST_BYTES] = '\0'; // as long as a target's may be
     uint64_t number = 80;
     (void)cv_text_u64(rest, 1, UINT16_MAX, &number);
     port = (uint16_t)number;

@@ -121,6 +121,10 @@ static void check_target(struct cv_text text)
     PROMISE(target.port != 0 && target.host[0] != '\0');
     check_word(target.host, CV_LIMIT_HOST_BYTES);
     check_word(target.authority, sizeof target.authority - 1);
+    check_word(target.secure_authority, sizeof target.secure_authority - 1);
+    bool plain = target.security == CV_SECURITY_PLAIN;
+    PROMISE((target.secure_port == 0) == plain && (target.secure_authority[0] == '\0') == plain);
+    PROMISE(target.security != CV_SECURITY_ONLY || target.secure_port == target.port);
     PROMISE(strlen(target.app) <= CV_LIMIT_APP_BYTES && strlen(target.name) <= CV_LIMIT_NAME_BYTES);
     PROMISE(strlen(target.tc_url) <= CV_LIMIT_URL_BYTES);
     PROMISE(strlen(target.display) <= CV_LIMIT_URL_BYTES);

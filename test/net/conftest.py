@@ -16,12 +16,16 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import certificates  # noqa: E402
 import clients as clients_module  # noqa: E402
+import crossing  # noqa: E402
 import culvert_cli  # noqa: E402
 import firewalls  # noqa: E402
 import media  # noqa: E402
 import netns  # noqa: E402
 import server as server_module  # noqa: E402
+import synth  # noqa: E402
+import tls_networks  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
@@ -142,6 +146,12 @@ def hevc(clip_folder):
     return media.make_hevc(clip_folder) or pytest.skip("FFmpeg without libx265")
 
 
+@pytest.fixture(scope="session")
+def source(clip_folder):
+    """A short file of numbered frames."""
+    return synth.write_file(clip_folder / "source.flv", crossing.SOURCE_FRAMES)
+
+
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
     """Client, gateway and server in namespaces (netns.py), the network between them open."""
@@ -161,10 +171,25 @@ def squid(net):
     made.stop()
 
 
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory):
+    """Two authorities: who signs for servers, and who for a network that reads along."""
+    folder = tmp_path_factory.mktemp("trust")
+    return tls_networks.Trust(*(certificates.Authority(folder / name, name) for name in ("ours", "theirs")))
+
+
 @pytest.fixture(scope="module")
 def serving(net, tmp_path_factory):
     """The server of net, for all tests of a module."""
     made = netns.Serving(net, tmp_path_factory.mktemp("serving"), {"apps": [server_module.app()]})
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def tls_serving(net, trust, tmp_path_factory):
+    """The same, with TLS on 443."""
+    made = tls_networks.TlsServing(net, tmp_path_factory.mktemp("serving"), trust)
     yield made
     made.stop()
 
@@ -176,6 +201,16 @@ _told = []
 def tell():
     """tell(line): what was measured, printed at the end of the run."""
     return _told.append
+
+
+@pytest.fixture
+def measured(tell):
+    """measured(what, network, seconds, connections): the first media message, from the start of the process."""
+    def say(what, name, seconds, connections, floor_ms=None):
+        floor_ms = floor_ms or firewalls.floor_ms(name)
+        tell(f"{what:8} {name:40} first media {seconds * 1000:5.0f} ms   floor {floor_ms:4.0f} ms   "
+             f"connections: {connections}")
+    return say
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -14,10 +14,11 @@ import pytest
 import synth
 from middlebox import HttpProxy
 from netns import OTHER_RTMP, OTHER_RTMPT, PATH, SERVER, SIDE_DOOR, Service
-from rtmp_raw import AUDIO, VIDEO, Message, RtmpClient
+from rtmp_raw import AUDIO, VIDEO, Closed, Message, RtmpClient, TimedOut
 from server import SANITIZER, SANITIZER_ENV, find_binary, wait_until
 
 EXIT_INTERRUPTED = 130
+SOURCE_FRAMES = 40  # of the file that tests publish
 
 
 class Command:
@@ -194,6 +195,42 @@ def play(net, wall, log, url, *options, frames=25, feed=None, ends=True, **env):
         return command, last
     finally:
         command.stop()
+
+
+def log_of(tmp_path):
+    return tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
+
+
+def slug(name):
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def publish_through(net, wall, tmp_path, source, url, stream, *options, last=SOURCE_FRAMES - 1, at=SIDE_DOOR[0], **env):
+    """The whole file arrives beside the server. Returns the seconds to the first media message, and the longest time
+    without one after it."""
+    watcher = Watcher(net, stream, at)
+    command = Command(net, log_of(tmp_path), ["publish", source, url, *options], wall.environment(**env))
+    try:
+        check_whole(watcher.until(last), first=0, last=last)
+        command.wait()
+        return watcher.first_media_s(command), watcher.longest_gap_s()
+    except (Closed, TimedOut) as err:
+        raise AssertionError(f"{err}; the publisher said: {command.log()[-3000:]}") from err
+    finally:
+        command.stop()
+        watcher.close()
+
+
+def play_through(net, wall, tmp_path, url, stream, *options, at=SIDE_DOOR[0], **how):
+    """A stream from a key frame to its end. Returns the seconds to the first media message, and the longest time
+    without one after it."""
+    feed = Feeder(net, stream, at)
+    try:
+        command, last = play(net, wall, log_of(tmp_path), url, *options, feed=feed, **how)
+        check_whole(command.media(), last=last)
+        return command.first_media_s(), command.longest_gap_s()
+    finally:
+        feed.stop()
 
 
 # ---- servers of other people ------------------------------------------------------------------

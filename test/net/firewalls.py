@@ -17,7 +17,8 @@ from netns import GATEWAY, GATEWAY_HOSTS, NAME, NAME_BEHIND, NAME_BOTH, R_MS, Se
 USER, PASSWORD = "anna", "p@ss:100%"
 USER_IN_URL = "anna:p%40ss%3A100%25"
 MIDDLEBOX_PORT = 8089
-SQUID_PORTS = {"https": 3128, "web": 3129, "none": 3130, "auth": 3131, "transparent": 3132}
+SQUID_PORTS = {"https": 3128, "web": 3129, "none": 3130, "auth": 3131, "transparent": 3132, "tls": 3133,
+               "tls_auth": 3134}
 CUT_S = 3
 
 
@@ -29,13 +30,18 @@ def forward(*rules, policy="accept"):
     }}"""
 
 
-def to_gateway(port, before="drop"):
-    """Port 80 ends here; what else there is, is dropped, or reset."""
-    return forward("reject with tcp reset" if before == "reset" else "drop") + f"""
+def redirected(meant_for, port):
+    """What was for this port of others comes to a port of the gateway."""
+    return f"""
     chain to_here {{
         type nat hook prerouting priority dstnat;
-        iifname "lan" ip daddr != {GATEWAY} tcp dport 80 redirect to :{port}
+        iifname "lan" ip daddr != {GATEWAY} tcp dport {meant_for} redirect to :{port}
     }}"""
+
+
+def to_gateway(port, before="drop"):
+    """Port 80 ends here; what else there is, is dropped, or reset."""
+    return forward("reject with tcp reset" if before == "reset" else "drop") + redirected(80, port)
 
 
 def inspected(verdict):
@@ -49,10 +55,12 @@ def inspected(verdict):
         f"ct mark 2 {verdict}")
 
 
-def cut_after(seconds):
-    """Each connection lives so long; then whoever sends is reset, and the other side hears nothing."""
+def cut_after(seconds, *before):
+    """Each connection lives so long; then whoever sends is reset, and the other side hears nothing. `before`: rules
+    that come first."""
     return f"""set alive {{ type ipv4_addr . inet_service; flags dynamic, timeout; timeout {int(seconds * 1000)}ms; }}
     """ + forward(
+        *before,
         "tcp flags syn / syn,ack add @alive { ip saddr . tcp sport } accept",
         "iifname lan ip saddr . tcp sport @alive accept",
         "oifname lan ip daddr . tcp dport @alive accept",
@@ -135,7 +143,8 @@ for line in sys.stdin:
 {ports}
 acl to_https myportname https
 acl to_none myportname none
-acl to_auth myportname auth
+acl to_auth myportname auth tls_auth
+acl to_tls myportname tls tls_auth
 acl CONNECT method CONNECT
 acl https_port port 443
 auth_param basic program /usr/bin/python3 {self.folder}/auth.py
@@ -144,6 +153,8 @@ auth_param basic realm test
 acl known proxy_auth REQUIRED
 http_access deny to_none CONNECT
 http_access deny to_https CONNECT !https_port
+http_access deny to_tls !CONNECT
+http_access deny to_tls !https_port
 http_access deny to_auth CONNECT !https_port
 http_access allow to_auth known
 http_access deny to_auth
@@ -172,14 +183,17 @@ coredump_dir none
 class Firewall:
     """One of KINDS at work on a net; an open network again afterwards. `squid`: the net's own Squid."""
 
-    def __init__(self, net, name, squid=None, rules=None):
-        self.net, self.name, self.kind, self.squid = net, name, KINDS[name], squid
+    def __init__(self, net, name, squid=None, rules=None, kind=None):
+        self.net, self.name, self.kind, self.squid = net, name, kind or KINDS[name], squid
         self.own_rules = rules
         self.box = None
 
+    def open_box(self):
+        return self.kind.box(self.net.gateway)
+
     def __enter__(self):
         if self.kind.box:
-            self.box = self.kind.box(self.net.gateway)
+            self.box = self.open_box()
         self.net.rules(self.own_rules or self.kind.rules)
         return self
 
@@ -198,7 +212,7 @@ class Firewall:
     def environment(self, **more):
         """Of programs behind it, whatever this machine's own settings are."""
         env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        return {**env, **({"http_proxy": self.proxy} if self.proxy else {}), **more}
+        return {**env, **({"http_proxy": self.proxy, "https_proxy": self.proxy} if self.proxy else {}), **more}
 
     def url(self, path="live/a", scheme="rtmp"):
         return f"{scheme}://{self.kind.host}/{path}"

@@ -34,8 +34,15 @@ async def pump(reader, writer):
     while piece := await reader.read(PIECE):
         writer.write(piece)
         await writer.drain()
+    end(writer)
+
+
+def end(writer):
+    """No more to it. TLS has no half of an end."""
     if writer.can_write_eof():
         writer.write_eof()
+    else:
+        writer.close()
 
 
 class Middlebox:
@@ -83,9 +90,21 @@ class Middlebox:
             writer.close()
 
     async def upstream(self, writer):
-        reader, writer = await asyncio.open_connection(*(self.to or original_destination(writer)), limit=HEAD_MAX)
+        return await self.connect(self.to or original_destination(writer))
+
+    async def connect(self, address, **how):
+        reader, writer = await asyncio.open_connection(*address, limit=HEAD_MAX, **how)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return reader, writer
+
+    async def carry(self, reader, writer, begin=b""):
+        """All that comes after these bytes, both ways, until both have ended."""
+        up_reader, up_writer = await self.upstream(writer)
+        try:
+            up_writer.write(begin)
+            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
+        finally:
+            up_writer.close()
 
     async def serve(self, reader, writer):
         raise NotImplementedError
@@ -101,12 +120,7 @@ class Inspector(Middlebox):
             while await reader.read(PIECE):
                 pass
             return
-        up_reader, up_writer = await self.upstream(writer)
-        try:
-            up_writer.write(begin)
-            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
-        finally:
-            up_writer.close()
+        await self.carry(reader, writer, begin)
 
 
 class Portal(Middlebox):
@@ -178,7 +192,7 @@ class HttpProxy(Middlebox):
                 begin = await reader.readexactly(4)
                 self.seen.append(begin)
                 if begin not in METHODS:
-                    reset(writer)
+                    await self.refuse(reader, writer)
                     return
                 head = Head(begin + await reader.readuntil(b"\r\n\r\n"))
                 if not up_writer:
@@ -186,10 +200,14 @@ class HttpProxy(Middlebox):
                 await self._pass_on(head.line, head, self.hides, body_pieces(reader, head, False), up_writer)
                 if await self._reply(head, up_reader, writer):
                     break
-            writer.write_eof()
+            end(writer)
         finally:
             if up_writer:
                 up_writer.close()
+
+    async def refuse(self, _reader, writer):
+        """What is no HTTP."""
+        reset(writer)
 
     async def _reply(self, request, up_reader, writer):
         """True: it was the last one of this connection."""

@@ -9,6 +9,7 @@ has a name or leaves a file behind: the namespaces live as long as two children 
 any number of these networks may be there at the same time. Needs root.
 """
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -27,16 +28,20 @@ import rtt  # noqa: E402
 R_MS = 40
 SERVER, GATEWAY, CLIENT = "198.18.0.1", "198.18.1.1", "198.18.1.2"
 OTHER_RTMP, OTHER_RTMPT = "198.18.0.2", "198.18.0.3"  # servers of other people, at the server's end
+OTHER_EXPIRED, OTHER_SSH = "198.18.0.5", "198.18.0.6"
 SIDE_DOOR = ("127.0.0.1", 80)  # of the server: who comes by it is no client behind the gateway
 NAME, NAME_BOTH, NAME_BEHIND = "culvert.test", "both.test", "behind.test"
 NAME_RTMP, NAME_RTMPT = "rtmp-only.test", "rtmpt-only.test"
-# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone.
+NAME_ALIAS, NAME_EXPIRED, NAME_SSH = "alias.test", "expired.test", "ssh.test"
+# both.test has an IPv6 address, too; behind.test is known to the gateway's proxy alone; no certificate is for alias.
 CLIENT_HOSTS = f"""127.0.0.1 localhost
 ::1 localhost
-{SERVER} {NAME} {NAME_BOTH}
+{SERVER} {NAME} {NAME_BOTH} {NAME_ALIAS}
 fd00:18::1 {NAME_BOTH}
 {OTHER_RTMP} {NAME_RTMP}
 {OTHER_RTMPT} {NAME_RTMPT}
+{OTHER_EXPIRED} {NAME_EXPIRED}
+{OTHER_SSH} {NAME_SSH}
 """
 GATEWAY_HOSTS = CLIENT_HOSTS + f"{SERVER} {NAME_BEHIND}\n"
 TOOLS = ("nft", "ip", "nsenter", "unshare", "setpriv", "sysctl")
@@ -180,6 +185,16 @@ class Net:
         if self.link and self.link.ends:
             self.link.__exit__()
 
+    @contextlib.contextmanager
+    def small_segments(self, mtu):
+        """The client's packets are no larger meanwhile."""
+        route = f"ip route change default via {GATEWAY}"
+        self.client.shell(f"ip link set wan gso_max_segs 1; {route} mtu lock {mtu}")
+        try:
+            yield
+        finally:
+            self.client.shell(f"ip link set wan gso_max_segs 65535; {route}")
+
     # -- the gateway's rules
 
     def rules(self, text):
@@ -209,14 +224,16 @@ table inet gate {{
         return Counted(packets["opened"], packets["carried"])
 
 
+LISTEN = (f"{SERVER}:80", f"{SERVER}:1935", "[fd00:18::1]:80", "127.0.0.1:80")
+
+
 class Serving(Server):
     """`culvert serve` at the server's end, on the ports 80 and 1935 unless told otherwise."""
 
-    def __init__(self, net, folder, config,
-                 listen=(f"{SERVER}:80", f"{SERVER}:1935", "[fd00:18::1]:80", "127.0.0.1:80")):
+    def __init__(self, net, folder, config, listen=LISTEN, args=()):
         self.net = net
-        super().__init__(folder, ["--open-publish", "--threads", "1", "--log-level", "debug"], config, listen=listen,
-                         within=net.server.within())
+        super().__init__(folder, ["--open-publish", "--threads", "1", "--log-level", "debug", *args], config,
+                         listen=listen, within=net.server.within())
 
     def connects(self, since=0):
         """The lines of AMF connects that did not come from beside the server."""

@@ -1,6 +1,5 @@
 """Do the firewalls of firewalls.py do what reference says? With plain sockets, and no client of ours: so that a network
 that is broken in the wrong way cannot make the tests of our clients pass."""
-import base64
 import concurrent.futures
 import socket
 import time
@@ -8,13 +7,12 @@ import time
 import pytest
 
 import firewalls
-from firewalls import KINDS, PASSWORD, SQUID_PORTS, USER, Firewall
+from firewalls import KINDS, SQUID_PORTS, Firewall
 from netns import CLIENT, GATEWAY, NAME, NAME_BEHIND, NAME_BOTH, R_MS, SERVER
-from rtmpt_raw import c0c1, offer, request
+from probe import ANSWER, CREDENTIALS, Probe, connect_head, tunnel
+from rtmpt_raw import c0c1, offer
 from server import wait_until
 
-SILENCE_S = 0.5
-ANSWER = 1 + 2 * 1536
 ELSEWHERE = "198.18.0.4"  # at the server's end, where no server is
 R_S = R_MS / 1000
 NEAR_S = 0.6 * R_S  # what the gateway does by itself is done by then
@@ -40,72 +38,6 @@ EXPECTED = {
     "proxy that closes": ("no answer", "reset", "200", "200"),
     "proxy that buffers": ("no answer", "reset", "200", "200"),
 }
-
-
-class Probe:
-    """A connection of the client: how it went, and when."""
-
-    def __init__(self, net, port, data, address=SERVER):
-        self.begin, self.connected_s, self.answered_s, self.received = time.monotonic(), None, None, b""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.sock = net.client.run(socket.socket, family)
-        self.sock.settimeout(SILENCE_S)
-        self.outcome = self._try(address, port, data)
-
-    def _now(self):
-        return time.monotonic() - self.begin
-
-    def _try(self, address, port, data):
-        try:
-            self.sock.connect((address, port))
-            self.connected_s = self._now()
-            self.sock.sendall(data)
-            return self._answer()
-        except ConnectionRefusedError:
-            self.answered_s = self._now()
-            return "refused"
-        except ConnectionResetError:
-            self.answered_s = self._now()
-            return "reset"
-        except socket.timeout:
-            return "silence" if self.connected_s else "no answer"
-
-    def _answer(self):
-        while not self.is_answered():
-            piece = self.sock.recv(65536)
-            if not piece:
-                break
-            self.answered_s = self.answered_s or self._now()
-            self.received += piece
-        if self.received.startswith(b"HTTP/1."):
-            return self.received[9:12].decode()
-        return "rtmp" if self.received[:1] == b"\3" and len(self.received) == ANSWER else "closed"
-
-    def is_answered(self):
-        if self.received.startswith(b"HTTP"):
-            return b"\r\n\r\n" in self.received
-        return len(self.received) >= ANSWER
-
-    def read(self, count, timeout_s=SILENCE_S):
-        self.sock.settimeout(timeout_s)
-        data = b""
-        while len(data) < count:
-            piece = self.sock.recv(count - len(data))
-            if not piece:
-                return data
-            data += piece
-        return data
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-
-
-def tunnel(head="", target=""):
-    data = request(f"{target}/open/1", headers={"Host": NAME, "Content-Type": "application/x-fcs"})
-    return data.replace(b"\r\n\r\n", f"\r\n{head}\r\n".encode(), 1) if head else data
 
 
 def probe_all(net):
@@ -180,19 +112,17 @@ def through(net, kind, data):
     return Probe(net, SQUID_PORTS[kind], data, GATEWAY)
 
 
-CONNECT = "CONNECT {0}:{1} HTTP/1.1\r\nHost: {0}:{1}\r\n\r\n"
-CREDENTIALS = "Proxy-Authorization: Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() + "\r\n"
 
 
 def test_explicit_squid(net, serving, squid):
     """Absolute URIs pass, with a password where one is needed; CONNECT as its port allows; offers are stripped."""
     tries = {
         ("https", tunnel(target=f"http://{NAME_BEHIND}")): "200",
-        ("https", CONNECT.format(NAME_BEHIND, 80).encode()): "403",
-        ("https", CONNECT.format(NAME_BEHIND, 443).encode()): "503",  # allowed; nobody listens there
-        ("web", CONNECT.format(NAME_BEHIND, 80).encode()): "200",
+        ("https", connect_head(NAME_BEHIND, 80)): "403",
+        ("https", connect_head(NAME_BEHIND, 443)): "503",  # allowed; nobody listens there
+        ("web", connect_head(NAME_BEHIND, 80)): "200",
         ("none", tunnel(target=f"http://{NAME}")): "200",
-        ("none", CONNECT.format(NAME, 443).encode()): "403",
+        ("none", connect_head(NAME, 443)): "403",
         ("auth", tunnel(target=f"http://{NAME}")): "407",
         ("auth", tunnel(target=f"http://{NAME}", head=CREDENTIALS)): "200",
         ("auth", tunnel(target=f"http://{NAME}", head=CREDENTIALS.replace("Basic ", "Basic AA"))): "407",
@@ -210,7 +140,7 @@ def test_explicit_squid(net, serving, squid):
 
 def test_connect_tunnel_carries_rtmp(net, serving, squid):
     with Firewall(net, "squid, CONNECT to 80", squid), \
-            through(net, "web", CONNECT.format(NAME_BEHIND, 80).encode()) as probe:
+            through(net, "web", connect_head(NAME_BEHIND, 80)) as probe:
         probe.sock.sendall(c0c1())
         assert len(probe.read(ANSWER)) == ANSWER
 

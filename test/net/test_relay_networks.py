@@ -58,27 +58,34 @@ def check_complete(source, played):
     assert max(offsets) - min(offsets) <= 1, f"time stamps moved against each other: {sorted(offsets)[:9]}"
 
 
+def changes(net, wall, relay, rules, clip, stream, tmp_path, *options):
+    """While FFmpeg publishes to the relay the gateway gets these rules. Returns the longest time without media."""
+    source = clip("h264_aac")
+    watcher = crossing.Watcher(net, stream)
+    command = relay(wall, wall.url(f"live/{stream}"), *options)
+    ffmpeg = as_obs(net, tmp_path, source, stream)
+    try:
+        while len(watcher.messages) < BEFORE:
+            watcher.next(20)
+        net.rules(rules)
+        played = far_file(watcher, tmp_path / "far.flv", source)
+        assert ffmpeg.process.wait(20) == 0, ffmpeg.log()
+    except (Closed, TimedOut) as err:
+        raise AssertionError(f"{err}\nrelay: {command.log()[-3000:]}\nFFmpeg: {ffmpeg.log()[-2000:]}") from err
+    finally:
+        ffmpeg.stop()
+        watcher.close()
+    check_complete(source, played)
+    return watcher.longest_gap_s()
+
+
 @pytest.mark.parametrize("how", ["reset", "silent"])
 def test_the_network_changes_in_mid_stream(net, serving, clip, relay, tmp_path, tell, how):
     """From open to "HTTP is all that passes"; connections from before are reset, or hear nothing more."""
-    source, stream, known = clip("h264_aac"), f"obs-{how}", len(serving.log())
+    known = len(serving.log())
     with Firewall(net, "inspector accepts and swallows", rules=firewalls.KINDS["open"].rules) as wall:
-        watcher = crossing.Watcher(net, stream)
-        command = relay(wall, wall.url(f"live/{stream}"))
-        ffmpeg = as_obs(net, tmp_path, source, stream)
-        try:
-            while len(watcher.messages) < BEFORE:
-                watcher.next(20)
-            net.rules(firewalls.HTTP_ONLY[how])
-            played = far_file(watcher, tmp_path / "far.flv", source)
-            assert ffmpeg.process.wait(20) == 0, ffmpeg.log()
-        except (Closed, TimedOut) as err:
-            raise AssertionError(f"{err}\nrelay: {command.log()[-3000:]}\nFFmpeg: {ffmpeg.log()[-2000:]}") from err
-        finally:
-            ffmpeg.stop()
-            watcher.close()
-        check_complete(source, played)
-        tell(f"relay    to HTTP only, {how}: longest time without media {watcher.longest_gap_s() * 1000:.0f} ms")
+        gap_s = changes(net, wall, relay, firewalls.HTTP_ONLY[how], clip, f"obs-{how}", tmp_path)
+        tell(f"relay    to HTTP only, {how}: longest time without media {gap_s * 1000:.0f} ms")
         assert len(serving.connects(known)) >= 2
         assert b"POST" in wall.box.seen
 

@@ -9,61 +9,11 @@ import pytest
 import crossing
 import firewalls
 import synth
+from crossing import play_through as play, publish_through as publish, slug
 from firewalls import PASSING, Firewall
-from netns import NAME_RTMP, NAME_RTMPT, OTHER_RTMP, SIDE_DOOR
-from rtmp_raw import Closed, TimedOut
+from netns import NAME_RTMP, NAME_RTMPT, OTHER_RTMP
 
-FRAMES = 40
 FIRST_MEDIA_MAX_S = 3
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return synth.write_file(tmp_path_factory.mktemp("source") / "source.flv", FRAMES)
-
-
-def log_of(tmp_path):
-    return tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
-
-
-def slug(name):
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
-
-
-def publish(net, wall, tmp_path, source, url, stream, *options, last=FRAMES - 1, at=SIDE_DOOR[0], **env):
-    """The whole file arrives beside the server. Returns the seconds to the first media message, and the longest time
-    without one after it."""
-    watcher = crossing.Watcher(net, stream, at)
-    command = crossing.Command(net, log_of(tmp_path), ["publish", source, url, *options], wall.environment(**env))
-    try:
-        crossing.check_whole(watcher.until(last), first=0, last=last)
-        command.wait()
-        return watcher.first_media_s(command), watcher.longest_gap_s()
-    except (Closed, TimedOut) as err:
-        raise AssertionError(f"{err}; the publisher said: {command.log()[-3000:]}") from err
-    finally:
-        command.stop()
-        watcher.close()
-
-
-def play(net, wall, tmp_path, url, stream, *options, at=SIDE_DOOR[0], **how):
-    """A stream from a key frame to its end. Returns the seconds to the first media message, and the longest time
-    without one after it."""
-    feed = crossing.Feeder(net, stream, at)
-    try:
-        command, last = crossing.play(net, wall, log_of(tmp_path), url, *options, feed=feed, **how)
-        crossing.check_whole(command.media(), last=last)
-        return command.first_media_s(), command.longest_gap_s()
-    finally:
-        feed.stop()
-
-
-@pytest.fixture
-def measured(tell):
-    """measured(what, network, seconds, connections): the first media message, from the start of the process."""
-    return lambda what, name, seconds, connections: tell(
-        f"{what:8} {name:34} first media {seconds * 1000:5.0f} ms   floor {firewalls.floor_ms(name):4.0f} ms   "
-        f"connections: {connections}")
 
 
 @pytest.mark.parametrize("name", [name for name in PASSING if name != "cut"])

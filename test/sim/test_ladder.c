@@ -13,7 +13,14 @@
 
 #include <cmocka.h>
 
-enum { RTT_MS = 40, STEPS_MAX = 6, END_MS = 60000, SECURE = CV_WAYS, ROADS = 2 * CV_WAYS };
+enum {
+    RTT_MS = 40,
+    STEPS_MAX = 6,
+    END_MS = 60000,
+    TURNS_MAX = 1000,
+    SECURE = CV_WAYS,
+    ROADS = 2 * CV_WAYS
+};
 
 // What one way meets: each step so long after the one before it. ACCEPTED, and LOST behind a
 // handshake, wait for connect and are counted from there. Where a server of ours has taken an eager
@@ -92,6 +99,7 @@ struct network {
 #define KNOWN(w) {.remembered = CV_WAY_ ## w}
 #define ONLY(w)  {.order = CV_LADDER_ONLY, .only = CV_WAY_ ## w}
 #define EITHER   .security = CV_SECURITY_EITHER
+#define BOTH     .proxy = true, .secure_proxy = true
 #define RTMPS    .security = CV_SECURITY_ONLY
 
 // Plain: connection, the offer's answer with S0S1S2, the answer to connect: 3 round trips.
@@ -195,6 +203,12 @@ static const struct network plain_networks[] = {
      {ROAD(OFFER, UP, UPGRADED_IN(700), SHAKEN, ACCEPTED), ROAD(RTMP, UP, SILENCE),
       ROAD(TUNNEL, UP, OURS, SHAKEN_LATER, LOST), ROAD(SOCKET, UP, RESET)},
      ENDS(OFFER, 40 + 700 + 40, 4, 2, CUT), ENDS(OFFER, 410 + 740, 5, 3, CUT), false},
+
+    {"a tunnel is cut while it waits for RTMP", {0},
+     {ROAD(OFFER, UP, OPENED, SHAKEN_LATER, MET(10, .met = CV_MET_RESET)),
+      ROAD(RTMP, UP_IN(300), SHAKEN_LATER, ACCEPTED), ROAD(TUNNEL, UP, RESET),
+      ROAD(SOCKET, UP, RESET)},
+     ENDS(RTMP, 80 + 380, 4, 1, CUT), {0}, false},
 
     // ---- nothing gets through
     {"SYN is dropped", {0}, {ROAD(OFFER, SILENCE)},
@@ -399,37 +413,61 @@ static const struct network networks[] = {
      ENDS(NONE, 3 * 120, 4, 0, NOT_OURS), {0}, false},
 
     // ---- TLS, and a proxy is set
-    {"rtmps through a proxy", {RTMPS, .proxy = true},
+    {"rtmps through a proxy", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED), INSIDE(RTMP, UNKNOWN)},
      WINS(OFFER, 200, 1, 1, NONE), WINS(OFFER, 160, 1, 1, NONE), false},
-    {"rtmps through a proxy that opens no connections and passes HTTP", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that opens no connections and passes HTTP", {RTMPS, .secure_proxy = true},
      {ROAD(OFFER, UP, OURS, SHAKEN_LATER, ACCEPTED), INSIDE(OFFER, HTTP(403)),
       INSIDE(RTMP, UNKNOWN)},
      ENDS(NONE, 50, 2, 0, NO_CONNECT), {0}, false},
-    {"rtmps through a proxy that opens no connections and is not needed", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that opens no connections and is not needed", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, HTTP(403)), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
      WINS(RTMP, 40 + 160, 2, 1, NO_CONNECT), {0}, false},
-    {"rtmps through a proxy that hangs up on CONNECT", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that opens no connections, and beside it nothing comes",
+     {RTMPS, .secure_proxy = true},
+     {INSIDE(OFFER, HTTP(403)), INSIDE(RTMP, UP, TLS)},
+     ENDS(NONE, 40 + 80 + CV_LADDER_TRY_MS, 2, 0, NO_CONNECT), {0}, false},
+    {"rtmps through a proxy, to a server that knows only HTTP", {RTMPS, .secure_proxy = true},
+     {INSIDE(OFFER, UP_IN(80), TLS, CLOSED), INSIDE(TUNNEL, UP_IN(80), TLS, CLOSED),
+      INSIDE(SOCKET, UP_IN(80), TLS, CLOSED), INSIDE(RTMP, UNKNOWN),
+      INSIDE(CONNECT, UP_IN(80), TLS, HTTP(400))},
+     ENDS(NONE, 3 * 160, 5, 0, HTTP_ONLY), {0}, false},
+    {"rtmps, a WebSocket through a proxy is remembered, which opens no connections any more",
+     {RTMPS, .secure_proxy = true, .remembered = CV_WAY_SOCKET, .remembered_secure = true},
+     {INSIDE(SOCKET, HTTP(403)), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(RTMP, 40 + 160, 2, 1, NO_CONNECT), {0}, false},
+    {"rtmps through a proxy that hangs up on CONNECT", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, CLOSED), INSIDE(RTMP, UNREACHABLE)},
      ENDS(NONE, 40, 2, 0, NO_CONNECT), {0}, false},
-    {"rtmps through a proxy that never answers CONNECT", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that never answers CONNECT", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, SILENCE), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
      WINS(RTMP, CV_LADDER_SYN_MS + 160, 2, 1, NONE), {0}, false},
-    {"rtmps through a proxy that wants a password", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that wants a password", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, HTTP(407))}, ENDS(NONE, 40, 1, 0, PROXY_AUTH), {0}, false},
-    {"rtmps through a proxy that does not reach the server", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that does not reach the server", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, HTTP(503)), INSIDE(RTMP, UNREACHABLE)},
      ENDS(NONE, 40, 2, 0, NO_SERVER), {0}, false},
-    {"rtmps through a proxy that is a captive portal", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that is a captive portal", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, PORTAL)}, ENDS(NONE, 40, 1, 0, PORTAL), {0}, false},
-    {"rtmps, and the proxy is down", {RTMPS, .proxy = true},
+    {"rtmps, and the proxy is down", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, REFUSED), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
      WINS(RTMP, 40 + 160, 2, 1, PROXY_DOWN), {0}, false},
-    {"rtmps through a proxy, to a foreign server of RTMPS", {RTMPS, .proxy = true},
+    {"rtmps, the proxy is down, and beside it nothing comes", {RTMPS, .secure_proxy = true},
+     {INSIDE(OFFER, REFUSED), INSIDE(RTMP, UP, TLS)},
+     ENDS(NONE, 40 + 80 + CV_LADDER_TRY_MS, 2, 0, MUTE), {0}, false},
+    {"rtmps through a proxy that cuts TLS by name, and is not needed",
+     {RTMPS, .secure_proxy = true},
+     {INSIDE(OFFER, UP_IN(80), RESET), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(RTMP, 120 + 160, 2, 1, TLS_CUT), {0}, false},
+    {"rtmps, RTMP first, a filter cuts TLS by name, and a proxy leads past it",
+     {RTMPS, .secure_proxy = true, .order = CV_LADDER_RTMP_FIRST},
+     {INSIDE(RTMP, UP, RESET), INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED)},
+     WINS(OFFER, 80 + 200, 2, 1, TLS_CUT), WINS(OFFER, 80 + 160, 2, 1, TLS_CUT), false},
+    {"rtmps through a proxy, to a foreign server of RTMPS", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, UP_IN(80), TLS, CLOSED), INSIDE(TUNNEL, UP_IN(80), TLS, CLOSED),
       INSIDE(RTMP, UNKNOWN), INSIDE(CONNECT, UP_IN(80), TLS, SHAKEN_LATER, ACCEPTED)},
      WINS(CONNECT, 160 + 200, 5, 1, CUT), {0}, false},
-    {"rtmps through a proxy that reads along and is not trusted", {RTMPS, .proxy = true},
+    {"rtmps through a proxy that reads along and is not trusted", {RTMPS, .secure_proxy = true},
      {INSIDE(OFFER, UP_IN(80), CERTIFICATE(UNTRUSTED))},
      ENDS(NONE, 120, 1, 0, CERT_UNTRUSTED), {0}, false},
 
@@ -459,6 +497,13 @@ static const struct network networks[] = {
      {ROAD(OFFER, UP, RESET), ROAD(RTMP, UP, RESET), ROAD(TUNNEL, UP, RESET),
       ROAD(SOCKET, UP, RESET), INSIDE(OFFER, UP, TLS, UPGRADED, SHAKEN, ACCEPTED)},
      WINS(OFFER, 3 * 80 + 160, 5, 1, CUT), WINS(OFFER, 3 * 80 + 120, 5, 1, CUT), false},
+    // each may come again: once in plain text, and once inside TLS
+    {"80 cuts everything, and each offer's answer is late", {EITHER},
+     {ROAD(OFFER, UP, UPGRADED_IN(190), SHAKEN, LOST), ROAD(RTMP, UP, SHAKEN_LATER, LOST),
+      ROAD(TUNNEL, UP, RESET), ROAD(SOCKET, UP_IN(150), RESET),
+      INSIDE(OFFER, UP, TLS, UPGRADED_IN(300), SHAKEN, ACCEPTED),
+      INSIDE(RTMP, UP, TLS, SHAKEN_LATER, LOST)},
+     WINS(OFFER, 500 + 380 + 40, 7, 4, CUT), WINS(OFFER, 500 + 310 + 380, 9, 6, CUT), false},
     {"80 is a web server alone", {EITHER},
      {ROAD(OFFER, UP, HTTP(404)), ROAD(RTMP, UP, HTTP(400)),
       INSIDE(OFFER, UP, TLS, UPGRADED, SHAKEN, ACCEPTED)},
@@ -524,20 +569,48 @@ static const struct network networks[] = {
      WINS(OFFER, 1310 + CV_LADDER_CONNECT_MS + 40, 4, 2, CUT), false},
 
     // ---- either will do: a proxy is set
-    {"a proxy opens connections to 443 only, and forbids posts", {EITHER, .proxy = true},
+    {"a proxy opens connections to 443 only, and forbids posts", {EITHER, BOTH},
      {ROAD(OFFER, UP, HTTP(403)), ROAD(RTMP, UNKNOWN), ROAD(TUNNEL, UP, HTTP(403)),
       ROAD(CONNECT, UP, HTTP(403)), ROAD(SOCKET, UP, HTTP(403)),
       INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED)},
      WINS(OFFER, 160 + 200, 6, 1, FORBIDDEN), WINS(OFFER, 160 + 160, 6, 1, FORBIDDEN), false},
-    {"a proxy opens connections to 443 only, and swallows posts", {EITHER, .proxy = true},
+    {"a proxy opens connections to 443 only, and swallows posts", {EITHER, BOTH},
      {ROAD(OFFER, UP), ROAD(RTMP, UNKNOWN), ROAD(CONNECT, UP, HTTP(403)),
       INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED)},
      // that offer's answer may still come
      WINS(OFFER, 40 + CV_LADDER_SILENCE_MAX_MS + 80 + 200, 4, 1, NO_CONNECT), {0}, false},
-    {"the proxy is down, 80 is refused, 443 is not", {EITHER, .proxy = true},
-     {ROAD(OFFER, REFUSED), ROAD(RTMP, REFUSED), INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
-     WINS(RTMP, 80 + 160, 3, 1, PROXY_DOWN), {0}, false},
-    {"a proxy forbids all of it", {EITHER, .proxy = true},
+    {"the proxy is down, 80 is refused, 443 is not", {EITHER, BOTH},
+     {ROAD(OFFER, REFUSED), ROAD(RTMP, REFUSED), INSIDE(OFFER, REFUSED),
+      INSIDE(RTMP, UP, TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(RTMP, 120 + 160, 4, 1, PROXY_DOWN), {0}, false},
+    {"the proxy of plain text is down, the other one is not", {EITHER, BOTH},
+     {ROAD(OFFER, REFUSED), ROAD(RTMP, UNREACHABLE),
+      INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED)},
+     WINS(OFFER, 40 + 200, 3, 1, PROXY_DOWN), WINS(OFFER, 40 + 160, 3, 1, PROXY_DOWN), false},
+    {"the only proxy is for plain text, which it forbids; it opens connections to 443",
+     {EITHER, .proxy = true},
+     {ROAD(OFFER, UP, HTTP(403)), ROAD(RTMP, UNREACHABLE), ROAD(TUNNEL, UP, HTTP(403)),
+      ROAD(CONNECT, UP, HTTP(403)), ROAD(SOCKET, UP, HTTP(403)), INSIDE(OFFER, UNREACHABLE),
+      INSIDE(CONNECT, UP_IN(80), TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(CONNECT, 160 + 200, 7, 1, FORBIDDEN), {0}, false},
+    {"the only proxy is for plain text, and past it nothing answers", {EITHER, .proxy = true},
+     {ROAD(OFFER, UP, HTTP(404)), ROAD(RTMP, UNREACHABLE), ROAD(CONNECT, UP, HTTP(403)),
+      INSIDE(OFFER, SILENCE), INSIDE(CONNECT, UP_IN(80), TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(CONNECT, 160 + CV_LADDER_SYN_MS + 200, 5, 1, NOT_OURS), {0}, false},
+    {"the only proxy is for plain text, past it a filter resets TLS by name",
+     {EITHER, .proxy = true},
+     {ROAD(OFFER, UP, HTTP(404)), ROAD(RTMP, UP, RESET), ROAD(CONNECT, UP, HTTP(403)),
+      INSIDE(OFFER, UP, RESET), INSIDE(CONNECT, UP_IN(80), TLS, SHAKEN_LATER, ACCEPTED)},
+     WINS(CONNECT, 160 + 80 + 200, 5, 1, NOT_OURS), {0}, false},
+    {"the only proxy is for plain text, and opens no connections", {EITHER, .proxy = true},
+     {ROAD(OFFER, UP, RESET), ROAD(RTMP, UNREACHABLE), ROAD(TUNNEL, UP, RESET),
+      ROAD(CONNECT, UP, RESET), ROAD(SOCKET, UP, RESET), INSIDE(OFFER, UNREACHABLE),
+      INSIDE(CONNECT, HTTP(403)), INSIDE(RTMP, UNREACHABLE)},
+     ENDS(NONE, 240 + 40, 8, 0, NO_CONNECT), {0}, false},
+    {"https_proxy alone: 80 is refused", {EITHER, .secure_proxy = true},
+     {ROAD(OFFER, REFUSED), INSIDE(OFFER, UP_IN(80), TLS, UPGRADED, SHAKEN, ACCEPTED)},
+     WINS(OFFER, 40 + 200, 2, 1, REFUSED), WINS(OFFER, 40 + 160, 2, 1, REFUSED), false},
+    {"a proxy forbids all of it", {EITHER, BOTH},
      {ROAD(OFFER, UP, HTTP(403)), ROAD(RTMP, UNKNOWN), ROAD(TUNNEL, UP, HTTP(403)),
       ROAD(CONNECT, UP, HTTP(403)), ROAD(SOCKET, UP, HTTP(403)), INSIDE(OFFER, HTTP(403)),
       INSIDE(RTMP, UNKNOWN)},
@@ -749,7 +822,8 @@ static void live(struct world *world)
 {
     cv_ladder_init(&world->ladder, &world->config, 0);
     pull(world);
-    while (!world->over) {
+    for (int turn = 0; !world->over; turn++) {
+        assert_true(turn < TURNS_MAX);
         uint64_t next = next_us(world);
         assert_true(next >= world->now_us && next < END_MS * UINT64_C(1000));
         world->now_us = next;
@@ -877,6 +951,7 @@ static bool says_the_same_without_tls(const struct network *network, bool eager)
 {
     static struct world world;
     struct network closed = *network;
+    closed.config.secure_proxy = network->config.proxy;
     bool proxy = network->config.proxy;
     for (unsigned way = 0; way < CV_WAYS; way++) {
         bool at_proxy = proxy && way != CV_WAY_RTMP;
@@ -931,6 +1006,7 @@ static bool goes_inside_tls(const struct network *network, bool eager)
         inside.roads[way] = (struct road){{{0, {0}}}};
     }
     inside.config.remembered_secure = true;
+    inside.config.secure_proxy = inside.config.proxy;
     live_in(&world, &inside, CV_SECURITY_ONLY, eager);
     const struct expected *e = expected_of(network, eager);
     unsigned winner = e->winner == CV_WAY_NONE ? CV_WAY_NONE : SECURE + e->winner;
@@ -998,8 +1074,8 @@ static const struct {
     {CV_OBSTACLE_STARVED, "less than the stream needs", "bit rate"},
     {CV_OBSTACLE_HTTP_ONLY, "Only HTTP", "inspection"},
     {CV_OBSTACLE_NO_CONNECT, "proxy", "CONNECT"},
-    {CV_OBSTACLE_NOT_TLS, "encrypted connections to it fail", "port in the URL"},
-    {CV_OBSTACLE_TLS_CUT, "which server they want", "https:// to this host"},
+    {CV_OBSTACLE_NOT_TLS, "no encrypted connection", "port in the URL"},
+    {CV_OBSTACLE_TLS_CUT, "which server they want", "let through"},
     {CV_OBSTACLE_NOT_OURS, "web server", "host name"},
     {CV_OBSTACLE_NO_SERVER, "no server behind", "server runs"},
     {CV_OBSTACLE_FOREIGN, "another service", "port"},
@@ -1062,7 +1138,8 @@ static void chaos_start(struct chaos *chaos, const struct cv_ladder_action *acti
     assert_true(action->secure || chaos->config.security != CV_SECURITY_ONLY);
     assert_true(!action->secure || chaos->config.security != CV_SECURITY_PLAIN);
     assert_true(action->attempt == chaos->count && chaos->count < CV_LADDER_ATTEMPTS_MAX);
-    assert_true(action->way != CV_WAY_CONNECT || chaos->config.proxy);
+    bool proxy = chaos->config.proxy || (action->secure && chaos->config.secure_proxy);
+    assert_true(action->way != CV_WAY_CONNECT || proxy);
     assert_false(action->eager && (chaos->carrier >= 0 || is_any_eager(chaos, UINT32_MAX)));
     chaos->attempts[chaos->count++] =
         (struct chaos_attempt){.live = true, .eager = action->eager, .secure = action->secure};
@@ -1156,6 +1233,7 @@ static void any_reports_end(void **state)
                               .config = {.order = (enum cv_ladder_order)(round % 2),
                                          .security = (enum cv_security)(round / 2 % 3),
                                          .proxy = random & 0x10000,
+                                         .secure_proxy = random & 0x200000,
                                          .credentials = random & 0x20000,
                                          .eager = random & 0x40000,
                                          .ours = random & 0x80000,

@@ -469,8 +469,8 @@ static void check_end(enum cv_connection_end how, int error)
     assert_int_equal(event->error, error);
     assert_string_equal(event->why, "so it ended");
     assert_string_equal(event->location, "http://login/");
-    assert_true(event->advice ==
-                (how == CV_END_NO_WAY ? cv_obstacle_advice(CV_OBSTACLE_PORTAL) : NULL));
+    bool networks = how == CV_END_NO_WAY || how == CV_END_CERTIFICATE;
+    assert_true(event->advice == (networks ? cv_obstacle_advice(CV_OBSTACLE_PORTAL) : NULL));
     assert_string_equal(culvert_why(culvert), error ? "so it ended" : "");
     struct culvert_stats stats = {.size = sizeof stats};
     assert_int_equal(culvert_stats(culvert, &stats), 0);
@@ -485,10 +485,15 @@ static void ends_have_their_errors(void **state)
 {
     (void)state;
     static const int errors[] = {
-        [CV_END_CLOSED] = CULVERT_OK,           [CV_END_FINISHED] = CULVERT_OK,
-        [CV_END_REFUSED] = CULVERT_E_REFUSED,   [CV_END_NOT_FOUND] = CULVERT_E_NOT_FOUND,
-        [CV_END_UNKNOWN_HOST] = CULVERT_E_HOST, [CV_END_NO_WAY] = CULVERT_E_NO_WAY,
-        [CV_END_LOST] = CULVERT_E_LOST,         [CV_END_FAILED] = CULVERT_E_FAILED,
+        [CV_END_CLOSED] = CULVERT_OK,
+        [CV_END_FINISHED] = CULVERT_OK,
+        [CV_END_REFUSED] = CULVERT_E_REFUSED,
+        [CV_END_NOT_FOUND] = CULVERT_E_NOT_FOUND,
+        [CV_END_UNKNOWN_HOST] = CULVERT_E_HOST,
+        [CV_END_NO_WAY] = CULVERT_E_NO_WAY,
+        [CV_END_LOST] = CULVERT_E_LOST,
+        [CV_END_FAILED] = CULVERT_E_FAILED,
+        [CV_END_CERTIFICATE] = CULVERT_E_CERTIFICATE,
     };
     for (int how = 0; how < (int)(sizeof errors / sizeof errors[0]); how++) {
         check_end((enum cv_connection_end)how, errors[how]);

@@ -12,6 +12,7 @@ enum { NOW = 1000000000, HOUR = 3600, DAY = 24 * HOUR };
 
 static const struct cv_memory_entry full = {
     .way = CV_WAY_TUNNEL,
+    .secure = true,
     .raw = true,
     .ipv4 = true,
     .rtt_us = UINT32_MAX,
@@ -79,6 +80,7 @@ static size_t lines_of(const struct paper *paper)
 static void assert_same(const struct cv_memory_entry *a, const struct cv_memory_entry *b)
 {
     assert_int_equal(a->way, b->way);
+    assert_int_equal(a->secure, b->secure);
     assert_int_equal(a->raw, b->raw);
     assert_int_equal(a->ipv4, b->ipv4);
     assert_int_equal(a->rtt_us, b->rtt_us);
@@ -117,7 +119,8 @@ static void people_can_read_it(void **state)
     (void)state;
     static const char text[] =
         HEAD "# What got through in which network. Hints: this file may be deleted at any time.\n"
-             "network=n server=s:80 way=tunnel raw=yes ipv4=yes rtt_us=4294967295 cut_ms=30000 "
+             "network=n server=s:80 way=tunnel secure=yes raw=yes ipv4=yes rtt_us=4294967295 "
+             "cut_ms=30000 "
              "failures=7 pipelines=yes keeps_alive=yes at=1000000000\n";
     struct paper paper = {0};
     put(&paper, "n", "s:80", &full);
@@ -152,6 +155,7 @@ static void lines_of_people_are_read(void **state)
         {"network=n server=s:80 way=rtmp at=-1\n", false},
         {"network=n server=s:80 way=rtmp at=1000000000 at=\n", false},
         {"network=n server=s:80 way=rtmp at=1000000000 raw=1\n", false},
+        {"network=n server=s:80 way=rtmp secure=tls at=1000000000\n", false},
         {"network=n server=s:80 way=rtmp at=1000000000 raw\n", false},
         {"network=n server=s:80 way=rtmp at=1000000000 rtt_us=4294967296\n", false},
         {"network=n server=s:80 way=rtmp at=1000000000 cut_ms=9x\n", false},
@@ -165,6 +169,27 @@ static void lines_of_people_are_read(void **state)
         assert_int_equal(find(text, NOW, &entry), rows[i].known);
         if (rows[i].known)
             assert_int_equal(entry.way, CV_WAY_RTMP);
+    }
+}
+
+// A file of a version that knew no TLS is read, and its entries are plain.
+static void entries_without_tls_are_plain(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        bool secure;
+    } rows[] = {{"", false}, {" secure=no", false}, {" secure=yes", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_memory_entry entry;
+        char text[512];
+        snprintf(text, sizeof text,
+                 HEAD "network=n server=s:80 way=offer%s raw=yes ipv4=yes rtt_us=1 cut_ms=2 "
+                      "failures=0 pipelines=no keeps_alive=yes at=1000000000\n",
+                 rows[i].word);
+        assert_true(find(text, NOW, &entry));
+        assert_int_equal(entry.secure, rows[i].secure);
+        assert_true(entry.way == CV_WAY_OFFER && entry.raw && entry.keeps_alive);
     }
 }
 
@@ -383,6 +408,7 @@ int main(void)
         cmocka_unit_test(what_is_put_is_found),
         cmocka_unit_test(people_can_read_it),
         cmocka_unit_test(lines_of_people_are_read),
+        cmocka_unit_test(entries_without_tls_are_plain),
         cmocka_unit_test(another_version_is_not_known),
         cmocka_unit_test(knowledge_gets_old),
         cmocka_unit_test(failures_are_counted),

@@ -3,6 +3,8 @@
 
 #include "client/proxy.h"
 
+#include <stdio.h>
+
 // ---- an environment ---------------------------------------------------------------------------
 
 static const char *const *environment; // NAME=value ..., then NULL
@@ -17,14 +19,28 @@ static const char *find_variable(const char *name)
     return NULL;
 }
 
-static int find(struct cv_proxy *out, const char *option, const char *host, uint16_t port,
-                struct cv_why *why)
+static int find_all(struct cv_proxies *out, const char *option, const struct cv_target *target,
+                    struct cv_why *why)
 {
     struct guard copy = guard_copy(option, strlen(option));
     memset(out, 0xa5, sizeof *out);
-    int result = cv_proxy_find(out, (struct cv_text){(const char *)copy.data, copy.len}, host, port,
-                               find_variable, why);
+    int result = cv_proxies_find(out, (struct cv_text){(const char *)copy.data, copy.len}, target,
+                                 find_variable, why);
     guard_free(&copy);
+    return result;
+}
+
+// The one for plain text.
+static int find(struct cv_proxy *out, const char *option, const char *host, uint16_t port,
+                struct cv_why *why)
+{
+    struct cv_proxies proxies;
+    struct cv_target target = {.port = port};
+    snprintf(target.host, sizeof target.host, "%s", host);
+    int result = find_all(&proxies, option, &target, why);
+    *out = proxies.plain;
+    if (result == CV_OK)
+        assert_string_equal(proxies.secure.host, "");
     return result;
 }
 
@@ -70,6 +86,58 @@ static void option_and_environment_are_asked_in_their_order(void **state)
         assert_string_equal(proxy.host, rows[i].host);
         assert_int_equal(proxy.port, rows[i].host[0] ? 80 : 0);
     }
+}
+
+static void tls_has_a_variable_of_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cv_security security;
+        const char *option, *plain, *secure;
+        const char *environment[VARIABLES_MAX];
+    } rows[] = {
+        {CV_SECURITY_EITHER, "", "e", "s", {"http_proxy=e", "https_proxy=s", NULL}},
+        {CV_SECURITY_EITHER, "", "e", "", {"http_proxy=e", "HTTP_PROXY=f", NULL}},
+        {CV_SECURITY_EITHER, "", "", "s", {"HTTPS_PROXY=s", NULL}},
+        {CV_SECURITY_EITHER, "", "g", "s", {"https_proxy=s", "HTTPS_PROXY=t", "all_proxy=g", NULL}},
+        {CV_SECURITY_EITHER, "", "h", "h", {"ALL_PROXY=h", NULL}},
+        {CV_SECURITY_EITHER, "o", "o", "o", {"http_proxy=e", "https_proxy=s", NULL}},
+        {CV_SECURITY_EITHER, "none", "", "", {"http_proxy=e", "https_proxy=s", NULL}},
+        // exceptions know ports
+        {CV_SECURITY_EITHER, "", "", "s", {"http_proxy=e", "https_proxy=s", "no_proxy=h:80", NULL}},
+        {CV_SECURITY_EITHER, "", "e", "", {"all_proxy=e", "no_proxy=h:443", NULL}},
+        // what is not needed is not judged
+        {CV_SECURITY_PLAIN, "", "e", "", {"http_proxy=e", "https_proxy=socks5://malformed", NULL}},
+        {CV_SECURITY_ONLY, "", "", "s", {"http_proxy=socks5://malformed", "https_proxy=s", NULL}},
+        {CV_SECURITY_ONLY, "o", "", "o", {NULL}},
+        {CV_SECURITY_ONLY, "", "", "", {"http_proxy=e", NULL}},
+        // a CGI program's client cannot say it
+        {CV_SECURITY_ONLY, "", "", "s", {"HTTPS_PROXY=s", "REQUEST_METHOD=GET", NULL}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_proxies proxies;
+        struct cv_target target = {
+            .host = "h", .port = 80, .secure_port = 443, .security = rows[i].security};
+        environment = rows[i].environment;
+        assert_int_equal(find_all(&proxies, rows[i].option, &target, NULL), CV_OK);
+        assert_string_equal(proxies.plain.host, rows[i].plain);
+        assert_string_equal(proxies.secure.host, rows[i].secure);
+    }
+}
+
+static void a_malformed_one_of_two_leaves_nothing(void **state)
+{
+    (void)state;
+    static const char *const variables[] = {"http_proxy=e", "https_proxy=https://e", NULL};
+    const struct cv_target target = {
+        .host = "h", .port = 80, .secure_port = 443, .security = CV_SECURITY_EITHER};
+    struct cv_proxies proxies, before;
+    struct cv_why why = {.code = CV_OK};
+    memset(&before, 0xa5, sizeof before);
+    environment = variables;
+    assert_int_equal(find_all(&proxies, "", &target, &why), CV_E_URL);
+    assert_non_null(strstr(why.text, "https_proxy"));
+    assert_memory_equal(&proxies, &before, sizeof before);
 }
 
 static void values_have_their_parts(void **state)
@@ -335,6 +403,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(option_and_environment_are_asked_in_their_order),
+        cmocka_unit_test(tls_has_a_variable_of_its_own),
+        cmocka_unit_test(a_malformed_one_of_two_leaves_nothing),
         cmocka_unit_test(values_have_their_parts),
         cmocka_unit_test(no_proxy_lists_what_is_reached_without),
         cmocka_unit_test(loopback_is_reached_without),

@@ -32,6 +32,17 @@ static void parts_are_written_for_their_uses(void **state)
         {"rtmpt://h/live/a", "h", "h", "rtmp://h/live", "live", "a", "rtmpt://h/live/a", 80},
         {"ws://h/live/a", "h", "h", "rtmp://h/live", "live", "a", "ws://h/live/a", 80},
         {"HTTP://h/live/a", "h", "h", "rtmp://h/live", "live", "a", "http://h/live/a", 80},
+        {"rtmps://h/live/a", "h", "h", "rtmps://h/live", "live", "a", "rtmps://h/live/a", 443},
+        {"rtmps://h:443/live", "h", "h", "rtmps://h/live", "live", "", "rtmps://h/live", 443},
+        {"RTMPS://h:80/live/a", "h", "h:80", "rtmps://h:80/live", "live", "a",
+         "rtmps://h:80/live/a", 80},
+        {"rtmp://h:443/live/a", "h", "h:443", "rtmp://h:443/live", "live", "a",
+         "rtmp://h:443/live/a", 443},
+        {"rtmpts://h/live/a", "h", "h", "rtmps://h/live", "live", "a", "rtmpts://h/live/a", 443},
+        {"wss://h:8443/live/a", "h", "h:8443", "rtmps://h:8443/live", "live", "a",
+         "wss://h:8443/live/a", 8443},
+        {"https://[::1]/live/a", "::1", "[::1]", "rtmps://[::1]/live", "live", "a",
+         "https://[::1]/live/a", 443},
         {"rtmp://10.0.0.1/live/a", "10.0.0.1", "10.0.0.1", "rtmp://10.0.0.1/live", "live", "a",
          "rtmp://10.0.0.1/live/a", 80},
         {"rtmp://[::1]/live/a", "::1", "[::1]", "rtmp://[::1]/live", "live", "a",
@@ -66,15 +77,48 @@ static void scheme_says_the_way(void **state)
         const char *url;
         enum cv_via via;
     } rows[] = {
-        {"rtmp://h/a/b", CV_VIA_AUTO},
-        {"http://h/a/b", CV_VIA_AUTO},
-        {"rtmpt://h/a/b", CV_VIA_RTMPT},
-        {"ws://h/a/b", CV_VIA_SOCKET},
+        {"rtmp://h/a/b", CV_VIA_AUTO},    {"http://h/a/b", CV_VIA_AUTO},
+        {"rtmpt://h/a/b", CV_VIA_RTMPT},  {"ws://h/a/b", CV_VIA_SOCKET},
+        {"rtmps://h/a/b", CV_VIA_AUTO},   {"https://h/a/b", CV_VIA_AUTO},
+        {"rtmpts://h/a/b", CV_VIA_RTMPT}, {"wss://h/a/b", CV_VIA_SOCKET},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cv_target target;
         assert_int_equal(parse_guarded(&target, rows[i].url, NULL), CV_OK);
         assert_int_equal(target.via, rows[i].via);
+    }
+}
+
+// A URL with a port means that one port, whatever its number.
+static void scheme_and_port_say_whether_tls_is_spoken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        enum cv_security security;
+        uint16_t port, secure_port;
+        const char *secure_authority;
+    } rows[] = {
+        {"rtmp://h/a/b", CV_SECURITY_EITHER, 80, 443, "h"},
+        {"rtmpt://h/a/b", CV_SECURITY_EITHER, 80, 443, "h"},
+        {"ws://[fe80::1%25lo]/a/b", CV_SECURITY_EITHER, 80, 443, "[fe80::1]"},
+        {"http://h/a/b", CV_SECURITY_EITHER, 80, 443, "h"},
+        {"rtmp://h:80/a/b", CV_SECURITY_PLAIN, 80, 0, ""},
+        {"rtmp://h:443/a/b", CV_SECURITY_PLAIN, 443, 0, ""},
+        {"ws://h:1935/a/b", CV_SECURITY_PLAIN, 1935, 0, ""},
+        {"rtmps://h/a/b", CV_SECURITY_ONLY, 443, 443, "h"},
+        {"rtmpts://h:443/a/b", CV_SECURITY_ONLY, 443, 443, "h"},
+        {"wss://h:80/a/b", CV_SECURITY_ONLY, 80, 80, "h:80"},
+        {"https://[::1]:8443/a/b", CV_SECURITY_ONLY, 8443, 8443, "[::1]:8443"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_target target;
+        memset(&target, 0xa5, sizeof target);
+        assert_int_equal(parse_guarded(&target, rows[i].url, NULL), CV_OK);
+        assert_int_equal(target.security, rows[i].security);
+        assert_int_equal(target.port, rows[i].port);
+        assert_int_equal(target.secure_port, rows[i].secure_port);
+        assert_string_equal(target.secure_authority, rows[i].secure_authority);
     }
 }
 
@@ -90,6 +134,7 @@ static void bug_22_display_shows_no_secret(void **state)
         {"rtmp://h/live?key=secret", "live?key=secret", "", "rtmp://h/live"},
         {"rtmp://h/?key=secret/a?key=secret", "?key=secret", "a?key=secret", "rtmp://h//a"},
         {"rtmp://u:secret@h/live/a", "live", "a", "rtmp://h/live/a"},
+        {"rtmps://u:secret@h/live/a?key=secret", "live", "a?key=secret", "rtmps://h/live/a"},
         {"rtmp://secret@h/live/a?x?secret", "live", "a?x?secret", "rtmp://h/live/a"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -99,6 +144,7 @@ static void bug_22_display_shows_no_secret(void **state)
         assert_string_equal(target.name, rows[i].name);
         assert_string_equal(target.display, rows[i].display);
         assert_null(strstr(target.authority, "secret"));
+        assert_null(strstr(target.secure_authority, "secret"));
         assert_null(strstr(target.host, "secret"));
     }
 }
@@ -107,10 +153,7 @@ static void bug_22_refusals_quote_no_secret(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "rtmps://u:secret@h/live/a?key=secret",
-        "wss://h/live/a?key=secret",
-        "rtmpts://h/live/a?key=secret",
-        "https://h/live/a?key=secret",
+        "rtmps://u:secret@h:0/live/a?key=secret",
         "rtmpe://u:secret@h/live/a?key=secret",
         "rtmp://u:secret@h:x/live/a?key=secret",
         "rtmp://u:secret@/live/a",
@@ -180,12 +223,13 @@ static void bug_25_the_longest_target_fits(void **state)
     assert_int_equal(parse_guarded(&target, text, NULL), CV_OK);
     assert_string_equal(target.host, host);
     memset(host, '1', 4);
-    snprintf(text, sizeof text, "rtmpt://%s:65535/%s/%s", host, app, name);
+    snprintf(text, sizeof text, "rtmpts://%s:65535/%s/%s", host, app, name);
     assert_int_equal(parse_guarded(&target, text, NULL), CV_OK);
     assert_string_equal(target.display, text);
     assert_string_equal(target.app, app);
     assert_string_equal(target.name, name);
     assert_int_equal(strlen(target.authority), CV_LIMIT_HOST_BYTES + 6);
+    assert_string_equal(target.secure_authority, target.authority);
 }
 
 int main(void)
@@ -193,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_written_for_their_uses),
         cmocka_unit_test(scheme_says_the_way),
+        cmocka_unit_test(scheme_and_port_say_whether_tls_is_spoken),
         cmocka_unit_test(bug_22_display_shows_no_secret),
         cmocka_unit_test(bug_22_refusals_quote_no_secret),
         cmocka_unit_test(bug_25_parts_end_exactly_at_their_limits),

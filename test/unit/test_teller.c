@@ -255,7 +255,8 @@ static void plans_are_made(void **state)
         struct cv_stream_options options = {.via = rows[i].asked, .no_memory = true};
         struct cv_stream_plan plan;
         struct cv_why why = {.code = CV_OK};
-        assert_int_equal(cv_stream_plan_make(&plan, &options, rows[i].url, &why), rows[i].code);
+        assert_int_equal(cv_stream_plan_make(&plan, &options, rows[i].url, NULL, &why),
+                         rows[i].code);
         if (rows[i].code != CV_OK) {
             assert_true(why.text[0]);
             continue;
@@ -265,7 +266,9 @@ static void plans_are_made(void **state)
         struct cv_connection_config config = {0};
         cv_stream_plan_apply(&plan, &config);
         assert_int_equal(config.via, rows[i].via);
-        assert_null(config.proxy);
+        assert_string_equal(config.proxies->plain.host, "");
+        assert_ptr_equal(config.trust, plan.trust);
+        cv_stream_plan_done(&plan);
     }
 }
 
