@@ -222,8 +222,9 @@ enum {
 
     // ---- server: fixed caps
     CV_LIMIT_THREADS = 64,
-    CV_LIMIT_LISTEN = 16,            // listening addresses
-    CV_LIMIT_CERTIFICATES = 64,      // of one server, chosen by name
+    CV_LIMIT_LISTEN = 16,                                    // listening addresses
+    CV_LIMIT_CERTIFICATES = 64,                              // in one configuration, chosen by name
+    CV_LIMIT_SHOWN_CERTIFICATES = CV_LIMIT_CERTIFICATES + 2, // and an authority's, and our own
     CV_LIMIT_ACME_DOMAINS = 64,      // names on one certificate that is asked for
     CV_LIMIT_TRUSTED_PROXIES = 256,  // entries of trusted_proxies: large CDNs have some 200 ranges
     CV_LIMIT_APPS = 64,              // apps in one configuration
