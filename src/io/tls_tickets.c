@@ -9,7 +9,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { NAME_BYTES = 16, IV_BYTES = 16, SECRET_BYTES = 32 };
@@ -94,36 +93,38 @@ static uint64_t age_us(struct cv_tls_tickets *tickets, uint64_t now_us)
     return now_us > changed_us ? now_us - changed_us : 0;
 }
 
-// For the one thread that has made `sequence` odd. A key that is two periods old is not even kept
-// as the one before.
-static void change(struct cv_tls_tickets *tickets, uint64_t now_us)
+// For the one thread that has made `sequence` odd; the others wait meanwhile. `fresh`: two keys.
+// One that is two periods old is not even kept as the one before.
+static void change(struct cv_tls_tickets *tickets, uint64_t fresh[2][WORDS], uint64_t now_us)
 {
-    uint64_t fresh[WORDS];
-    uint64_t before[WORDS];
-    key_load(before, tickets->keys[0]);
-    bool made = key_make(fresh);
-    if (made && age_us(tickets, now_us) >= 2 * period_us)
-        made = key_make(before);
-    if (made) {
-        key_store(tickets->keys[1], before);
-        key_store(tickets->keys[0], fresh);
-        atomic_store_explicit(&tickets->changed_us, now_us, memory_order_release);
-    }
-    OPENSSL_cleanse(fresh, sizeof fresh);
-    OPENSSL_cleanse(before, sizeof before);
+    if (age_us(tickets, now_us) < 2 * period_us)
+        key_load(fresh[1], tickets->keys[0]);
+    key_store(tickets->keys[1], fresh[1]);
+    key_store(tickets->keys[0], fresh[0]);
+    atomic_store_explicit(&tickets->changed_us, now_us, memory_order_release);
+}
+
+// Unless somebody else is faster.
+static void try_change(struct cv_tls_tickets *tickets, uint64_t fresh[2][WORDS], uint64_t now_us)
+{
+    unsigned sequence = atomic_load_explicit(&tickets->sequence, memory_order_acquire);
+    if (sequence % 2 ||
+        !atomic_compare_exchange_strong_explicit(&tickets->sequence, &sequence, sequence + 1,
+                                                 memory_order_acq_rel, memory_order_relaxed))
+        return;
+    if (age_us(tickets, now_us) >= period_us)
+        change(tickets, fresh, now_us);
+    atomic_store_explicit(&tickets->sequence, sequence + 2, memory_order_release);
 }
 
 static void change_if_due(struct cv_tls_tickets *tickets, uint64_t now_us)
 {
-    unsigned sequence = atomic_load_explicit(&tickets->sequence, memory_order_acquire);
-    if (age_us(tickets, now_us) < period_us || sequence % 2)
+    uint64_t fresh[2][WORDS];
+    if (age_us(tickets, now_us) < period_us)
         return;
-    if (!atomic_compare_exchange_strong_explicit(&tickets->sequence, &sequence, sequence + 1,
-                                                 memory_order_acq_rel, memory_order_relaxed))
-        return;
-    if (age_us(tickets, now_us) >= period_us) // nobody else was faster
-        change(tickets, now_us);
-    atomic_store_explicit(&tickets->sequence, sequence + 2, memory_order_release);
+    if (key_make(fresh[0]) && key_make(fresh[1]))
+        try_change(tickets, fresh, now_us);
+    OPENSSL_cleanse(fresh, sizeof fresh);
 }
 
 static void read_keys(struct cv_tls_tickets *tickets, struct key out[2])
@@ -164,17 +165,16 @@ static int protect(const struct key *key, unsigned char *name, unsigned char *iv
     return set ? TICKET : FAILED;
 }
 
-// Tickets of TLS 1.3 are for one use (RFC 8446, C.4): there is another one with each answer.
-static int open_with(const struct key *key, bool present, SSL *ssl, const unsigned char *iv,
+static int open_with(const struct key *key, bool another, const unsigned char *iv,
                      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
     if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1 ||
         !set_mac(mac, key))
         return FAILED;
-    return present && SSL_version(ssl) < TLS1_3_VERSION ? TICKET : TICKET_AND_ANOTHER;
+    return another ? TICKET_AND_ANOTHER : TICKET;
 }
 
-int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, SSL *ssl,
+int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, bool once,
                        unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int encrypt)
 {
@@ -185,9 +185,9 @@ int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, SSL *ssl
     if (encrypt)
         result = protect(&keys[0], name, iv, cipher, mac);
     else if (memcmp(name, keys[0].name, NAME_BYTES) == 0)
-        result = open_with(&keys[0], true, ssl, iv, cipher, mac);
+        result = open_with(&keys[0], once, iv, cipher, mac);
     else if (memcmp(name, keys[1].name, NAME_BYTES) == 0)
-        result = open_with(&keys[1], false, ssl, iv, cipher, mac);
+        result = open_with(&keys[1], true, iv, cipher, mac);
     OPENSSL_cleanse(keys, sizeof keys);
     return result;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "io/openssl.h"
+#include "io/tls_server.h"
 
 #include <string.h>
 
@@ -21,6 +22,13 @@ struct cv_policy *cv_policy_new(struct cv_config *config, struct cv_keys *keys,
     return policy;
 }
 
+void cv_policy_set_tls(struct cv_policy *policy, struct cv_tls_server *tls)
+{
+    CV_ASSERT(atomic_load_explicit(&policy->refs, memory_order_relaxed) == 1);
+    cv_tls_server_unref(&policy->tls);
+    policy->tls = tls ? cv_tls_server_ref(tls) : NULL;
+}
+
 struct cv_policy *cv_policy_ref(struct cv_policy *policy)
 {
     atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
@@ -35,6 +43,7 @@ void cv_policy_unref(struct cv_policy **policy)
         return;
     cv_config_unref(&gone->config);
     cv_keys_unref(&gone->keys);
+    cv_tls_server_unref(&gone->tls);
     cv_mem_free(gone);
 }
 

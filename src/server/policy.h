@@ -49,6 +49,8 @@ struct cv_policy {
 // Takes references of its own to both. One reference to the result, or NULL: no memory.
 struct cv_policy *cv_policy_new(struct cv_config *config, struct cv_keys *keys,
                                 struct cv_tallies *tallies);
+// TLS from now on, by a reference of its own; NULL: none. Only while nobody else has the policy.
+void cv_policy_set_tls(struct cv_policy *policy, struct cv_tls_server *tls);
 struct cv_policy *cv_policy_ref(struct cv_policy *policy);
 void cv_policy_unref(struct cv_policy **policy);
 

@@ -6,6 +6,8 @@
 #include "io/signals.h"
 #include "io/socket.h"
 #include "io/thread.h"
+#include "io/tls.h"
+#include "server/cert_keeper.h"
 #include "server/worker.h"
 
 #include <string.h>
@@ -19,16 +21,41 @@ struct server {
     struct cv_worker *workers[CV_LIMIT_THREADS];
     struct cv_loop *loop; // the main thread's
     struct cv_signals *signals;
-    unsigned stats_missing; // answers that have not come yet
+    struct cv_cert_keeper keeper;
+    char tls_ports[CV_LIMIT_LISTEN * 6 + 1]; // where TLS is spoken: "80,443"
+    unsigned stats_missing;                  // answers that have not come yet
     struct cv_worker_stats stats;
 };
 
 // ---- listening ------------------------------------------------------------------------------
 
-static void log_listen(const struct cv_addr *addr)
+// What a port takes, as far as there is TLS.
+static const char *takes_text(const struct server *server, enum cv_listen_takes takes)
+{
+    bool has = cv_config_has_tls(server->options->config);
+    if (!has || takes == CV_LISTEN_PLAIN)
+        return "plain";
+    return takes == CV_LISTEN_TLS ? "tls" : "plain,tls";
+}
+
+static void log_listen(const struct server *server, const struct cv_addr *addr,
+                       enum cv_listen_takes takes)
 {
     char text[CV_ADDR_TEXT_BYTES];
-    cv_log_text(CV_LOG_INFO, "server.listen", "address", cv_addr_print(addr, text));
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_INFO, "server.listen");
+    cv_line_text(&line, "address", cv_addr_print(addr, text));
+    cv_line_text(&line, "takes", takes_text(server, takes));
+    cv_line_end(&line);
+}
+
+// For the line that tells that all is ready.
+static void note_tls_port(struct server *server, uint16_t port, enum cv_listen_takes takes)
+{
+    size_t len = strlen(server->tls_ports);
+    if (takes == CV_LISTEN_PLAIN || !cv_config_has_tls(server->options->config))
+        return;
+    snprintf(server->tls_ports + len, sizeof server->tls_ports - len, "%s%u", len ? "," : "", port);
 }
 
 static int hand_out(struct server *server, const int *fds, enum cv_listen_takes takes)
@@ -54,7 +81,8 @@ static int listen_on(struct server *server, const struct cv_addr *addr, enum cv_
     err = hand_out(server, fds, takes);
     if (err != CV_OK)
         return cv_why_set(why, err, place, "no memory to listen");
-    log_listen(addr);
+    log_listen(server, addr, takes);
+    note_tls_port(server, addr->port, takes);
     return CV_OK;
 }
 
@@ -67,14 +95,26 @@ static int read_listen(const struct cv_listen *listen, struct cv_addr *out, stru
     return cv_addr_parse(text, 0, out, why);
 }
 
+// Ports for which others stand in, where they are refused.
+static const struct {
+    uint16_t port;
+    uint16_t instead;
+    const char *event;
+} stand_ins[] = {
+    {CV_PORT_HTTP, CV_PORT_HTTP_UNPRIVILEGED, "server.port_80"},
+    {CV_PORT_HTTPS, CV_PORT_HTTPS_UNPRIVILEGED, "server.port_443"},
+};
+
 // A port that nobody asked for by name is not worth failing for while another one works.
 static int listen_default(struct server *server, struct cv_addr addr, unsigned *opened)
 {
     struct cv_why why = {0};
     int err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
-    if (err != CV_OK && addr.port == CV_PORT_HTTP) {
-        cv_log_text(CV_LOG_WARN, "server.port_80", "why", why.text);
-        addr.port = CV_PORT_HTTP_UNPRIVILEGED;
+    for (size_t i = 0; i < sizeof stand_ins / sizeof stand_ins[0] && err != CV_OK; i++) {
+        if (addr.port != stand_ins[i].port)
+            continue;
+        cv_log_text(CV_LOG_WARN, stand_ins[i].event, "why", why.text);
+        addr.port = stand_ins[i].instead;
         why = (struct cv_why){0};
         err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
     }
@@ -186,22 +226,53 @@ static void ask_stats(struct server *server)
 
 // ---- reload ---------------------------------------------------------------------------------
 
+// With the certificates of the configuration: the last thing that can fail, for then the keeper has
+// others.
+static int make_policy(struct server *server, struct cv_config *config, struct cv_keys *keys,
+                       struct cv_policy **out, struct cv_why *why)
+{
+    struct cv_policy *policy = cv_policy_new(config, keys, &server->shared.tallies);
+    if (!policy)
+        return cv_why_set(why, CV_E_NOMEM, place, "no memory");
+    int err = cv_cert_keeper_load(&server->keeper, config, why);
+    if (err != CV_OK) {
+        cv_policy_unref(&policy);
+        return err;
+    }
+    cv_policy_set_tls(policy, cv_cert_keeper_server(&server->keeper));
+    *out = policy;
+    return CV_OK;
+}
+
 static struct cv_policy *load_policy(struct server *server, struct cv_config_why *why)
 {
     const struct cv_server_options *options = server->options;
     struct cv_config *config = NULL;
     struct cv_keys *keys = NULL;
     struct cv_policy *policy = NULL;
-    struct cv_why keys_why = {0};
+    struct cv_why other = {0};
     if (cv_config_load(options->config_path, options->override, &config, why) != CV_OK)
         return NULL;
-    if (cv_keys_load(options->store, &keys, &keys_why) == CV_OK)
-        policy = cv_policy_new(config, keys, &server->shared.tallies);
-    else
-        memcpy(why->text, keys_why.text, sizeof keys_why.text);
+    int err = cv_keys_load(options->store, &keys, &other);
+    if (err == CV_OK)
+        err = make_policy(server, config, keys, &policy, &other);
+    if (err != CV_OK)
+        memcpy(why->text, other.text, sizeof other.text);
     cv_config_unref(&config);
     cv_keys_unref(&keys);
     return policy;
+}
+
+// Takes over the reference: from now on it holds, for connections that come.
+static void put_in_force(struct server *server, struct cv_policy *policy)
+{
+    cv_policy_unref(&server->policy);
+    server->policy = policy;
+    struct cv_note note = {.kind = CV_NOTE_POLICY, .policy = policy};
+    if (send_all(server, &note) == server->shared.workers)
+        cv_log_event(CV_LOG_INFO, "server.reload");
+    else
+        cv_log_event(CV_LOG_ERROR, "server.reload_incomplete");
 }
 
 // What is new holds for connections that come from now on; sessions that are there go on. Ports and
@@ -211,17 +282,29 @@ static void reload(struct server *server)
     struct cv_config_why why = {0};
     struct cv_policy *policy = load_policy(server, &why);
     if (!policy) {
-        cv_log_text(CV_LOG_ERROR, "server.reload_failed", "why", why.text);
+        struct cv_line line;
+        cv_line_begin(&line, CV_LOG_ERROR, "server.reload_failed");
+        cv_line_text(&line, "why", why.text);
+        cv_line_text(&line, "in_use", "the configuration and the certificates from before");
+        cv_line_end(&line);
         return;
     }
-    cv_policy_unref(&server->policy);
-    server->policy = policy;
     cv_log_set_level(policy->config->log_level);
-    struct cv_note note = {.kind = CV_NOTE_POLICY, .policy = policy};
-    if (send_all(server, &note) == server->shared.workers)
-        cv_log_event(CV_LOG_INFO, "server.reload");
-    else
+    put_in_force(server, policy);
+}
+
+// Renewed certificates, with everything else as it was.
+static void on_renewed(void *arg, struct cv_tls_server *tls)
+{
+    struct server *server = arg;
+    const struct cv_policy *old = server->policy;
+    struct cv_policy *policy = cv_policy_new(old->config, old->keys, &server->shared.tallies);
+    if (!policy) {
         cv_log_event(CV_LOG_ERROR, "server.reload_incomplete");
+        return;
+    }
+    cv_policy_set_tls(policy, tls);
+    put_in_force(server, policy);
 }
 
 // ---- running --------------------------------------------------------------------------------
@@ -294,13 +377,15 @@ static int make_main(struct server *server, struct cv_why *why)
         err = make_secrets(shared, why);
     if (err != CV_OK)
         return err;
-    server->policy =
-        cv_policy_new(server->options->config, server->options->keys, &shared->tallies);
     shared->post = cv_post_new(shared->workers + 1);
     server->loop = cv_loop_new();
-    if (!server->policy || !shared->post || !server->loop)
+    if (!shared->post || !server->loop)
         return cv_why_set(why, CV_E_NOMEM, place, "no memory or descriptors to start");
     cv_post_attach(shared->post, shared->workers, server->loop, server);
+    cv_cert_keeper_init(&server->keeper, server->loop, on_renewed, server);
+    err = make_policy(server, server->options->config, server->options->keys, &server->policy, why);
+    if (err != CV_OK)
+        return err;
     server->signals = cv_signals_new(server->loop, on_signal, server);
     return server->signals ? CV_OK : cv_why_set(why, CV_E_NOMEM, place, "no memory to start");
 }
@@ -338,6 +423,9 @@ static void log_ready(const struct server *server)
     cv_line_begin(&line, CV_LOG_INFO, "server.ready");
     cv_line_text(&line, "version", CULVERT_VERSION);
     cv_line_uint(&line, "threads", server->shared.workers);
+    cv_line_text(&line, "tls", server->tls_ports[0] ? server->tls_ports : "off");
+    if (server->tls_ports[0])
+        cv_line_text(&line, "kernel", cv_tls_kernel_offers() ? "yes" : "no");
     cv_line_end(&line);
 }
 
@@ -360,6 +448,7 @@ static void server_done(struct server *server)
     for (unsigned i = 0; i < server->shared.workers; i++)
         cv_worker_free(server->workers[i]);
     cv_signals_free(server->signals);
+    cv_cert_keeper_done(&server->keeper);
     if (server->shared.post && server->loop)
         cv_post_detach(server->shared.post, server->shared.workers);
     cv_post_free(server->shared.post, cv_worker_drop_mail, NULL);

@@ -63,6 +63,21 @@ int cv_state_dir(char *out, size_t size, struct cv_why *why)
     return cv_why_set(why, CV_E_STORE, "state", "HOME is not set: name a folder with --state");
 }
 
+int cv_state_file(const char *state_dir, const char *name, char *out, size_t size,
+                  struct cv_why *why)
+{
+    char folder[PATH_BYTES];
+    if (!state_dir) {
+        int err = cv_state_dir(folder, sizeof folder, why);
+        if (err != CV_OK)
+            return err;
+        state_dir = folder;
+    }
+    if ((size_t)snprintf(out, size, "%s/%s", state_dir, name) < size)
+        return CV_OK;
+    return cv_why_set(why, CV_E_STORE, "state", "the name of the state folder is too long");
+}
+
 static int make_dir(const char *path, struct cv_why *why)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST)

@@ -30,6 +30,11 @@ struct cv_key_row {
 // *why.
 int cv_state_dir(char *out, size_t size, struct cv_why *why);
 
+// A file in that folder, or in the default one where `state_dir` is NULL. Nothing is made. 0, or
+// CV_E_STORE with *why; `size`: CV_LIMIT_FOLDER_BYTES + 1.
+int cv_state_file(const char *state_dir, const char *name, char *out, size_t size,
+                  struct cv_why *why);
+
 // Opens `state_dir`/culvert.db; folder (0700) and file (0600) are made when missing, older layouts
 // are brought up to date. `state_dir` NULL is cv_state_dir's. 0 and *out, which the caller closes;
 // or CV_E_STORE, CV_E_NOMEM with *why.

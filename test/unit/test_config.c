@@ -45,12 +45,14 @@ static void nothing_gives_the_defaults(void **state)
         assert_null(config->state_dir);
         assert_int_equal(config->trusted_proxy_count, 0);
         assert_int_equal(config->site.kind, CV_SITE_NONE);
+        assert_false(cv_config_has_tls(config));
+        assert_int_equal(config->tls.watch_s, 60);
         cv_config_unref(&config);
         assert_null(config);
     }
 }
 
-static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080\", \"[::1]:1935\"]\n"
+static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080/plain\", \"[::1]:1935/tls\"]\n"
                            "threads: 4\n"
                            "log_level: debug\n"
                            "latency_ms: 0\n"
@@ -58,6 +60,19 @@ static const char full[] = "listen: [80, 1935, \"127.0.0.1:8080\", \"[::1]:1935\
                            "open_publish: true\n"
                            "trusted_proxies: [127.0.0.1, 10.0.0.0/8, \"::1\", \"fd00::/8\"]\n"
                            "site: http://www.example.org:8081/\n"
+                           "tls:\n"
+                           "  certificates:\n"
+                           "    - cert: /etc/a/fullchain.pem\n"
+                           "      key: /etc/a/privkey.pem\n"
+                           "    - {cert: \"b \\\"c\\\"\", key: b.pem}\n"
+                           "  self_signed: true\n"
+                           "  acme:\n"
+                           "    directory: https://ca.example:14000/dir?a=b\n"
+                           "    email: admin@a.example\n"
+                           "    domains: [a.example, B-1.example, localhost]\n"
+                           "    ca_file: /etc/ca.pem\n"
+                           "  challenge_folder: /var/challenges/\n"
+                           "  watch_s: 0\n"
                            "limits:\n"
                            "  connections_max: 5\n"
                            "  write_stall_s: 3600\n"
@@ -80,6 +95,9 @@ static void every_setting_is_read(void **state)
     assert_string_equal(config->listen[2].address, "127.0.0.1");
     assert_string_equal(config->listen[3].address, "::1");
     assert_int_equal(config->listen[3].port, 1935);
+    assert_int_equal(config->listen[1].takes, CV_LISTEN_ANY);
+    assert_int_equal(config->listen[2].takes, CV_LISTEN_PLAIN);
+    assert_int_equal(config->listen[3].takes, CV_LISTEN_TLS);
     assert_int_equal(config->threads, 4);
     assert_int_equal(config->latency_ms, 0);
     assert_string_equal(config->state_dir, "/srv/a \"b\" \\c: #\x01");
@@ -104,6 +122,59 @@ static void every_setting_is_read(void **state)
     assert_int_equal(cv_config_publish(config, last), CV_ACCESS_OFF);
     assert_null(cv_config_app(config, "liv", 3));
     assert_null(cv_config_app(config, "live2", 5));
+    cv_config_unref(&config);
+}
+
+static void every_setting_of_tls_is_read(void **state)
+{
+    (void)state;
+    struct cv_config *config = parsed(full);
+    const struct cv_config_tls *tls = &config->tls;
+    assert_true(cv_config_has_tls(config));
+    assert_int_equal(tls->certificate_count, 2);
+    assert_string_equal(tls->certificates[0].cert_file, "/etc/a/fullchain.pem");
+    assert_string_equal(tls->certificates[0].key_file, "/etc/a/privkey.pem");
+    assert_string_equal(tls->certificates[1].cert_file, "b \"c\"");
+    assert_string_equal(tls->certificates[1].key_file, "b.pem");
+    assert_true(tls->self_signed);
+    assert_string_equal(tls->acme.directory, "https://ca.example:14000/dir?a=b");
+    assert_string_equal(tls->acme.email, "admin@a.example");
+    assert_int_equal(tls->acme.domain_count, 3);
+    assert_string_equal(tls->acme.domains[1], "B-1.example");
+    assert_string_equal(tls->acme.ca_file, "/etc/ca.pem");
+    assert_string_equal(tls->challenge_folder, "/var/challenges");
+    assert_int_equal(tls->watch_s, 0);
+    cv_config_unref(&config);
+}
+
+static void tls_is_on_by_any_certificate(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool on;
+    } rows[] = {
+        {"tls: {}\n", false},
+        {"tls: {watch_s: 5, challenge_folder: /tmp}\n", false},
+        {"tls: {self_signed: false}\n", false},
+        {"tls: {self_signed: true}\n", true},
+        {"tls: {cert: a, key: b}\n", true},
+        {"tls: {certificates: [{cert: a, key: a}]}\n", true},
+        {"tls: {acme: {directory: \"https://a/\", domains: [a.b]}}\n", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_config *config = parsed(rows[i].text);
+        if (cv_config_has_tls(config) != rows[i].on)
+            fail_msg("%s", rows[i].text);
+        // Nobody named a port: then 443 is one of them.
+        assert_true(config->listen_default);
+        assert_int_equal(config->listen_count, rows[i].on ? 3 : 2);
+        if (rows[i].on)
+            assert_int_equal(config->listen[2].port, 443);
+        cv_config_unref(&config);
+    }
+    struct cv_config *config = parsed("tls: {self_signed: true}\nlisten: [80]\n");
+    assert_int_equal(config->listen_count, 1);
     cv_config_unref(&config);
 }
 
@@ -212,6 +283,55 @@ static const struct {
     {"\nsite: http://127.0.0.1\n", 2, "site is this server itself, which listens on port 80"},
     {"listen: [8081]\nsite: http://localhost:8081\n", 2, "site is this server itself"},
     {"listen: [\"[::1]:9\"]\nsite: http://[::1]:9\n", 2, "site is this server itself"},
+    {"tls: {self_signed: true}\nsite: http://127.0.0.1:443\n", 2, "which listens on port 443"},
+    {"listen: [80, 80/tls]\ntls: {self_signed: true}\n", 1, "\"80/tls\" twice"},
+    {"listen: [80/ssl]\n", 1, "listen has \"80/ssl\", but takes a port"},
+    {"threads: 1\nlisten:\n- 80\n- 443/tls\n", 4,
+     "listen has \"443/tls\", but there is no certificate: set tls, with cert and key"},
+    {"listen: [80/plain]\ntls:\n  self_signed: true\n", 2,
+     "tls is set, but all ports of listen are for plain text"},
+    {"tls: true\n", 1, "tls must be a group of"},
+    {"tls:\n  self_singed: true\n", 2,
+     "unknown key \"self_singed\" (did you mean \"self_signed\"?)"},
+    {"tls:\n  self_signed: 1\n", 2, "self_signed is \"1\", but must be false or true"},
+    {"tls:\n  watch_s: 86401\n", 2, "watch_s is \"86401\", but must be a whole number from 0"},
+    {"self_signed: true\n", 1, "it belongs under tls:"},
+    {"cert: a\n", 1, "it belongs under tls:"},
+    {"domains: [a]\n", 1, "it belongs under tls: acme:"},
+    {"tls:\n  domains: [a]\n", 2, "it belongs under tls: acme:"},
+    {"tls:\n  acme:\n    watch_s: 5\n", 3, "it belongs under tls:"},
+    {"tls:\n  cert: a\n", 2, "tls.key is needed beside it: the file of the certificate's key"},
+    {"tls:\n\n  key: a\n", 3, "tls.cert is needed: the file of the certificate and its chain"},
+    {"tls:\n  cert: a\n  key: \"\"\n", 3, "tls.key must name a file"},
+    {"tls:\n  certificates: []\n", 2, "tls.certificates is an empty list"},
+    {"tls:\n  certificates: a\n", 2, "tls.certificates must be a list"},
+    {"tls:\n  certificates:\n  - a\n", 3, "must be a group of"},
+    {"tls:\n  certificates:\n  - {cert: a, key: b}\n  - cert: a\n", 4,
+     "tls.certificates[1].key is needed beside it"},
+    {"tls:\n  certificates:\n  - {cert: a, key: b}\n  - {}\n", 4,
+     "tls.certificates[1].cert is needed"},
+    {"tls:\n  certificates:\n  - cert: a\n    kee: b\n", 4, "did you mean \"key\"?"},
+    {"tls:\n  certificates: [{cert: a, key: b}]\n  key: c\n", 3,
+     "tls.key stands beside tls.certificates: let it be an entry of that"},
+    {"tls:\n  challenge_folder: www\n", 2, "must be a folder that begins with /"},
+    {"tls:\n  acme: {}\n  acme: {}\n", 3, "tls.acme is set twice"},
+    {"tls:\n  acme:\n    direktory: a\n", 3, "did you mean \"directory\"?"},
+    {"tls:\n  acme:\n    directory: http://a/\n    domains: [a.b]\n", 3,
+     "tls.acme.directory is \"http://a/\", but must be the https:// address of an authority"},
+    {"tls:\n  acme:\n    directory: https://a/\n", 2, "tls.acme needs domains"},
+    {"tls:\n  acme:\n    domains: [a.b]\n", 2, "tls.acme needs a directory"},
+    {"tls:\n  acme:\n    email: a.example\n", 3, "tls.acme.email is \"a.example\""},
+    {"tls:\n  acme:\n    email: \"a@b, c@d\"\n", 3, "must be one address"},
+    {"tls:\n  acme:\n    domains:\n    - a.b\n    - \"*.b\"\n", 5,
+     "tls.acme.domains has \"*.b\": names with * cannot be had this way"},
+    {"tls: {acme: {domains: [192.0.2.1]}}\n", 1, "must be a name, not an address"},
+    {"tls: {acme: {domains: [\"a..b\"]}}\n", 1, "must be a name, as stream.example.com"},
+    {"tls: {acme: {domains: [\"a.b.\"]}}\n", 1, "must be a name, as stream.example.com"},
+    {"tls: {acme: {domains: [\"-a.b\"]}}\n", 1, "must be a name, as stream.example.com"},
+    {"tls: {acme: {domains: [a_b]}}\n", 1, "must be a name, as stream.example.com"},
+    {"tls: {acme: {domains: [\"\"]}}\n", 1, "must be a name, as stream.example.com"},
+    {"tls: {acme: {domains: [a.b, A.B]}}\n", 1, "has \"A.B\": it is there twice"},
+    {"tls: {acme: {domains: []}}\n", 1, "tls.acme.domains is an empty list"},
 };
 
 static void mistakes_are_named_with_their_line(void **state)
@@ -255,7 +375,8 @@ static void any_cut_of_a_file_is_answered(void **state)
 static void every_range_ends_where_it_says(void **state)
 {
     (void)state;
-    const struct cv_fields *all[] = {&cv_fields_top, &cv_fields_limits, &cv_fields_app};
+    const struct cv_fields *all[] = {&cv_fields_top, &cv_fields_limits, &cv_fields_tls,
+                                     &cv_fields_app};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         for (size_t j = 0; j < all[i]->count; j++) {
             const struct cv_field *field = &all[i]->rows[j];
@@ -286,10 +407,14 @@ static void command_line_stands_over_the_file(void **state)
                                       .log_level = CV_LOG_ERROR,
                                       .state_dir = "/over",
                                       .open_publish = true,
-                                      .site = {.kind = CV_SITE_FOLDER, .folder = "/over"}};
+                                      .site = {.kind = CV_SITE_FOLDER, .folder = "/over"},
+                                      .tls_cert = "/over.crt",
+                                      .tls_key = "/over.key",
+                                      .self_signed = true};
     assert_int_equal(cv_listen_parse("127.0.0.1:99", &over.listen[0]), CV_OK);
     const char text[] =
-        "listen: [80, 81]\nthreads: 5\nlog_level: debug\nstate: /file\nsite: /file\n";
+        "listen: [80, 81]\nthreads: 5\nlog_level: debug\nstate: /file\nsite: /file\n"
+        "tls: {certificates: [{cert: a, key: b}, {cert: c, key: d}], self_signed: false}\n";
     struct cv_config *config = NULL;
     struct cv_config_why why;
     assert_int_equal(cv_config_parse("c", text, strlen(text), &over, &config, &why), CV_OK);
@@ -300,6 +425,10 @@ static void command_line_stands_over_the_file(void **state)
     assert_string_equal(config->state_dir, "/over");
     assert_string_equal(config->site.folder, "/over");
     assert_true(config->open_publish);
+    assert_true(config->tls.self_signed);
+    assert_int_equal(config->tls.certificate_count, 1);
+    assert_string_equal(config->tls.certificates[0].cert_file, "/over.crt");
+    assert_string_equal(config->tls.certificates[0].key_file, "/over.key");
     cv_config_unref(&config);
 }
 
@@ -320,6 +449,16 @@ static void assert_same_fields(const struct cv_fields *fields, const void *a, co
         assert_int_equal(cv_field_get(&fields->rows[i], a), cv_field_get(&fields->rows[i], b));
 }
 
+static void assert_same_tls(const struct cv_config_tls *a, const struct cv_config_tls *b)
+{
+    assert_same_fields(&cv_fields_tls, a, b);
+    assert_int_equal(a->certificate_count, b->certificate_count);
+    for (uint32_t i = 0; i < a->certificate_count; i++)
+        assert_memory_equal(&a->certificates[i], &b->certificates[i], sizeof a->certificates[i]);
+    assert_memory_equal(&a->acme, &b->acme, sizeof a->acme);
+    assert_string_equal(a->challenge_folder, b->challenge_folder);
+}
+
 static void assert_same(const struct cv_config *a, const struct cv_config *b)
 {
     assert_memory_equal(a->listen, b->listen, a->listen_count * sizeof a->listen[0]);
@@ -330,6 +469,7 @@ static void assert_same(const struct cv_config *a, const struct cv_config *b)
     for (uint32_t i = 0; i < a->trusted_proxy_count; i++)
         assert_true(cv_ip_range_equal(&a->trusted_proxies[i], &b->trusted_proxies[i]));
     assert_memory_equal(&a->site, &b->site, sizeof a->site);
+    assert_same_tls(&a->tls, &b->tls);
     assert_same_fields(&cv_fields_top, a, b);
     assert_same_fields(&cv_fields_limits, &a->limits, &b->limits);
     assert_int_equal(a->app_count, b->app_count);
@@ -347,6 +487,10 @@ static void printed_form_loads_to_the_same(void **state)
                                         "open_publish: true\n",
                                         "listen: [80, 1935]\n",
                                         "site: /a b/\\\"\n",
+                                        "tls: {self_signed: true}\n",
+                                        "tls: {cert: \"a # b\", key: 'c: d'}\n",
+                                        "listen: [443/tls, \"[::1]:80/plain\"]\n"
+                                        "tls: {cert: a, key: b}\n",
                                         "site: http://[fe80::1%25eth0]\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct cv_config *config = parsed(texts[i]);
@@ -378,7 +522,7 @@ static bool parse_full(void *arg)
     (void)arg;
     struct cv_config *config = NULL;
     struct cv_config_why why;
-    struct cv_config_override over = {.state_dir = "/over"};
+    struct cv_config_override over = {.state_dir = "/over", .tls_cert = "a", .tls_key = "b"};
     int err = cv_config_parse("c.yaml", full, strlen(full), &over, &config, &why);
     if (err != CV_OK) {
         assert_int_equal(err, CV_E_NOMEM);
@@ -424,30 +568,39 @@ static void listen_texts(void **state)
         const char *text;
         const char *address; // NULL = refused
         uint16_t port;
+        enum cv_listen_takes takes;
     } rows[] = {
-        {"80", "", 80},
-        {":80", "", 80},
-        {"*:80", "", 80},
-        {"65535", "", 65535},
-        {"1.2.3.4:5", "1.2.3.4", 5},
-        {"[::1]:80", "::1", 80},
-        {"[::ffff:1.2.3.4]:9", "::ffff:1.2.3.4", 9},
-        {"", NULL, 0},
-        {"0", NULL, 0},
-        {"65536", NULL, 0},
-        {"80 ", NULL, 0},
-        {"+80", NULL, 0},
-        {"::1:80", NULL, 0},
-        {"[1.2.3.4]:80", NULL, 0},
-        {"[]:80", NULL, 0},
-        {"[*]:80", NULL, 0},
-        {"1.2.3:80", NULL, 0},
-        {"host:80", NULL, 0},
-        {"[::1]", NULL, 0},
-        {"1.2.3.4:", NULL, 0},
-        {"[::1]80", NULL, 0},
-        {"000080", NULL, 0},
-        {"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb]:80", NULL, 0},
+        {"443/tls", "", 443, CV_LISTEN_TLS},
+        {"1.2.3.4:80/plain", "1.2.3.4", 80, CV_LISTEN_PLAIN},
+        {"[::1]:443/tls", "::1", 443, CV_LISTEN_TLS},
+        {"80/", NULL, 0, CV_LISTEN_ANY},
+        {"80/any", NULL, 0, CV_LISTEN_ANY},
+        {"80/TLS", NULL, 0, CV_LISTEN_ANY},
+        {"80/tls/plain", NULL, 0, CV_LISTEN_ANY},
+        {"/tls", NULL, 0, CV_LISTEN_ANY},
+        {"80", "", 80, CV_LISTEN_ANY},
+        {":80", "", 80, CV_LISTEN_ANY},
+        {"*:80", "", 80, CV_LISTEN_ANY},
+        {"65535", "", 65535, CV_LISTEN_ANY},
+        {"1.2.3.4:5", "1.2.3.4", 5, CV_LISTEN_ANY},
+        {"[::1]:80", "::1", 80, CV_LISTEN_ANY},
+        {"[::ffff:1.2.3.4]:9", "::ffff:1.2.3.4", 9, CV_LISTEN_ANY},
+        {"", NULL, 0, CV_LISTEN_ANY},
+        {"0", NULL, 0, CV_LISTEN_ANY},
+        {"65536", NULL, 0, CV_LISTEN_ANY},
+        {"80 ", NULL, 0, CV_LISTEN_ANY},
+        {"+80", NULL, 0, CV_LISTEN_ANY},
+        {"::1:80", NULL, 0, CV_LISTEN_ANY},
+        {"[1.2.3.4]:80", NULL, 0, CV_LISTEN_ANY},
+        {"[]:80", NULL, 0, CV_LISTEN_ANY},
+        {"[*]:80", NULL, 0, CV_LISTEN_ANY},
+        {"1.2.3:80", NULL, 0, CV_LISTEN_ANY},
+        {"host:80", NULL, 0, CV_LISTEN_ANY},
+        {"[::1]", NULL, 0, CV_LISTEN_ANY},
+        {"1.2.3.4:", NULL, 0, CV_LISTEN_ANY},
+        {"[::1]80", NULL, 0, CV_LISTEN_ANY},
+        {"000080", NULL, 0, CV_LISTEN_ANY},
+        {"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb]:80", NULL, 0, CV_LISTEN_ANY},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cv_listen listen = {.port = 7};
@@ -458,12 +611,14 @@ static void listen_texts(void **state)
         if (err != CV_OK)
             continue;
         assert_string_equal(listen.address, rows[i].address);
+        assert_int_equal(listen.takes, rows[i].takes);
         char text[64];
         struct cv_listen again;
         cv_listen_text(&listen, text, sizeof text);
         assert_int_equal(cv_listen_parse(text, &again), CV_OK);
         assert_string_equal(again.address, listen.address);
         assert_int_equal(again.port, listen.port);
+        assert_int_equal(again.takes, listen.takes);
     }
 }
 
@@ -536,6 +691,34 @@ static void a_folder_that_cannot_be_served_is_refused(void **state)
         assert_int_equal(config == NULL, rows[i].wrong != NULL);
         if (rows[i].wrong && !strstr(told.text, rows[i].wrong))
             fail_msg("%s: %s", rows[i].text, told.text);
+        cv_config_unref(&config);
+    }
+}
+
+static void challenge_folders_must_be_there(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_config_XXXXXX";
+    static const struct {
+        const char *text;
+        int err;
+    } rows[] = {
+        {"tls: {challenge_folder: /nonexistent/a}\n", CV_E_CONFIG},
+        {"tls: {challenge_folder: /tmp}\n", CV_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_config *config = NULL;
+        struct cv_config_why why;
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        size_t len = strlen(rows[i].text);
+        assert_int_equal(write(fd, rows[i].text, len), len);
+        close(fd);
+        assert_int_equal(cv_config_load(path, NULL, &config, &why), rows[i].err);
+        if (rows[i].err != CV_OK)
+            assert_non_null(strstr(why.text, "tls.challenge_folder is \"/nonexistent/a\": there"));
+        unlink(path);
+        memcpy(path + strlen(path) - 6, "XXXXXX", 6);
         cv_config_unref(&config);
     }
 }
@@ -621,7 +804,8 @@ static void assert_told(const char *manual, const struct cv_field *field)
 static void the_manual_tells_every_setting(void **state)
 {
     (void)state;
-    const struct cv_fields *all[] = {&cv_fields_top, &cv_fields_limits, &cv_fields_app};
+    const struct cv_fields *all[] = {&cv_fields_top, &cv_fields_limits, &cv_fields_tls,
+                                     &cv_fields_app};
     char *manual = document("culvert.yaml.5");
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         for (size_t j = 0; j < all[i]->count; j++)
@@ -662,6 +846,9 @@ int main(void)
         cmocka_unit_test(nothing_gives_the_defaults),
         cmocka_unit_test(trusted_proxies_are_these_and_no_others),
         cmocka_unit_test(every_setting_is_read),
+        cmocka_unit_test(every_setting_of_tls_is_read),
+        cmocka_unit_test(tls_is_on_by_any_certificate),
+        cmocka_unit_test(challenge_folders_must_be_there),
         cmocka_unit_test(mistakes_are_named_with_their_line),
         cmocka_unit_test(any_cut_of_a_file_is_answered),
         cmocka_unit_test(every_range_ends_where_it_says),
