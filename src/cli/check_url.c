@@ -87,6 +87,8 @@ static int exit_code_of(const struct cv_survey_facts *facts, const struct cv_ver
 {
     if (verdict->way != CV_WAY_NONE)
         return CV_EXIT_OK;
+    if (facts->rungs[CV_RUNG_TLS].end == CV_RUNG_CERTIFICATE)
+        return CV_EXIT_CERTIFICATE;
     bool unknown = !facts->proxy && facts->rungs[CV_RUNG_NAME].end == CV_RUNG_UNKNOWN_HOST;
     return unknown ? CV_EXIT_HOST : CV_EXIT_NO_WAY;
 }
