@@ -250,7 +250,7 @@ int cv_channel_attach(struct cv_channel *channel, struct cv_channel_room *room,
                       const struct cv_channel_ends *ends, const struct cv_channel_user *user,
                       void *arg)
 {
-    CV_ASSERT(ends->fd >= 0);
+    CV_ASSERT(ends->fd >= 0 && (!ends->tls || room->tls));
     struct cv_channel_tls *tls = ends->tls ? tls_new(channel, room->loop) : NULL;
     if (ends->tls && !tls)
         return CV_E_NOMEM;

@@ -106,7 +106,7 @@ def test_it_publishes_nothing(server):
     assert "publish" not in server.log()[known:] and "play" not in server.log()[known:]
 
 
-@pytest.mark.parametrize("url", ["", "example.org/live", "rtmp://", "rtmp://host:99999/live", "rtmps://host:0/live"])
+@pytest.mark.parametrize("url", ["", "example.org/live", "rtmp://", "rtmp://host:99999/live", "rtmpx://host/live"])
 def test_wrong_urls(url):
     out, err = run(url, code=USAGE)
     assert out == "" and err.startswith("culvert check: ")

@@ -6,6 +6,8 @@ import ssl
 import subprocess
 
 HERE = ("localhost", "127.0.0.1")
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+EOF = ssl.SSLEOFError  # an end without close_notify
 WEAK = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"  # ciphers of a client that takes anything
 
 
@@ -109,3 +111,43 @@ def s_client(port, *args, text="GET / HTTP/1.0\r\n\r\n", timeout_s=20):
     done = subprocess.run(cmd, input=text, capture_output=True, text=True, errors="replace", timeout=timeout_s,
                           check=False)
     return done.stdout + done.stderr
+
+
+class Wire:
+    """A TCP connection, for bytes made by hand."""
+
+    def __init__(self, port, source="127.0.0.1", timeout_s=10):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout_s, (source, 0))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def send_slowly(self, data, step):
+        for at in range(0, len(data), step):
+            self.send(data[at:at + step])
+
+    def receive(self):
+        """Bytes of the server; b"" at its end, also when that is a reset."""
+        try:
+            return self.sock.recv(1 << 16)
+        except ConnectionResetError:
+            return b""
+
+    def rest(self):
+        """All that comes until the server has closed."""
+        return b"".join(iter(self.receive, b""))
+
+
+def ended(sock):
+    """The server closes, in whichever way, and says nothing before."""
+    try:
+        return sock.recv(1) == b""
+    except (ConnectionResetError, EOF):
+        return True
