@@ -152,8 +152,8 @@ static bool holds(struct cv_text text, const char *part)
     return false;
 }
 
-// "2026/11/22 22:30:38 " before what is said, and blanks.
-static struct cv_text without_time(struct cv_text line)
+// "2026/11/22 22:30:38 " before it.
+struct cv_text cv_acme_words(struct cv_text line)
 {
     enum { CHARS = sizeof "2026/11/22 22:30:38" - 1 };
     bool timed = line.len > CHARS && line.at[4] == '/' && line.at[7] == '/' && line.at[13] == ':' &&
@@ -174,7 +174,7 @@ static const char *meaning_of(struct cv_text line)
 void cv_acme_hear(struct cv_acme_heard *heard, struct cv_text line)
 {
     heard->lines += heard->lines < UINT32_MAX;
-    line = without_time(line);
+    line = cv_acme_words(line);
     if (line.len == 0 || heard->advice || cv_text_starts(line, "[INFO]"))
         return;
     heard->advice = meaning_of(line);
