@@ -109,15 +109,15 @@ enum {
     CV_FILE_LARGE_BLOCKS_BYTES = 64 * 1024 * 1024, // slow ones already hold so much, of one thread
 
     // ---- certificates from an authority (RFC 8555)
-    CV_LIMIT_ACME_TOKEN_BYTES = 128,       // in use: 43
-    CV_LIMIT_ACME_ANSWER_BYTES = 1024,     // token, a dot, 43 characters, perhaps a line's end
-    CV_LIMIT_ACME_LINES = 1000,            // of the client's output in the log, for one run
-    CV_ACME_RUN_S = 15 * 60,               // one run of the client, for all names
-    CV_ACME_LOOK_S = 24 * 3600,            // the certificate is looked at so often at least
-    CV_ACME_JITTER_S = 6 * 3600,           // by so much a renewal may be later
-    CV_ACME_WAIT_S = 5 * 60,        // behind a failure; doubles: Let's Encrypt takes 5 an hour
-    CV_ACME_WAIT_MAX_S = 24 * 3600, //
-    CV_ACME_LIMITED_S = 6 * 3600,   // at least, where the authority has had enough
+    CV_LIMIT_ACME_TOKEN_BYTES = 128,   // in use: 43
+    CV_LIMIT_ACME_ANSWER_BYTES = 1024, // token, a dot, 43 characters, perhaps a line's end
+    CV_LIMIT_ACME_LINES = 1000,        // of the client's output in the log, for one run
+    CV_ACME_RUN_S = 15 * 60,           // one run of the client, for all names
+    CV_ACME_LOOK_S = 24 * 3600,        // the certificate is looked at so often at least
+    CV_ACME_JITTER_S = 6 * 3600,       // by so much a renewal may be later
+    CV_ACME_WAIT_S = 5 * 60,           // behind a failure; doubles: Let's Encrypt takes 5 an hour
+    CV_ACME_WAIT_MAX_S = 24 * 3600,    //
+    CV_ACME_LIMITED_S = 6 * 3600,      // at least, where the authority has had enough
 
     // ---- stream log
     CV_LIMIT_TRACKS = 16,                // (kind, track) pairs whose codec headers are kept
