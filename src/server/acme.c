@@ -122,7 +122,7 @@ static void succeed(struct cv_acme *acme)
     struct cv_acme_have have = cv_acme_files_have(&acme->files, wanted(acme), now_s());
     if (cv_acme_due_s(&have, acme->jitter, now_s()) <= now_s()) { // else there would be no end
         acme->obtained(acme->arg);
-        fail(acme, "the new certificate is due at once", "is the clock of this machine right?");
+        fail(acme, "the new certificate is due at once", "look at the clock of this machine");
         return;
     }
     acme->past = (struct cv_acme_past){0};
@@ -172,7 +172,7 @@ static void fail_start(struct cv_acme *acme, int err)
              "install the package lego; or use certbot, and tls.challenge_folder");
         return;
     case CV_E_DENIED:
-        fail(acme, "the program lego may not be started", "is it for this user?");
+        fail(acme, "the program lego may not be started", "let this user execute it");
         return;
     default:
         fail(acme, cv_err_text(err), "the program lego could not be started");

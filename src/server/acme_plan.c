@@ -132,13 +132,13 @@ static const struct {
     {"acme:error:invalidContact", "the authority does not take the address in tls.acme.email"},
     {"acme:error:unsupportedContact", "the authority does not take the address in tls.acme.email"},
     {"acme:error:userActionRequired", "the authority has changed its terms: follow its words"},
-    {"x509:",
-     "the directory's own certificate is not trusted here: is tls.acme.directory right? the CA of "
-     "an authority of your own goes into tls.acme.ca_file"},
-    {"no such host", "the host in tls.acme.directory cannot be found: is it right, and does DNS "
-                     "work here?"},
+    {"x509:", "the directory's own certificate is not trusted here: look at tls.acme.directory; "
+              "the CA of an "
+              "authority of your own goes into tls.acme.ca_file"},
+    {"no such host",
+     "the host in tls.acme.directory cannot be found: look at it, and at the DNS of this machine"},
     {"get directory at",
-     "tls.acme.directory cannot be reached from here: is it right? a proxy is taken from the "
+     "tls.acme.directory cannot be reached from here: look at it; a proxy is taken from the "
      "variable HTTPS_PROXY"},
 };
 

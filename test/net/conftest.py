@@ -55,11 +55,11 @@ def start_server(time_limit, tmp_path):
     """Factory: start_server(*args, config=None). At the end each server must end cleanly."""
     servers = []
 
-    def start(*args, config=None, open_publish=True):
+    def start(*args, config=None, open_publish=True, listen=None):
         flags = (["--open-publish"] if open_publish else []) + list(args)
         if "--threads" not in flags:
             flags += ["--threads", os.environ.get("CULVERT_THREADS", "1")]
-        servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config))
+        servers.append(server_module.Server(tmp_path / f"server{len(servers)}", flags, config, listen))
         return servers[-1]
     yield start
     problems = []
