@@ -55,13 +55,6 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
-    // ---- TLS
-    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
-    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
-    CV_LIMIT_TLS_UNSENT_BYTES =
-        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
-    CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
-
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
@@ -136,6 +129,11 @@ enum {
     CV_LIMIT_ADDRESSES = 16,    // of one name
 
     // ---- TLS
+    CV_TLS_ROOM_IN_BYTES = 64 * 1024,   // received at once; per thread
+    CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
+    CV_LIMIT_TLS_UNSENT_BYTES =
+        CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+    CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
     CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
     CV_TLS_TICKET_S =
         4 * 3600,          // a ticket is taken for so long; its key is used for new ones as long

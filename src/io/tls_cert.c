@@ -98,8 +98,7 @@ static int read_certificates(struct cv_tls_cert *cert, const struct cv__tls_pem 
         err = read_chain(cert, bio, pem->file, why);
     else if (is_end())
         err = cv__tls_pem_fail(why, pem->file,
-                               "there is no certificate in it; name the file that begins with "
-                               "\"-----BEGIN CERTIFICATE-----\"");
+                               "there is no certificate in it (BEGIN CERTIFICATE); name its file");
     else
         err = cv__tls_pem_fail(why, pem->file, "the certificate is damaged; get the file again");
     BIO_free(bio);
@@ -122,7 +121,7 @@ static int fail_key(const struct cv__tls_pem *pem, bool encrypted, struct cv_why
     if (has(pem, "PRIVATE KEY-----"))
         return cv__tls_pem_fail(why, pem->file, "the key is damaged, or of an unknown kind");
     return cv__tls_pem_fail(why, pem->file,
-                            "there is no key in it; name the file that has \"PRIVATE KEY-----\"");
+                            "there is no key in it (BEGIN PRIVATE KEY); name its file");
 }
 
 static int read_key(struct cv_tls_cert *cert, const struct cv__tls_pem *pem, struct cv_why *why)

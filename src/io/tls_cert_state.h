@@ -30,7 +30,7 @@ struct cv__tls_pem {
 int cv__tls_pem_read(struct cv__tls_pem *pem, const char *file, const char *what,
                      struct cv_why *why);
 void cv__tls_pem_done(struct cv__tls_pem *pem);
-// "FILE: text" into *why; of a long name the end is shown. Returns CV_E_CONFIG.
+// "FILE: text" into *why; of a name for which there is no room, its end. Returns CV_E_CONFIG.
 int cv__tls_pem_fail(struct cv_why *why, const char *file, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -17,16 +17,17 @@ static const char place[] = "tls";
 
 int cv__tls_pem_fail(struct cv_why *why, const char *file, const char *format, ...)
 {
-    enum { SHOWN = 64 };
     char text[sizeof why->text];
-    size_t len = strlen(file);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    bool cut = len > SHOWN;
-    return cv_why_set(why, CV_E_CONFIG, place, "%s%s: %s", cut ? "..." : "",
-                      cut ? file + len - SHOWN : file, text);
+    size_t taken = strlen("...: ") + strlen(text);
+    size_t room = taken < sizeof why->text ? sizeof why->text - 1 - taken : 0;
+    size_t len = strlen(file);
+    if (len <= room)
+        return cv_why_set(why, CV_E_CONFIG, place, "%s: %s", file, text);
+    return cv_why_set(why, CV_E_CONFIG, place, "...%s: %s", file + len - room, text);
 }
 
 static int fail_open(const char *file, const char *what, int error, struct cv_why *why)

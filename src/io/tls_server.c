@@ -32,8 +32,10 @@ static const char ciphers_1_2[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES12
 // Those who ask for ChaCha first have no AES in their processors.
 static const uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA;
-static const long modes =
-    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
+// What is sent is what stands in the file: nothing is looked for at each handshake.
+static const long modes = SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN;
+enum { SECURITY_LEVEL = 2 }; // 112 bits, whatever the machine's openssl.cnf says
 
 // ---- what a context belongs to -----------------------------------------------------------------
 
@@ -140,7 +142,8 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int encrypt)
 {
-    return cv_tls_tickets_use(server_of(ssl)->tickets, cv_clock_now_us(), ssl, name, iv, cipher,
+    bool once = SSL_version(ssl) >= TLS1_3_VERSION;
+    return cv_tls_tickets_use(server_of(ssl)->tickets, cv_clock_now_us(), once, name, iv, cipher,
                               mac, encrypt);
 }
 
@@ -151,6 +154,7 @@ static bool set_up(SSL_CTX *context)
     static const unsigned char session_id[] = "culvert";
     SSL_CTX_set_options(context, options);
     SSL_CTX_set_mode(context, modes);
+    SSL_CTX_set_security_level(context, SECURITY_LEVEL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(context, CV_TLS_TICKET_S);
     SSL_CTX_set_tlsext_servername_callback(context, on_name);

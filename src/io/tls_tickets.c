@@ -9,7 +9,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { NAME_BYTES = 16, IV_BYTES = 16, SECRET_BYTES = 32 };
@@ -164,17 +163,16 @@ static int protect(const struct key *key, unsigned char *name, unsigned char *iv
     return set ? TICKET : FAILED;
 }
 
-// Tickets of TLS 1.3 are for one use (RFC 8446, C.4): there is another one with each answer.
-static int open_with(const struct key *key, bool present, SSL *ssl, const unsigned char *iv,
+static int open_with(const struct key *key, bool another, const unsigned char *iv,
                      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
     if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1 ||
         !set_mac(mac, key))
         return FAILED;
-    return present && SSL_version(ssl) < TLS1_3_VERSION ? TICKET : TICKET_AND_ANOTHER;
+    return another ? TICKET_AND_ANOTHER : TICKET;
 }
 
-int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, SSL *ssl,
+int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, bool once,
                        unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int encrypt)
 {
@@ -185,9 +183,9 @@ int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, SSL *ssl
     if (encrypt)
         result = protect(&keys[0], name, iv, cipher, mac);
     else if (memcmp(name, keys[0].name, NAME_BYTES) == 0)
-        result = open_with(&keys[0], true, ssl, iv, cipher, mac);
+        result = open_with(&keys[0], once, iv, cipher, mac);
     else if (memcmp(name, keys[1].name, NAME_BYTES) == 0)
-        result = open_with(&keys[1], false, ssl, iv, cipher, mac);
+        result = open_with(&keys[1], true, iv, cipher, mac);
     OPENSSL_cleanse(keys, sizeof keys);
     return result;
 }

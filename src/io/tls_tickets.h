@@ -5,7 +5,8 @@
 #ifndef CV_IO_TLS_TICKETS_H
 #define CV_IO_TLS_TICKETS_H
 
-#include <openssl/ssl.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cv_tls_tickets;
@@ -18,7 +19,8 @@ struct cv_tls_tickets *cv_tls_tickets_ref(struct cv_tls_tickets *tickets);
 void cv_tls_tickets_unref(struct cv_tls_tickets **tickets);
 
 // OpenSSL's callback (SSL_CTX_set_tlsext_ticket_key_evp_cb) for these tickets and this time.
-int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, SSL *ssl,
+// `once`: a ticket is for one use only, so there is another one with each answer (RFC 8446, C.4).
+int cv_tls_tickets_use(struct cv_tls_tickets *tickets, uint64_t now_us, bool once,
                        unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int encrypt);
 

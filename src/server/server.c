@@ -6,6 +6,7 @@
 #include "io/signals.h"
 #include "io/socket.h"
 #include "io/thread.h"
+#include "io/tls.h"
 #include "server/acme.h"
 #include "server/cert_keeper.h"
 #include "server/worker.h"
@@ -23,16 +24,40 @@ struct server {
     struct cv_signals *signals;
     struct cv_cert_keeper keeper;
     struct cv_acme *acme;
-    unsigned stats_missing; // answers that have not come yet
+    char tls_ports[CV_LIMIT_LISTEN * 6 + 1]; // where TLS is spoken: "80,443"
+    unsigned stats_missing;                  // answers that have not come yet
     struct cv_worker_stats stats;
 };
 
 // ---- listening ------------------------------------------------------------------------------
 
-static void log_listen(const struct cv_addr *addr)
+// What a port takes, as far as there is TLS.
+static const char *takes_text(const struct server *server, enum cv_listen_takes takes)
+{
+    bool has = cv_config_has_tls(server->options->config);
+    if (!has || takes == CV_LISTEN_PLAIN)
+        return "plain";
+    return takes == CV_LISTEN_TLS ? "tls" : "plain,tls";
+}
+
+static void log_listen(const struct server *server, const struct cv_addr *addr,
+                       enum cv_listen_takes takes)
 {
     char text[CV_ADDR_TEXT_BYTES];
-    cv_log_text(CV_LOG_INFO, "server.listen", "address", cv_addr_print(addr, text));
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_INFO, "server.listen");
+    cv_line_text(&line, "address", cv_addr_print(addr, text));
+    cv_line_text(&line, "takes", takes_text(server, takes));
+    cv_line_end(&line);
+}
+
+// For the line that tells that all is ready.
+static void note_tls_port(struct server *server, uint16_t port, enum cv_listen_takes takes)
+{
+    size_t len = strlen(server->tls_ports);
+    if (takes == CV_LISTEN_PLAIN || !cv_config_has_tls(server->options->config))
+        return;
+    snprintf(server->tls_ports + len, sizeof server->tls_ports - len, "%s%u", len ? "," : "", port);
 }
 
 static int hand_out(struct server *server, const int *fds, enum cv_listen_takes takes)
@@ -58,7 +83,8 @@ static int listen_on(struct server *server, const struct cv_addr *addr, enum cv_
     err = hand_out(server, fds, takes);
     if (err != CV_OK)
         return cv_why_set(why, err, place, "no memory to listen");
-    log_listen(addr);
+    log_listen(server, addr, takes);
+    note_tls_port(server, addr->port, takes);
     return CV_OK;
 }
 
@@ -71,14 +97,26 @@ static int read_listen(const struct cv_listen *listen, struct cv_addr *out, stru
     return cv_addr_parse(text, 0, out, why);
 }
 
+// Ports for which others stand in, where they are refused.
+static const struct {
+    uint16_t port;
+    uint16_t instead;
+    const char *event;
+} stand_ins[] = {
+    {CV_PORT_HTTP, CV_PORT_HTTP_UNPRIVILEGED, "server.port_80"},
+    {CV_PORT_HTTPS, CV_PORT_HTTPS_UNPRIVILEGED, "server.port_443"},
+};
+
 // A port that nobody asked for by name is not worth failing for while another one works.
 static int listen_default(struct server *server, struct cv_addr addr, unsigned *opened)
 {
     struct cv_why why = {0};
     int err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
-    if (err != CV_OK && addr.port == CV_PORT_HTTP) {
-        cv_log_text(CV_LOG_WARN, "server.port_80", "why", why.text);
-        addr.port = CV_PORT_HTTP_UNPRIVILEGED;
+    for (size_t i = 0; i < sizeof stand_ins / sizeof stand_ins[0] && err != CV_OK; i++) {
+        if (addr.port != stand_ins[i].port)
+            continue;
+        cv_log_text(CV_LOG_WARN, stand_ins[i].event, "why", why.text);
+        addr.port = stand_ins[i].instead;
         why = (struct cv_why){0};
         err = listen_on(server, &addr, CV_LISTEN_ANY, &why);
     }
@@ -407,6 +445,9 @@ static void log_ready(const struct server *server)
     cv_line_begin(&line, CV_LOG_INFO, "server.ready");
     cv_line_text(&line, "version", CULVERT_VERSION);
     cv_line_uint(&line, "threads", server->shared.workers);
+    cv_line_text(&line, "tls", server->tls_ports[0] ? server->tls_ports : "off");
+    if (server->tls_ports[0])
+        cv_line_text(&line, "kernel", cv_tls_kernel_offers() ? "yes" : "no");
     cv_line_end(&line);
 }
 

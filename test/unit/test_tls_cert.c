@@ -92,6 +92,24 @@ static void files_that_are_something_else(void **state)
     cert_done(&cert);
 }
 
+// The end of the file's name is what tells it apart, and the sentence is whole.
+static void a_long_name_is_shown_by_its_end(void **state)
+{
+    (void)state;
+    char path[600] = "/nonexistent";
+    for (int i = 0; i < 20; i++)
+        append_text(path, sizeof path, "/a-folder-with-a-long-name");
+    append_text(path, sizeof path, "/privkey.pem");
+    struct cv_tls_cert *cert = NULL;
+    struct cv_why why = {0};
+    assert_int_equal(cv_tls_cert_load(&cert, path, path, CERT_NOW_S, &why), CV_E_CONFIG);
+    const char *end = "name/privkey.pem: there is no such file; name the file of the certificate";
+    size_t len = strlen(why.text);
+    assert_int_equal(strncmp(why.text, "...", 3), 0);
+    assert_in_range(len, strlen(end), sizeof why.text - 1);
+    assert_string_equal(why.text + len - strlen(end), end);
+}
+
 static void a_huge_file_is_not_read(void **state)
 {
     (void)state;
@@ -338,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_that_are_not_there),
         cmocka_unit_test(files_that_are_something_else),
+        cmocka_unit_test(a_long_name_is_shown_by_its_end),
         cmocka_unit_test(a_huge_file_is_not_read),
         cmocka_unit_test(a_key_of_another),
         cmocka_unit_test(weak_ones),

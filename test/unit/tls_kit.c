@@ -72,18 +72,22 @@ SSL_CTX *tls_kit_server(const struct tls_paper *paper, const struct tls_paper *e
     return context;
 }
 
+void tls_paper_write(const struct tls_paper *paper, char *file)
+{
+    int fd = mkstemp(file);
+    FILE *stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    assert_non_null(stream);
+    assert_true(PEM_write_X509(stream, paper->cert));
+    assert_int_equal(fclose(stream), 0);
+}
+
 struct cv_tls_trust *tls_kit_trust(const struct tls_paper *authority)
 {
     char file[] = "/tmp/culvert_test_XXXXXX";
     struct cv_tls_trust_config config = {.ca_file = authority ? file : NULL};
     struct cv_tls_trust *trust = NULL;
-    if (authority) {
-        int fd = mkstemp(file);
-        FILE *stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-        assert_non_null(stream);
-        assert_true(PEM_write_X509(stream, authority->cert));
-        assert_int_equal(fclose(stream), 0);
-    }
+    if (authority)
+        tls_paper_write(authority, file);
     assert_int_equal(cv_tls_trust_new(&trust, &config, NULL), 0);
     if (authority)
         unlink(file);
@@ -103,8 +107,10 @@ SSL_CTX *tls_kit_good_server(void)
     static SSL_CTX *made;
     struct tls_paper authority = good_authority();
     if (!made) {
-        struct tls_paper paper = tls_paper_make(&(struct tls_paper_spec){
-            .name = "localhost", .hosts = "DNS:localhost,IP:127.0.0.1", .signer = &authority});
+        struct tls_paper paper =
+            tls_paper_make(&(struct tls_paper_spec){.name = "localhost",
+                                                    .hosts = "DNS:localhost,IP:127.0.0.1,IP:::1",
+                                                    .signer = &authority});
         made = tls_kit_server(&paper, NULL);
         tls_paper_free(&paper);
     }

@@ -26,6 +26,8 @@ struct tls_paper_spec {
 };
 struct tls_paper tls_paper_make(const struct tls_paper_spec *spec);
 void tls_paper_free(struct tls_paper *paper);
+// The certificate as PEM; `file` is a template of mkstemp(3).
+void tls_paper_write(const struct tls_paper *paper, char *file);
 
 // What a server shows: `extra` (may be NULL) is sent behind the certificate.
 SSL_CTX *tls_kit_server(const struct tls_paper *paper, const struct tls_paper *extra);
