@@ -185,8 +185,8 @@ static json_t *json_of_way(const struct cv_verdict *verdict)
 {
     if (verdict->way == CV_WAY_NONE)
         return json_null();
-    return json_pack("{ss sf si}", "name", verdict->name, "ms", ms_of(verdict->soon_us), "attempts",
-                     (int)verdict->attempts);
+    return json_pack("{ss sb sf si}", "name", verdict->name, "secure", verdict->secure, "ms",
+                     ms_of(verdict->soon_us), "attempts", (int)verdict->attempts);
 }
 
 int cv_check_print_json(FILE *file, const char *url, const struct cv_survey_facts *facts,

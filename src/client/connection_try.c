@@ -29,13 +29,13 @@ static struct cv_ladder_config ladder_config(const struct cv_connection *connect
         [CV_VIA_RTMPT] = CV_WAY_TUNNEL,
         [CV_VIA_SOCKET] = CV_WAY_SOCKET,
     };
-    enum cv_security security = connection->target.security;
-    const struct cv_proxy *proxy = cv_proxies_first(&connection->proxies, security);
+    const struct cv_proxies *proxies = &connection->proxies;
     struct cv_ladder_config config = {
         .order = connection->config.order,
-        .security = security,
-        .proxy = proxy->host[0] != '\0',
-        .credentials = proxy->user[0] != '\0',
+        .security = connection->target.security,
+        .proxy = proxies->plain.host[0] != '\0',
+        .secure_proxy = proxies->secure.host[0] != '\0',
+        .credentials = proxies->plain.user[0] || proxies->secure.user[0],
         .eager = connection->config.order == CV_LADDER_OFFER_FIRST,
         .ours = connection->resumes || connection->epoch[0],
     };

@@ -217,6 +217,8 @@ const char *cv_obstacle_text(enum cv_obstacle obstacle);
 bool cv_obstacle_is_certificate(enum cv_obstacle obstacle);
 // What such a network's administrator should be asked for. Static; NULL: nothing.
 const char *cv_obstacle_advice(enum cv_obstacle obstacle);
+// What CV_E_CERT_* is.
+enum cv_obstacle cv_obstacle_of_certificate(int code);
 // "RTMP", "RTMPT", "RTMPS", "RTMPTS", ... Static.
 const char *cv_way_name(enum cv_way way, bool secure);
 

@@ -115,7 +115,7 @@ static void learn_http(struct cv_lesson *lesson, const struct cv_ladder_config *
 
 // ---- TLS ------------------------------------------------------------------------------------
 
-static enum cv_obstacle certificate_obstacle(int code)
+enum cv_obstacle cv_obstacle_of_certificate(int code)
 {
     switch (code) {
     case CV_E_CERT_UNTRUSTED:
@@ -168,7 +168,7 @@ struct cv_lesson cv_lesson_of(const struct cv_ladder_config *config,
         .no_tls = report->met == CV_MET_NOT_TLS || report->met == CV_MET_CERTIFICATE,
     };
     if (report->met == CV_MET_CERTIFICATE)
-        lesson.obstacle = certificate_obstacle(report->code);
+        lesson.obstacle = cv_obstacle_of_certificate(report->code);
     if (lesson.nowhere && is_proxied(config, attempt)) {
         lesson.obstacle = CV_OBSTACLE_PROXY_DOWN;
         lesson.proxy_shut = attempt->secure;

@@ -17,6 +17,11 @@ static const struct {
     [CV_RUNG_TUNNEL] = {"RTMPT", "rtmpt"},
     [CV_RUNG_SOCKET] = {"WebSocket", "websocket"},
     [CV_RUNG_CONNECT] = {"CONNECT", "connect"},
+    [CV_RUNG_TLS] = {"TLS", "tls"},
+    [CV_RUNG_SECURE_OFFER] = {"HTTPS offer", "secure-offer"},
+    [CV_RUNG_SECURE_RTMP] = {"RTMPS", "rtmps"},
+    [CV_RUNG_SECURE_TUNNEL] = {"RTMPTS", "rtmpts"},
+    [CV_RUNG_SECURE_SOCKET] = {"WSS", "wss"},
 };
 
 static const struct {
@@ -36,6 +41,8 @@ static const struct {
     [CV_RUNG_NOT_RTMP] = {"not-rtmp", "another protocol answers"},
     [CV_RUNG_LOST] = {"lost", "cut behind the handshake"},
     [CV_RUNG_STALLED] = {"stalled", "begun, then silence"},
+    [CV_RUNG_NOT_TLS] = {"not-tls", "another protocol answers, or TLS is refused"},
+    [CV_RUNG_CERTIFICATE] = {"certificate", "not accepted"},
 };
 
 enum cv_rung_end cv_rung_end_of(enum cv_met met)
@@ -55,6 +62,10 @@ enum cv_rung_end cv_rung_end_of(enum cv_met met)
         return CV_RUNG_NOT_RTMP;
     case CV_MET_LOST:
         return CV_RUNG_LOST;
+    case CV_MET_NOT_TLS:
+        return CV_RUNG_NOT_TLS;
+    case CV_MET_CERTIFICATE:
+        return CV_RUNG_CERTIFICATE;
     default:
         return CV_RUNG_UNREACHABLE;
     }
@@ -86,9 +97,13 @@ static const char *words_of_success(enum cv_rung rung, const struct cv_rung_resu
     case CV_RUNG_TCP_IPV6:
     case CV_RUNG_PROXY:
         return "connected";
+    case CV_RUNG_TLS:
+        return "encrypted, and the certificate is accepted";
     case CV_RUNG_OFFER:
+    case CV_RUNG_SECURE_OFFER:
         if (result->upgraded)
-            return "taken: plain RTMP from there on";
+            return rung == CV_RUNG_OFFER ? "taken: plain RTMP from there on"
+                                         : "taken: RTMPS from there on";
         return result->ours ? "works, but a proxy made RTMPT of it"
                             : "works as RTMPT, with a server that is not Culvert";
     default:

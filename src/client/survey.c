@@ -212,17 +212,20 @@ static void on_http(struct cv_survey *survey, const struct cv_met_report *report
     put_detail(result, cv_attempt_location(survey->attempt));
 }
 
-static void on_met(void *arg, const struct cv_met_report *report)
+static void on_progress(struct cv_survey *survey, const struct cv_met_report *report)
 {
-    struct cv_survey *survey = arg;
     struct cv_rung_result *result = result_of(survey);
-    note_step(survey, report);
+    bool offer = survey->rung == CV_RUNG_OFFER || survey->rung == CV_RUNG_SECURE_OFFER;
     switch (report->met) {
     case CV_MET_CONNECTED:
         result->rtt_us = report->rtt_us;
         return;
+    case CV_MET_SECURED:
+        if (survey->rung == CV_RUNG_TLS)
+            end_rung(survey, CV_RUNG_WORKS);
+        return;
     case CV_MET_UPGRADED:
-        result->upgraded = result->ours = survey->rung == CV_RUNG_OFFER;
+        result->upgraded = result->ours = offer;
         return;
     case CV_MET_OPENED:
         result->ours = report->ours;
@@ -233,14 +236,23 @@ static void on_met(void *arg, const struct cv_met_report *report)
         else
             cv_attempt_connect(survey->attempt);
         return;
-    case CV_MET_ACCEPTED:
-        return; // and at once what the answer was
-    case CV_MET_HTTP:
-        on_http(survey, report);
-        break;
     default:
-        break;
+        return; // accepted: and at once what the answer was
     }
+}
+
+static void on_met(void *arg, const struct cv_met_report *report)
+{
+    struct cv_survey *survey = arg;
+    note_step(survey, report);
+    if (report->met < CV_MET_REFUSED) {
+        on_progress(survey, report);
+        return;
+    }
+    if (report->met == CV_MET_HTTP)
+        on_http(survey, report);
+    if (report->met == CV_MET_CERTIFICATE || report->met == CV_MET_NOT_TLS)
+        put_detail(result_of(survey), cv_attempt_why(survey->attempt)->text);
     end_rung(survey, cv_rung_end_of(report->met));
 }
 
@@ -262,17 +274,44 @@ static void on_end(void *arg, const struct cv_why *why)
     end_rung(survey, said ? CV_RUNG_WORKS : CV_RUNG_LOST);
 }
 
-static bool begin_attempt(struct cv_survey *survey)
+static bool has_worked(const struct cv_survey *survey, enum cv_rung rung)
+{
+    return survey->facts.rungs[rung].end == CV_RUNG_WORKS;
+}
+
+static bool is_secure(enum cv_rung rung)
+{
+    return rung >= CV_RUNG_TLS;
+}
+
+static enum cv_way way_of(const struct cv_survey *survey)
 {
     static const enum cv_way ways[CV_RUNGS] = {
-        [CV_RUNG_1935] = CV_WAY_RTMP,     [CV_RUNG_RTMP] = CV_WAY_RTMP,
-        [CV_RUNG_OFFER] = CV_WAY_OFFER,   [CV_RUNG_TUNNEL] = CV_WAY_TUNNEL,
-        [CV_RUNG_SOCKET] = CV_WAY_SOCKET, [CV_RUNG_CONNECT] = CV_WAY_CONNECT,
+        [CV_RUNG_1935] = CV_WAY_RTMP,
+        [CV_RUNG_RTMP] = CV_WAY_RTMP,
+        [CV_RUNG_OFFER] = CV_WAY_OFFER,
+        [CV_RUNG_TUNNEL] = CV_WAY_TUNNEL,
+        [CV_RUNG_SOCKET] = CV_WAY_SOCKET,
+        [CV_RUNG_CONNECT] = CV_WAY_CONNECT,
+        [CV_RUNG_TLS] = CV_WAY_RTMP,
+        [CV_RUNG_SECURE_OFFER] = CV_WAY_OFFER,
+        [CV_RUNG_SECURE_RTMP] = CV_WAY_RTMP,
+        [CV_RUNG_SECURE_TUNNEL] = CV_WAY_TUNNEL,
+        [CV_RUNG_SECURE_SOCKET] = CV_WAY_SOCKET,
     };
+    enum cv_way way = ways[survey->rung];
+    bool proxied = is_secure(survey->rung) && has_worked(survey, CV_RUNG_PROXY);
+    return way == CV_WAY_RTMP && proxied ? CV_WAY_CONNECT : way;
+}
+
+static bool begin_attempt(struct cv_survey *survey)
+{
     const struct cv_target *target =
         survey->rung == CV_RUNG_1935 ? &survey->at_1935 : survey->config.target;
     struct cv_attempt_config config = {
-        .way = ways[survey->rung],
+        .way = way_of(survey),
+        .secure = is_secure(survey->rung),
+        .trust = survey->config.trust,
         .target = target,
         .proxy = survey->config.proxy,
         .addrs = survey->addrs,
@@ -296,14 +335,36 @@ static bool begin_attempt(struct cv_survey *survey)
 
 // ---- one after the other ----------------------------------------------------------------------
 
-static bool has_worked(const struct cv_survey *survey, enum cv_rung rung)
+static bool is_direct(const struct cv_survey *survey)
 {
-    return survey->facts.rungs[rung].end == CV_RUNG_WORKS;
+    return has_worked(survey, CV_RUNG_TCP) || has_worked(survey, CV_RUNG_TCP_IPV6);
+}
+
+static bool is_way_out(const struct cv_survey *survey)
+{
+    return survey->facts.proxy ? has_worked(survey, CV_RUNG_PROXY) : is_direct(survey);
+}
+
+// TLS has a port of its own: whatever became of the other one.
+static bool is_tls_worth_it(const struct cv_survey *survey)
+{
+    if (survey->facts.security == CV_SECURITY_PLAIN)
+        return false;
+    if (survey->facts.security == CV_SECURITY_EITHER && survey->addr_count > 0)
+        return true;
+    return has_worked(survey, CV_RUNG_PROXY) || is_direct(survey);
+}
+
+static bool is_secure_worth_it(const struct cv_survey *survey, enum cv_rung rung)
+{
+    bool beside = survey->facts.proxy && !has_worked(survey, CV_RUNG_PROXY);
+    return has_worked(survey, CV_RUNG_TLS) && (!beside || rung == CV_RUNG_SECURE_RTMP);
 }
 
 static bool is_worth_it(const struct cv_survey *survey, enum cv_rung rung)
 {
     bool proxy = survey->facts.proxy;
+    bool plain = survey->facts.security != CV_SECURITY_ONLY;
     switch (rung) {
     case CV_RUNG_NAME:
         return true;
@@ -312,15 +373,17 @@ static bool is_worth_it(const struct cv_survey *survey, enum cv_rung rung)
     case CV_RUNG_TCP_IPV6:
         return has_both_families(survey);
     case CV_RUNG_1935:
-        return survey->addr_count > 0 && survey->config.target->port != PORT_RTMP;
+        return plain && survey->addr_count > 0 && survey->config.target->port != PORT_RTMP;
     case CV_RUNG_RTMP:
-        return has_worked(survey, CV_RUNG_TCP) || has_worked(survey, CV_RUNG_TCP_IPV6);
+        return plain && is_direct(survey);
     case CV_RUNG_PROXY:
         return proxy;
     case CV_RUNG_CONNECT:
-        return proxy && has_worked(survey, CV_RUNG_PROXY);
+        return plain && proxy && is_way_out(survey);
+    case CV_RUNG_TLS:
+        return is_tls_worth_it(survey);
     default:
-        return proxy ? has_worked(survey, CV_RUNG_PROXY) : is_worth_it(survey, CV_RUNG_RTMP);
+        return is_secure(rung) ? is_secure_worth_it(survey, rung) : plain && is_way_out(survey);
     }
 }
 
@@ -371,6 +434,8 @@ static bool begin_hold(struct cv_survey *survey)
 {
     struct cv_hold_config config = {
         .way = survey->verdict.way,
+        .secure = survey->verdict.secure,
+        .trust = survey->config.trust,
         .target = survey->config.target,
         .proxy = survey->config.proxy,
         .addrs = survey->addrs,
@@ -410,12 +475,13 @@ static void next_rung(struct cv_survey *survey)
 static void give_up(struct cv_survey *survey)
 {
     const struct cv_rung_result *result = result_of(survey);
+    uint32_t standing = is_secure(survey->rung) ? 2 : 1; // TCP, TLS
     if (survey->rung == CV_RUNG_NAME)
         on_resolved(survey, CV_E_AGAIN, NULL, 0);
     else if (result->step_count == 0)
         end_rung(survey, CV_RUNG_SILENT);
     else
-        end_rung(survey, result->step_count == 1 ? CV_RUNG_MUTE : CV_RUNG_STALLED);
+        end_rung(survey, result->step_count <= standing ? CV_RUNG_MUTE : CV_RUNG_STALLED);
 }
 
 static void on_timer(void *arg)
@@ -432,6 +498,7 @@ static void on_timer(void *arg)
 struct cv_survey *cv_survey_start(struct cv_attempt_room *room,
                                   const struct cv_survey_config *config)
 {
+    CV_ASSERT(config->trust || config->target->security != CV_SECURITY_ONLY);
     struct cv_survey *survey = cv_mem_zero(1, sizeof *survey);
     if (!survey)
         return NULL;
@@ -442,6 +509,9 @@ struct cv_survey *cv_survey_start(struct cv_attempt_room *room,
     survey->at_1935 = *config->target;
     survey->at_1935.port = PORT_RTMP;
     survey->facts.port = config->target->port;
+    survey->facts.security = config->target->security;
+    if (!config->trust && survey->facts.security == CV_SECURITY_EITHER)
+        survey->facts.security = CV_SECURITY_PLAIN;
     survey->facts.via = config->via != CV_VIA_AUTO ? config->via : config->target->via;
     survey->facts.proxy = survey->config.proxy != NULL;
     survey->facts.credentials = survey->facts.proxy && config->proxy->user[0];

@@ -19,7 +19,7 @@ struct cv_survey;
 struct cv_survey_config {
     const struct cv_target *target; // borrowed for the survey's life
     const struct cv_proxy *proxy;   // the same; NULL: none
-    struct cv_tls_trust *trust;     // the same
+    struct cv_tls_trust *trust;     // the same; NULL: the target is not ONLY, and TLS is left out
     enum cv_via via;                // AUTO: as the target says
     uint32_t hold_s;                // then the way that won is held so long, to see it cut; 0: not
     // A rung begins (`result` NULL), or has ended. Must not free the survey. May be NULL.

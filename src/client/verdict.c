@@ -9,10 +9,17 @@ static uint64_t us(uint32_t ms)
 
 // ---- the ladder lives through the facts -------------------------------------------------------
 
-static const enum cv_rung rungs[CV_WAYS] = {
-    [CV_WAY_OFFER] = CV_RUNG_OFFER,     [CV_WAY_RTMP] = CV_RUNG_RTMP,
-    [CV_WAY_TUNNEL] = CV_RUNG_TUNNEL,   [CV_WAY_SOCKET] = CV_RUNG_SOCKET,
-    [CV_WAY_CONNECT] = CV_RUNG_CONNECT,
+static const enum cv_rung rungs[2][CV_WAYS] = {
+    {[CV_WAY_OFFER] = CV_RUNG_OFFER,
+     [CV_WAY_RTMP] = CV_RUNG_RTMP,
+     [CV_WAY_TUNNEL] = CV_RUNG_TUNNEL,
+     [CV_WAY_SOCKET] = CV_RUNG_SOCKET,
+     [CV_WAY_CONNECT] = CV_RUNG_CONNECT},
+    {[CV_WAY_OFFER] = CV_RUNG_SECURE_OFFER,
+     [CV_WAY_RTMP] = CV_RUNG_SECURE_RTMP,
+     [CV_WAY_TUNNEL] = CV_RUNG_SECURE_TUNNEL,
+     [CV_WAY_SOCKET] = CV_RUNG_SECURE_SOCKET,
+     [CV_WAY_CONNECT] = CV_RUNG_SECURE_RTMP},
 };
 
 // What a way meets that was not tried, because TCP had failed there already.
@@ -22,23 +29,45 @@ static const struct cv_rung_result fates[CV_RUNG_ENDS] = {
     [CV_RUNG_REFUSED] = {.steps = {{0, {.met = CV_MET_REFUSED}}}, .step_count = 1},
 };
 
-static const struct cv_rung_result *road_of(const struct cv_survey_facts *facts, enum cv_way way)
+// TLS was tried through the proxy, where that is up, and else beside it.
+static bool is_tls_proxied(const struct cv_survey_facts *facts)
 {
-    const struct cv_rung_result *road = &facts->rungs[rungs[way]];
-    bool proxied = facts->proxy && way != CV_WAY_RTMP;
+    return facts->proxy && facts->rungs[CV_RUNG_PROXY].end == CV_RUNG_WORKS;
+}
+
+// What becomes of a way whose rung was not tried.
+static const struct cv_rung_result *fate_of(const struct cv_survey_facts *facts, bool proxied,
+                                            bool secure)
+{
+    bool tried = facts->rungs[CV_RUNG_TLS].end != CV_RUNG_SKIPPED;
+    if (secure && tried && proxied == is_tls_proxied(facts))
+        return &facts->rungs[CV_RUNG_TLS];
     enum cv_rung_end tcp = facts->rungs[proxied ? CV_RUNG_PROXY : CV_RUNG_TCP].end;
     if (!proxied && facts->rungs[CV_RUNG_NAME].end == CV_RUNG_UNKNOWN_HOST)
         tcp = CV_RUNG_UNKNOWN_HOST;
-    return road->end == CV_RUNG_SKIPPED ? &fates[tcp] : road;
+    return &fates[tcp];
+}
+
+static const struct cv_rung_result *road_of(const struct cv_survey_facts *facts, enum cv_way way,
+                                            bool secure)
+{
+    const struct cv_rung_result *road = &facts->rungs[rungs[secure][way]];
+    bool proxied = facts->proxy && way != CV_WAY_RTMP;
+    bool elsewhere = secure && proxied != is_tls_proxied(facts);
+    return elsewhere || road->end == CV_RUNG_SKIPPED ? fate_of(facts, proxied, secure) : road;
 }
 
 // An attempt that meets what its rung has met.
 struct walker {
     const struct cv_rung_result *road;
+    enum cv_way way;
+    bool secure;
+    bool eager;
     uint32_t next; // step
     uint64_t due_us;
     bool walking;
     bool asked; // its connect has left
+    uint32_t rtt_us;
 };
 
 struct world {
@@ -48,12 +77,14 @@ struct world {
     uint32_t count;
     uint64_t now_us;
     enum cv_way winner;
+    bool secure; // the winner
     bool over;
 };
 
-static bool is_asked_by_itself(const struct walker *walker)
+// Its rung's connect was taken in the first flight.
+static bool was_taken_early(const struct walker *walker)
 {
-    for (uint32_t i = 0; i < walker->next; i++) {
+    for (uint32_t i = 0; walker->way == CV_WAY_OFFER && i < walker->next; i++) {
         const struct cv_met_report *report = &walker->road->steps[i].report;
         if (report->met == CV_MET_UPGRADED || report->taken)
             return true;
@@ -68,8 +99,12 @@ static void schedule(struct world *world, struct walker *walker)
         return;
     const struct cv_rung_step *step = &walker->road->steps[walker->next];
     bool answers = step->report.met == CV_MET_ACCEPTED || step->report.met == CV_MET_LOST;
-    if (!answers || walker->asked || is_asked_by_itself(walker))
-        walker->due_us = world->now_us + step->after_us;
+    bool early = was_taken_early(walker);
+    if (answers && !walker->asked && !(early && walker->eager))
+        return;
+    walker->due_us = world->now_us + step->after_us;
+    if (answers && early && !walker->eager)
+        walker->due_us += walker->rtt_us; // then connect took its time
 }
 
 static void obey(struct world *world, const struct cv_ladder_action *action)
@@ -77,7 +112,11 @@ static void obey(struct world *world, const struct cv_ladder_action *action)
     struct walker *walker = &world->walkers[action->attempt];
     switch (action->act) {
     case CV_LADDER_START:
-        *walker = (struct walker){.road = road_of(world->facts, action->way), .walking = true};
+        *walker = (struct walker){.road = road_of(world->facts, action->way, action->secure),
+                                  .way = action->way,
+                                  .secure = action->secure,
+                                  .eager = action->eager,
+                                  .walking = true};
         world->count = action->attempt + 1;
         schedule(world, walker);
         return;
@@ -90,6 +129,7 @@ static void obey(struct world *world, const struct cv_ladder_action *action)
         return;
     case CV_LADDER_THROUGH:
         world->winner = action->way;
+        world->secure = action->secure;
         world->over = true;
         return;
     case CV_LADDER_FAILED:
@@ -111,6 +151,8 @@ static void walk(struct world *world, uint32_t i)
     struct walker *walker = &world->walkers[i];
     const struct cv_met_report *report = &walker->road->steps[walker->next++].report;
     walker->walking = report->met < CV_MET_REFUSED;
+    if (report->met == CV_MET_CONNECTED)
+        walker->rtt_us = report->rtt_us;
     cv_ladder_report(&world->ladder, i, report, world->now_us);
     schedule(world, walker);
     pull(world);
@@ -139,7 +181,9 @@ static struct cv_ladder_config ladder_config(const struct cv_survey_facts *facts
     return (struct cv_ladder_config){
         .order = any ? CV_LADDER_OFFER_FIRST : CV_LADDER_ONLY,
         .only = only[facts->via],
+        .security = facts->security,
         .proxy = facts->proxy,
+        .secure_proxy = facts->proxy,
         .credentials = facts->credentials,
         .eager = any,
     };
@@ -186,7 +230,8 @@ static bool ends_so(const struct cv_survey_facts *facts, enum cv_rung rung, enum
 // Only of a server of ours it is known that it would have taken plain RTMP.
 static bool is_ours(const struct cv_survey_facts *facts)
 {
-    return of(facts, CV_RUNG_OFFER)->ours || of(facts, CV_RUNG_TUNNEL)->ours;
+    return of(facts, CV_RUNG_OFFER)->ours || of(facts, CV_RUNG_TUNNEL)->ours ||
+           of(facts, CV_RUNG_SECURE_OFFER)->ours || of(facts, CV_RUNG_SECURE_TUNNEL)->ours;
 }
 
 static bool tcp_fails(const struct cv_survey_facts *facts)
@@ -196,7 +241,14 @@ static bool tcp_fails(const struct cv_survey_facts *facts)
 
 static bool is_proxy_only(const struct cv_survey_facts *facts)
 {
-    return facts->proxy && tcp_fails(facts) && works(facts, CV_RUNG_PROXY);
+    return facts->proxy && tcp_fails(facts) && works(facts, CV_RUNG_PROXY) &&
+           facts->security != CV_SECURITY_ONLY;
+}
+
+static bool is_proxy_only_for_tls(const struct cv_survey_facts *facts)
+{
+    return facts->proxy && tcp_fails(facts) && works(facts, CV_RUNG_PROXY) &&
+           facts->security == CV_SECURITY_ONLY;
 }
 
 static bool is_proxy_down(const struct cv_survey_facts *facts)
@@ -299,6 +351,85 @@ static bool is_1935_the_way(const struct cv_survey_facts *facts)
     return works(facts, CV_RUNG_1935);
 }
 
+// ---- findings about TLS ----------------------------------------------------------------------
+
+static bool works_plain(const struct cv_survey_facts *facts)
+{
+    return works(facts, CV_RUNG_OFFER) || works(facts, CV_RUNG_RTMP) ||
+           works(facts, CV_RUNG_TUNNEL) || works(facts, CV_RUNG_SOCKET) ||
+           works(facts, CV_RUNG_CONNECT);
+}
+
+static bool works_secure(const struct cv_survey_facts *facts)
+{
+    return works(facts, CV_RUNG_SECURE_OFFER) || works(facts, CV_RUNG_SECURE_RTMP) ||
+           works(facts, CV_RUNG_SECURE_TUNNEL) || works(facts, CV_RUNG_SECURE_SOCKET);
+}
+
+static bool is_tls_the_way(const struct cv_survey_facts *facts)
+{
+    return facts->security == CV_SECURITY_EITHER && !works_plain(facts) && works_secure(facts);
+}
+
+static bool is_80_closed(const struct cv_survey_facts *facts)
+{
+    return is_tls_the_way(facts) && !facts->proxy &&
+           (ends_so(facts, CV_RUNG_TCP, CV_RUNG_REFUSED) ||
+            ends_so(facts, CV_RUNG_TCP, CV_RUNG_UNREACHABLE));
+}
+
+static bool is_80_dropped(const struct cv_survey_facts *facts)
+{
+    return is_tls_the_way(facts) && !facts->proxy && ends_so(facts, CV_RUNG_TCP, CV_RUNG_SILENT);
+}
+
+static bool is_80_useless(const struct cv_survey_facts *facts)
+{
+    return is_tls_the_way(facts) && (facts->proxy || works(facts, CV_RUNG_TCP));
+}
+
+// Nobody can take the upgrade off inside TLS who has not opened it.
+static bool is_tls_opened(const struct cv_survey_facts *facts)
+{
+    const struct cv_rung_result *offer = of(facts, CV_RUNG_SECURE_OFFER);
+    return offer->end == CV_RUNG_WORKS && offer->ours && !offer->upgraded;
+}
+
+static bool is_connected(const struct cv_rung_result *result)
+{
+    return result->step_count > 0 && result->steps[0].report.met == CV_MET_CONNECTED;
+}
+
+static bool is_tls_cut(const struct cv_survey_facts *facts)
+{
+    const struct cv_rung_result *tls = of(facts, CV_RUNG_TLS);
+    return is_connected(tls) &&
+           (tls->end == CV_RUNG_RESET || tls->end == CV_RUNG_CLOSED || tls->end == CV_RUNG_MUTE);
+}
+
+static bool is_connect_denied(const struct cv_survey_facts *facts)
+{
+    const struct cv_rung_result *tls = of(facts, CV_RUNG_TLS);
+    return facts->proxy && tls->end == CV_RUNG_HTTP && !is_connected(tls);
+}
+
+// It costs less than what passes in plain text.
+static bool is_connect_better(const struct cv_survey_facts *facts)
+{
+    return facts->security == CV_SECURITY_EITHER && facts->proxy && works_plain(facts) &&
+           !of(facts, CV_RUNG_OFFER)->upgraded && of(facts, CV_RUNG_SECURE_OFFER)->upgraded &&
+           works(facts, CV_RUNG_SECURE_OFFER);
+}
+
+// The ladder says what is wrong with it.
+static enum cv_obstacle certificate_of(const struct cv_survey_facts *facts)
+{
+    const struct cv_rung_result *tls = of(facts, CV_RUNG_TLS);
+    if (tls->end != CV_RUNG_CERTIFICATE || tls->step_count == 0)
+        return CV_OBSTACLE_NONE;
+    return cv_obstacle_of_certificate(tls->steps[tls->step_count - 1].report.code);
+}
+
 struct rule {
     bool (*holds)(const struct cv_survey_facts *facts);
     struct cv_finding finding;
@@ -307,6 +438,9 @@ struct rule {
 #define ASK_1935                                                                                   \
     "Nothing is needed for Culvert. For programs that insist on port 1935, ask for outgoing TCP "  \
     "to it, or give them URLs with this port."
+#define ASK_443                                                                                    \
+    "Nothing is needed for Culvert. Give other programs URLs with rtmps://, or ask for outgoing "  \
+    "TCP to port 80 of this host."
 #define ASK_INSPECTION                                                                             \
     "Nothing is needed for Culvert. For other programs, ask for this host to be exempt from "      \
     "inspection, or let them use culvert relay."
@@ -322,6 +456,24 @@ static const struct rule rules[] = {
     {is_proxy_only,
      {"proxy-only", "The proxy is the only way out of this network.",
       "Ask for outgoing TCP to this host, or for CONNECT to it: RTMPT, which passes, costs more."}},
+    {is_proxy_only_for_tls,
+     {"proxy-only", "The proxy is the only way out of this network.",
+      "Nothing is needed: it opens connections for TLS."}},
+    {is_80_dropped,
+     {"port-80-dropped", "Port 80 is blocked: what is sent there is dropped. Port 443 is not.",
+      ASK_443}},
+    {is_80_closed,
+     {"port-80-closed", "Port 80 is closed, by a firewall or by the server. Port 443 is open.",
+      ASK_443}},
+    {is_80_useless,
+     {"plain-blocked", "What is not encrypted does not get through; TLS, on port 443, does.",
+      ASK_443}},
+    {is_tls_opened,
+     {"tls-opened",
+      "Somebody on the way opens what is encrypted, with a certificate that this computer trusts: "
+      "the inspection of this network, or a proxy in front of the server.",
+      "Ask for this host to be exempt from inspection: who opens it can read along, and RTMPTS, "
+      "which passes, costs more."}},
     {is_proxy_between,
      {"proxy-between", "A proxy stands between without being asked for: only HTTP passes it.",
       "Ask for this host to be exempt from it: RTMPT, which passes, costs more."}},
@@ -340,6 +492,19 @@ static const struct rule rules[] = {
     {is_offer_stripped,
      {"offer-stripped", "A proxy takes the upgrade off the offer, but plain RTMP passes.",
       "Ask for Upgrade headers to be let through."}},
+    {is_tls_cut,
+     {"tls-cut",
+      "Encrypted connections are cut, or never answered, as soon as they say which server they "
+      "want: a filter, or the server, does not let them through.",
+      "Nothing is needed for what is not encrypted. For rtmps:// ask for https:// to this host to "
+      "be let through."}},
+    {is_connect_denied,
+     {"connect-refused", "The proxy opens no connections for TLS.",
+      "Ask for CONNECT to this host and port 443: what is encrypted passes then, and costs less "
+      "than RTMPT."}},
+    {is_connect_better,
+     {"connect-works", "The proxy opens connections for TLS.",
+      "Give the URL as rtmps://: it costs less than RTMPT, and nobody reads along."}},
     {is_proxy_down,
      {"proxy-unneeded", "The proxy that is set does not answer, and is not needed.",
       "Take it out of http_proxy, or say --proxy none."}},
@@ -366,9 +531,18 @@ static void add(struct cv_verdict *verdict, const struct cv_finding *finding)
         verdict->findings[verdict->finding_count++] = *finding;
 }
 
+static void add_obstacle(struct cv_verdict *verdict, enum cv_obstacle obstacle)
+{
+    struct cv_finding finding = {cv_obstacle_id(obstacle), cv_obstacle_text(obstacle),
+                                 cv_obstacle_advice(obstacle)};
+    add(verdict, &finding);
+}
+
 static void find_hindrances(struct cv_verdict *verdict, const struct cv_survey_facts *facts)
 {
     static const struct cv_finding open = {"open", "Nothing is in the way.", NULL};
+    if (certificate_of(facts) != CV_OBSTACLE_NONE)
+        add_obstacle(verdict, certificate_of(facts));
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].holds(facts))
             add(verdict, &rules[i].finding);
@@ -383,9 +557,7 @@ static void find_obstacles(struct cv_verdict *verdict, const struct cv_survey_fa
     static const struct cv_finding other_port = {
         "port-1935-works", "Port 1935 leads to the server.",
         "Try the URL with port 1935: rtmp://HOST:1935/..."};
-    struct cv_finding finding = {cv_obstacle_id(obstacle), cv_obstacle_text(obstacle),
-                                 cv_obstacle_advice(obstacle)};
-    add(verdict, &finding);
+    add_obstacle(verdict, obstacle);
     if (is_1935_the_way(facts))
         add(verdict, &other_port);
 }
@@ -406,11 +578,13 @@ static uint32_t period_ms(const struct cv_survey_facts *facts)
     return 0;
 }
 
-static const char *name_of(const struct cv_survey_facts *facts, enum cv_way way)
+static const char *name_of(const struct cv_survey_facts *facts, enum cv_way way, bool secure)
 {
     if (way != CV_WAY_OFFER)
-        return cv_way_name(way, false);
-    return of(facts, CV_RUNG_OFFER)->upgraded ? "RTMP behind an HTTP offer" : "RTMPT";
+        return cv_way_name(way, secure);
+    if (!of(facts, rungs[secure][way])->upgraded)
+        return cv_way_name(CV_WAY_TUNNEL, secure);
+    return secure ? "RTMPS behind an HTTPS offer" : "RTMP behind an HTTP offer";
 }
 
 void cv_verdict_make(struct cv_verdict *out, const struct cv_survey_facts *facts)
@@ -424,7 +598,8 @@ void cv_verdict_make(struct cv_verdict *out, const struct cv_survey_facts *facts
     }
     live(&world);
     out->way = world.winner;
-    out->name = name_of(facts, out->way);
+    out->secure = world.secure;
+    out->name = name_of(facts, out->way, out->secure);
     out->attempts = world.count;
     uint64_t soon_us = world.now_us;
     if (!facts->proxy)

@@ -14,6 +14,9 @@
 #include <stddef.h>
 
 // In the order in which they are tried. Those from OFFER on go through the proxy, if one is set.
+// Those from TLS on lead to the port for TLS, by the CONNECT of a proxy that is up; of one that is
+// down only TLS and SECURE_RTMP are left, which then go beside it. Where nothing but TLS is
+// allowed, TCP leads to its port, too, and nothing is said in plain text.
 enum cv_rung {
     CV_RUNG_NAME,     // the host's name is looked up
     CV_RUNG_TCP,      // a connection to its port; IPv4 where it has both
@@ -25,6 +28,11 @@ enum cv_rung {
     CV_RUNG_TUNNEL,
     CV_RUNG_SOCKET,
     CV_RUNG_CONNECT,
+    CV_RUNG_TLS, // a connection and its handshake, up to the certificate
+    CV_RUNG_SECURE_OFFER,
+    CV_RUNG_SECURE_RTMP,
+    CV_RUNG_SECURE_TUNNEL,
+    CV_RUNG_SECURE_SOCKET,
     CV_RUNGS,
 };
 
@@ -41,8 +49,10 @@ enum cv_rung_end {
     CV_RUNG_CLOSED,
     CV_RUNG_HTTP, // an HTTP answer that leads nowhere
     CV_RUNG_NOT_RTMP,
-    CV_RUNG_LOST,    // cut behind the handshake
-    CV_RUNG_STALLED, // a session or a handshake, and then nothing
+    CV_RUNG_LOST,        // cut behind the handshake
+    CV_RUNG_STALLED,     // a session or a handshake, and then nothing
+    CV_RUNG_NOT_TLS,     // the port speaks something else, or refuses TLS
+    CV_RUNG_CERTIFICATE, // it is not accepted
     CV_RUNG_ENDS,
 };
 
@@ -65,18 +75,20 @@ struct cv_rung_result {
     uint32_t rtt_us;
     uint32_t status; // HTTP
     bool elsewhere;  // HTTP: a portal's
-    bool upgraded;   // OFFER: 101
+    bool upgraded;   // an offer: 101
     bool ours;       // it is a server of ours
     bool refused;    // the server is reached, and says no to the app
     struct cv_rung_step steps[CV_RUNG_STEPS_MAX];
     uint32_t step_count;
-    char detail[CV_RUNG_DETAIL_BYTES]; // addresses, a portal's address, what the server said
+    // Addresses, a portal's address, what the server said, what is wrong with a certificate.
+    char detail[CV_RUNG_DETAIL_BYTES];
 };
 
 struct cv_survey_facts {
     struct cv_rung_result rungs[CV_RUNGS];
     uint16_t port; // of the URL
     enum cv_via via;
+    enum cv_security security;
     bool proxy; // is set
     bool credentials;
     uint32_t held_ms;                     // a connection was held so long in all; 0: it was not
@@ -93,6 +105,7 @@ struct cv_finding {
 
 struct cv_verdict {
     enum cv_way way;  // which a stream would take; NONE: none
+    bool secure;      // inside TLS
     const char *name; // of it as it would travel: "RTMP behind an HTTP offer"
     uint32_t soon_us; // after its start
     uint32_t attempts;

@@ -124,15 +124,16 @@ static bool offers(const unsigned char *list, unsigned len, const char *protocol
 }
 
 // A client that has a list and none of these on it would not understand what it hears (RFC 7301,
-// 3.2).
+// 3.2). In TLS 1.3 only clients with a list get tickets: librtmp (OBS, rtmpdump, GStreamer) has
+// none and takes a ticket, which comes behind the handshake, for the end of the connection.
 static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                         const unsigned char *list, unsigned len, void *arg)
 {
-    (void)ssl;
     (void)arg;
     for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
         if (!offers(list, len, protocols[i], out))
             continue;
+        SSL_set_num_tickets(ssl, 1);
         *out_len = (unsigned char)strlen(protocols[i]);
         return SSL_TLSEXT_ERR_OK;
     }
@@ -162,7 +163,7 @@ static bool set_up(SSL_CTX *context)
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) &&
            SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) &&
            SSL_CTX_set_ciphersuites(context, ciphers_1_3) &&
-           SSL_CTX_set_cipher_list(context, ciphers_1_2) && SSL_CTX_set_num_tickets(context, 1) &&
+           SSL_CTX_set_cipher_list(context, ciphers_1_2) && SSL_CTX_set_num_tickets(context, 0) &&
            SSL_CTX_set_session_id_context(context, session_id, sizeof session_id - 1) &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
 }

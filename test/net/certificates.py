@@ -11,7 +11,7 @@ import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Issued = collections.namedtuple("Issued", "cert key")  # files, PEM
@@ -20,6 +20,10 @@ Issued = collections.namedtuple("Issued", "cert key")  # files, PEM
 def days(number):
     """So many days from now."""
     return datetime.datetime.utcnow() + datetime.timedelta(days=number)
+
+
+def _new_key(kind):
+    return rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
 
 
 def _name(text):
@@ -56,7 +60,7 @@ class Authority:
     def __init__(self, folder, name):
         self.folder, self.name, self.count, self.contexts = pathlib.Path(folder), f"{name}, of a test", 0, {}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = _new_key("ecdsa")
         self.cert = self._sign(self._builder(self.name, self.key, days(-2), days(30), True))
         self.ca_file = self._write(f"{name}.pem", self.cert)
 
@@ -77,10 +81,10 @@ class Authority:
         path.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def issue(self, *names, begin=None, end=None):
-        """For these host names and addresses; begin, end: as days() gives them."""
+    def issue(self, *names, begin=None, end=None, kind="ecdsa"):
+        """For these host names and addresses; begin, end: as days() gives them. kind: of the key, or "rsa"."""
         self.count += 1
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = _new_key(kind)
         builder = self._builder(names[0], key, begin or days(-1), end or days(10), False)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)

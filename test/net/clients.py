@@ -55,6 +55,7 @@ class Clients:
         self.librtmp_binary = librtmp_publish
         self.children = []
         self.env = None  # environment of what is started from now on; None: ours
+        self.ca_file = None  # whom FFmpeg trusts inside TLS, where it can be told
 
     def start(self, name, cmd):
         child = Child(cmd, self.folder / f"{len(self.children):02}-{name}.log", self.env)
@@ -65,12 +66,17 @@ class Clients:
         for child in self.children:
             child.kill()
 
+    def _trust(self, url):
+        """FFmpeg's tunnel passes no options on, and believes anybody."""
+        secure = url.startswith(("rtmps://", "https://"))
+        return ["-tls_verify", "1", "-ca_file", self.ca_file] if secure and self.ca_file else []
+
     # -- publishers
 
     def ffmpeg_publish(self, url, source, realtime=True, before=(), after=()):
         pace = ["-re"] if realtime else []
         return self.start("ffmpeg-publish", ["ffmpeg", *QUIET, *pace, *before, "-i", source, "-c", "copy",
-                                             *after, "-f", "flv", url])
+                                             *after, *self._trust(url), "-f", "flv", url])
 
     def _gst_publish(self, sink, source, kinds):
         parts = ["gst-launch-1.0", "-q", "filesrc", f"location={source}", "!", "flvdemux", "name=d",
@@ -94,8 +100,8 @@ class Clients:
 
     def ffmpeg_play(self, url, out):
         flag = ["-rtmp_live", "live"] if url.startswith("rtmp") else []
-        return self.start("ffmpeg-play", ["ffmpeg", *QUIET, "-y", *flag, "-copyts", "-i", url, "-map", "0",
-                                          "-dn", "-c", "copy", "-copytb", "1", "-f", "flv", out])
+        return self.start("ffmpeg-play", ["ffmpeg", *QUIET, "-y", *flag, *self._trust(url), "-copyts", "-i", url,
+                                          "-map", "0", "-dn", "-c", "copy", "-copytb", "1", "-f", "flv", out])
 
     def rtmpdump_play(self, url, out):
         return self.start("rtmpdump", ["rtmpdump", "--live", "--timeout", "20", "-r", url, "-o", out])

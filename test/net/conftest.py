@@ -25,6 +25,7 @@ import media  # noqa: E402
 import netns  # noqa: E402
 import server as server_module  # noqa: E402
 import synth  # noqa: E402
+import tls_kit  # noqa: E402
 import tls_networks  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
@@ -52,7 +53,7 @@ def time_limit(request):
 
 @pytest.fixture
 def start_server(time_limit, tmp_path):
-    """Factory: start_server(*args, config=None). At the end each server must end cleanly."""
+    """Factory: start_server(*args, config=None, listen=None). At the end each server must end cleanly."""
     servers = []
 
     def start(*args, config=None, open_publish=True, listen=None):
@@ -176,6 +177,38 @@ def trust(tmp_path_factory):
     """Two authorities: who signs for servers, and who for a network that reads along."""
     folder = tmp_path_factory.mktemp("trust")
     return tls_networks.Trust(*(certificates.Authority(folder / name, name) for name in ("ours", "theirs")))
+
+
+@pytest.fixture(scope="session")
+def issued(trust):
+    """A certificate and its key for this machine."""
+    return trust.ours.issue(*tls_kit.HERE)
+
+
+@pytest.fixture
+def trusting(trust):
+    """A context for sockets that trust it."""
+    return certificates.tls_client(trust.ours.ca_file)
+
+
+@pytest.fixture
+def start_secure(start_server, clients, trust, issued):
+    """Factory as start_server: with that certificate, and clients that trust it.
+
+    settings: of the configuration; tls instead of the one certificate.
+    """
+    clients.ca_file = trust.ours.ca_file
+
+    def start(*args, listen=None, **settings):
+        config = {"apps": [server_module.app()], "tls": tls_kit.settings(issued), **settings}
+        return start_server(*args, config=config, listen=listen)
+    return start
+
+
+@pytest.fixture
+def secure(start_secure):
+    """A server with one open app "live", and TLS on its port."""
+    return start_secure()
 
 
 @pytest.fixture(scope="module")

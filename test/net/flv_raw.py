@@ -1,12 +1,11 @@
 """Players of live FLV over plain sockets: HTTP by hand, and the tags out of what comes."""
 import collections
-import select
 import socket
 import struct
 import time
 
 import synth
-from rtmp_raw import Closed, Message, ProtocolError, TimedOut
+from rtmp_raw import Closed, Message, ProtocolError, receive
 
 HEADER_BYTES = 13
 TAG_BYTES = 11
@@ -59,14 +58,17 @@ class FlvParser:
 
 
 class HttpPlayer:
-    """GET of a stream. Every wait has a time-out in seconds."""
+    """GET of a stream, inside TLS with a context for it. Every wait has a time-out in seconds."""
 
-    def __init__(self, port, path="/live/a.flv", version="1.1", fields="", receive_buffer=None, timeout_s=10):
+    def __init__(self, port, path="/live/a.flv", version="1.1", fields="", receive_buffer=None, timeout_s=10,
+                 tls=None):
         self.sock = socket.socket()
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout_s)
         self.sock.connect(("127.0.0.1", port))
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="127.0.0.1")
         self.timeout_s = timeout_s
         self.flv = FlvParser()
         self.status, self.headers = None, {}
@@ -79,15 +81,7 @@ class HttpPlayer:
         self.sock.close()
 
     def _fill(self, deadline):
-        if not select.select([self.sock], [], [], max(0, deadline - time.monotonic()))[0]:
-            raise TimedOut(f"nothing came in time; {len(self.flv.tags)} tags before")
-        try:
-            data = self.sock.recv(1 << 18)
-        except ConnectionResetError as err:
-            raise Closed(str(err)) from err
-        if not data:
-            raise Closed("end of the connection")
-        self._buf += data
+        self._buf += receive(self.sock, deadline - time.monotonic())
 
     def _until(self, mark, deadline):
         while mark not in self._buf:

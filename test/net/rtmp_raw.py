@@ -5,8 +5,8 @@ the chunk format raises ProtocolError) and free in what it sends (any bytes, any
 """
 import collections
 import os
-import select
 import socket
+import ssl
 import struct
 import time
 
@@ -30,6 +30,23 @@ class ProtocolError(Exception):
 
 class Refused(Exception):
     """An _error or an onStatus of level error; args[0] is its info object."""
+
+
+def receive(sock, seconds, most=1 << 18):
+    """Bytes of the peer, at least one; inside TLS, too, where the descriptor does not tell what has come."""
+    before = sock.gettimeout()
+    sock.settimeout(max(0.001, seconds))
+    try:
+        data = sock.recv(most)
+    except socket.timeout as err:
+        raise TimedOut("nothing came in time") from err
+    except (ConnectionResetError, BrokenPipeError, ssl.SSLError) as err:
+        raise Closed(str(err)) from err
+    finally:
+        sock.settimeout(before)
+    if not data:
+        raise Closed("end of stream")
+    return data
 
 
 # ---- AMF0
@@ -231,9 +248,9 @@ class _ChunkStream:
 
 
 class RtmpClient:
-    """A connection. Every wait has a time-out in seconds."""
+    """A connection, inside TLS with a context for it. Every wait has a time-out in seconds."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None, source=None):
+    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None, source=None, tls=None):
         self.sock = socket.socket()
         if source:
             self.sock.bind((source, 0))
@@ -242,6 +259,8 @@ class RtmpClient:
         self.sock.settimeout(timeout_s)
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=host)
         self.host, self.port, self.timeout_s = host, port, timeout_s
         self.local_port = self.sock.getsockname()[1]
         self.out_chunk = self.in_chunk = 128
@@ -272,21 +291,11 @@ class RtmpClient:
     def send_raw(self, data):
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as err:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as err:
             raise Closed(str(err)) from err
 
     def _read(self, deadline):
-        """Bytes of the peer, at least one."""
-        wait_s = max(0, deadline - time.monotonic())
-        if not select.select([self.sock], [], [], wait_s)[0]:
-            raise TimedOut("nothing came in time")
-        try:
-            data = self.sock.recv(1 << 18)
-        except (ConnectionResetError, BrokenPipeError) as err:
-            raise Closed(str(err)) from err
-        if not data:
-            raise Closed("end of stream")
-        return data
+        return receive(self.sock, deadline - time.monotonic())
 
     def _fill(self, deadline):
         data = self._read(deadline)

@@ -30,11 +30,13 @@ def request(path, body=b"\0", headers=None, method="POST", version="1.1", length
 
 
 class Http:
-    """One connection. Every wait has a time-out in seconds."""
+    """One connection, inside TLS with a context for it. Every wait has a time-out in seconds."""
 
-    def __init__(self, port, source="127.0.0.1", timeout_s=10):
+    def __init__(self, port, source="127.0.0.1", timeout_s=10, tls=None):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout_s, (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname="127.0.0.1")
         self.timeout_s = timeout_s
         self.buf = b""
 
@@ -129,13 +131,13 @@ class Http:
 class Tunnel(RtmpClient):
     """The raw RTMP client through a tunnel: one request at a time, idle when there is nothing to say.
 
-    http: the connection, which others may use, too. headers: of each request.
+    http: the connection, which others may use, too. headers: of each request. tls: a context, for RTMPTS.
     """
 
-    def __init__(self, port, http=None, headers=None, first=0, **kwargs):
+    def __init__(self, port, http=None, headers=None, first=0, tls=None, **kwargs):
         super().__init__(port, **kwargs)
         self.sock.close()  # of the base class
-        self.http = http or Http(port, timeout_s=self.timeout_s)
+        self.http = http or Http(port, timeout_s=self.timeout_s, tls=tls)
         self.headers = headers
         self.session = self.http.open(headers=headers)
         self.number = first

@@ -58,7 +58,7 @@ class Server:
     """
 
     def __init__(self, folder, args=("--open-publish",), config=None, listen=None, within=()):
-        self.port = int(listen[0].rpartition(":")[2]) if listen else free_port()
+        self.port = int(listen[0].partition("/")[0].rpartition(":")[2]) if listen else free_port()
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.binary = find_binary()

@@ -186,7 +186,7 @@ def wrong_servers(net, trust):
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 @pytest.mark.parametrize("host, code, words", [
-    (NAME_EXPIRED, CERTIFICATE, "expired"), (NAME_ALIAS, CERTIFICATE, NAME_ALIAS), (NAME_SSH, NO_WAY, "TLS")])
+    (NAME_EXPIRED, CERTIFICATE, "expired"), (NAME_ALIAS, CERTIFICATE, NAME_ALIAS), (NAME_SSH, NO_WAY, "encrypted")])
 def test_servers(net, tls_serving, wrong_servers, trust, source, tmp_path, scheme, host, code, words):
     with TlsFirewall(net, "443 only, rest dropped", trust=trust) as wall, watched(net, scheme == "rtmps"):
         known = len(tls_serving.log())
@@ -200,7 +200,7 @@ def test_servers(net, tls_serving, wrong_servers, trust, source, tmp_path, schem
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 def test_publish_is_cut(net, tls_serving, trust, tmp_path, tell, scheme):
     with TlsFirewall(net, "443 only, cut", trust=trust, rules=tls_networks.cut_443(1.5)) as wall:
-        long, stream = synth.write_file(tmp_path / "long.flv", 125), f"cut-{scheme}"
+        long, stream = synth.write_file(tmp_path / "long.flv", 125), f"publish-cut-{scheme}"
         _, gap_s = publish_through(net, wall, tmp_path, long, wall.url(f"live/{stream}", scheme), stream,
                                    *trusting(wall), last=124)
         tell(f"publish  TLS cut after 1.5 s, {scheme}: longest time without media {gap_s * 1000:.0f} ms")
@@ -211,7 +211,7 @@ def test_publish_is_cut(net, tls_serving, trust, tmp_path, tell, scheme):
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 def test_play_is_cut(net, tls_serving, trust, tmp_path, tell, scheme):
     with TlsFirewall(net, "443 only, cut", trust=trust, rules=tls_networks.cut_443(1.5)) as wall:
-        stream = f"cut-{scheme}"
+        stream = f"play-cut-{scheme}"
         _, gap_s = play_through(net, wall, tmp_path, wall.url(f"live/{stream}", scheme), stream, *trusting(wall),
                                 frames=125)
         tell(f"play     TLS cut after 1.5 s, {scheme}: longest time without media {gap_s * 1000:.0f} ms")

@@ -10,15 +10,15 @@ BLOCK = bytes(range(256)) * 4096
 
 
 class Client(Wire):
-    """A connection to the server, for requests written by hand."""
+    """A connection to the server, for requests written by hand; inside TLS with a context for it."""
 
-    def __init__(self, server, buffer_bytes=0):
+    def __init__(self, server, buffer_bytes=0, tls=None):
         sock = socket.socket()
         if buffer_bytes:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         sock.settimeout(20)
         sock.connect(("127.0.0.1", server.port))
-        super().__init__(sock)
+        super().__init__(tls.wrap_socket(sock, server_hostname="127.0.0.1") if tls else sock)
 
     def ask(self, line, fields="", body=b"", host=f"Host: {HOST}\r\n"):
         self.send(f"{line}\r\n{host}{fields}\r\n".encode() + body)

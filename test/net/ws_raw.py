@@ -7,12 +7,12 @@ import base64
 import collections
 import hashlib
 import os
-import select
 import socket
+import ssl
 import struct
 import time
 
-from rtmp_raw import Closed, ProtocolError, RtmpClient, TimedOut
+from rtmp_raw import Closed, ProtocolError, RtmpClient, receive
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -114,19 +114,11 @@ class WebSocket:
     def send_raw(self, data):
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as err:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as err:
             raise Closed(str(err)) from err
 
     def _fill(self, deadline):
-        if not select.select([self.sock], [], [], max(0, deadline - time.monotonic()))[0]:
-            raise TimedOut("nothing came in time")
-        try:
-            data = self.sock.recv(1 << 18)
-        except (ConnectionResetError, BrokenPipeError) as err:
-            raise Closed(str(err)) from err
-        if not data:
-            raise Closed("end of stream")
-        self._buf += data
+        self._buf += receive(self.sock, deadline - time.monotonic())
 
     def _peek(self, count, deadline):
         while len(self._buf) < count:

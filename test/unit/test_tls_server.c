@@ -15,6 +15,7 @@ struct ends {
     SSL *client;
     SSL *server;
     SSL_SESSION *ticket; // the last one that the client got
+    int tickets;
 };
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
@@ -22,6 +23,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     struct ends *ends = SSL_get_app_data(ssl);
     SSL_SESSION_free(ends->ticket);
     ends->ticket = session;
+    ends->tickets++;
     return 1;
 }
 
@@ -252,11 +254,18 @@ static void protocols(void **state)
     cv_tls_server_unref(&server);
 }
 
+static void offer_http(struct ends *ends)
+{
+    static const unsigned char offered[] = "\x08http/1.1";
+    SSL_set_alpn_protos(ends->client, offered, sizeof offered - 1);
+}
+
 // The client's ticket of a first connection to `server`. The caller frees.
 static SSL_SESSION *ticket_of(struct cv_tls_server *server, int version)
 {
     struct ends ends;
     ends_init(&ends, server);
+    offer_http(&ends);
     SSL_set_max_proto_version(ends.client, version);
     SSL_set_tlsext_host_name(ends.client, "a.example");
     assert_true(shake(&ends));
@@ -273,6 +282,7 @@ static bool resumes(struct cv_tls_server *server, SSL_SESSION **ticket, int vers
 {
     struct ends ends;
     ends_init(&ends, server);
+    offer_http(&ends);
     SSL_set_max_proto_version(ends.client, version);
     SSL_set_tlsext_host_name(ends.client, "a.example");
     SSL_set_session(ends.client, *ticket);
@@ -313,9 +323,30 @@ static void a_handshake_gives_one_ticket(void **state)
 {
     (void)state;
     struct cv_tls_server *server = one();
-    assert_int_equal(SSL_CTX_get_num_tickets(cv__tls_server_context(server)), 1);
     assert_int_equal(SSL_CTX_get_session_cache_mode(cv__tls_server_context(server)),
                      SSL_SESS_CACHE_OFF);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct ends ends;
+        ends_init(&ends, server);
+        offer_http(&ends);
+        SSL_set_max_proto_version(ends.client, version);
+        assert_true(shake(&ends));
+        assert_int_equal(ends.tickets, 1);
+        ends_done(&ends);
+    }
+    cv_tls_server_unref(&server);
+}
+
+static void nothing_comes_behind_a_handshake_without_protocols(void **state)
+{
+    (void)state;
+    struct cv_tls_server *server = one();
+    struct ends ends;
+    ends_init(&ends, server);
+    assert_true(shake(&ends));
+    assert_int_equal(SSL_version(ends.client), TLS1_3_VERSION);
+    assert_int_equal(ends.tickets, 0);
+    ends_done(&ends);
     cv_tls_server_unref(&server);
 }
 
@@ -423,6 +454,7 @@ int main(void)
         cmocka_unit_test(protocols),
         cmocka_unit_test(tickets_resume_also_across_a_reload),
         cmocka_unit_test(a_handshake_gives_one_ticket),
+        cmocka_unit_test(nothing_comes_behind_a_handshake_without_protocols),
         cmocka_unit_test(a_connection_outlives_its_server),
         cmocka_unit_test(no_renegotiation),
         cmocka_unit_test(ciphers),

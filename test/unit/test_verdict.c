@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RTT_US = 40000 };
+enum { RTT_US = 40000, SECURE = CV_WAYS };
 
 // clang-format off
 #define STEP(us, ...)  {(us), {__VA_ARGS__}}
@@ -55,18 +55,41 @@ enum { RTT_US = 40000 };
 #define SOCKET_WORKS   {.end = CV_RUNG_WORKS, .step_count = 4, \
                         .steps = {UP, LATER(CV_MET_UPGRADED), LATER(CV_MET_HANDSHAKE), LATER(CV_MET_ACCEPTED)}}
 
+// Inside TLS. DENIED: the proxy answers CONNECT so.
+#define SECURED        LATER(CV_MET_SECURED)
+#define TLS_WORKS      {.end = CV_RUNG_WORKS, .step_count = 2, .steps = {UP, SECURED}}
+#define TLS_RESET      {.end = CV_RUNG_RESET, .step_count = 2, .steps = {UP, LATER(CV_MET_RESET)}}
+#define TLS_MUTE       {.end = CV_RUNG_MUTE, .step_count = 1, .steps = {UP}}
+#define TLS_BANNER     {.end = CV_RUNG_NOT_TLS, .step_count = 2, .steps = {UP, LATER(CV_MET_NOT_TLS)}}
+#define TLS_CERT(what) {.end = CV_RUNG_CERTIFICATE, .step_count = 2, \
+                        .steps = {UP, STEP(RTT_US, .met = CV_MET_CERTIFICATE, .code = CV_E_CERT_ ## what)}}
+#define DENIED(code_)  {.end = CV_RUNG_HTTP, .status = (code_), .step_count = 1, \
+                        .steps = {STEP(RTT_US, .met = CV_MET_HTTP, .status = (code_))}}
+#define OFFER_SECURE   {.end = CV_RUNG_WORKS, .upgraded = true, .ours = true, .step_count = 5, \
+                        .steps = {UP, SECURED, LATER(CV_MET_UPGRADED), AT_ONCE(CV_MET_HANDSHAKE), \
+                                  AT_ONCE(CV_MET_ACCEPTED)}}
+#define OFFER_OPENED   {.end = CV_RUNG_WORKS, .ours = true, .step_count = 5, \
+                        .steps = {UP, SECURED, STEP(RTT_US, .met = CV_MET_OPENED, .ours = true, .taken = true), \
+                                  AT_ONCE(CV_MET_HANDSHAKE), AT_ONCE(CV_MET_ACCEPTED)}}
+#define OFFER_CLOSED   {.end = CV_RUNG_CLOSED, .step_count = 3, .steps = {UP, SECURED, LATER(CV_MET_CLOSED)}}
+#define RTMPS_WORKS    {.end = CV_RUNG_WORKS, .step_count = 4, \
+                        .steps = {UP, SECURED, LATER(CV_MET_HANDSHAKE), LATER(CV_MET_ACCEPTED)}}
+#define EITHER         .security = CV_SECURITY_EITHER
+#define RTMPS          .security = CV_SECURITY_ONLY
+
 #define NAME(us)       [CV_RUNG_NAME] = {.end = CV_RUNG_WORKS, .total_us = (us)}
 #define RUNG(r, what)  [CV_RUNG_ ## r] = what
 
 struct row {
     const char *name;
     struct cv_survey_facts facts;
-    enum cv_way way;
+    unsigned way; // + SECURE inside TLS
     const char *how;
     uint32_t soon_us;
     const char *findings[3];
 };
 
+#define OFFERED_INSIDE SECURE + CV_WAY_OFFER, "RTMPS behind an HTTPS offer"
 #define OFFERED CV_WAY_OFFER, "RTMP behind an HTTP offer"
 #define NOTHING CV_WAY_NONE, "none"
 
@@ -200,6 +223,142 @@ static const struct row rows[] = {
      {.rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, REFUSED), RUNG(RTMP, RTMP_CLOSED),
                 RUNG(OFFER, OFFER_FOREIGN), RUNG(TUNNEL, OFFER_FOREIGN)}},
      CV_WAY_OFFER, "RTMPT", 200000, {"rtmpt-only", "port-1935-closed"}},
+    // ---- TLS where plain text does not get through
+    {"TLS is there and not needed",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, RTMP_WORKS), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TUNNEL, TUNNEL_WORKS), RUNG(TLS, TLS_WORKS),
+                RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED, 80000, {"open"}},
+    {"TLS is not there and not needed",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, RTMP_WORKS), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TUNNEL, TUNNEL_WORKS), RUNG(TLS, REFUSED)}},
+     OFFERED, 80000, {"open"}},
+    {"80 is closed, 443 is open",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(1935, REFUSED), RUNG(TLS, TLS_WORKS),
+                        RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED_INSIDE, 120000, {"port-80-closed"}},
+    {"80 is dropped, 443 is open",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, DROPPED), RUNG(1935, DROPPED), RUNG(TLS, TLS_WORKS),
+                        RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     // the offer in plain text may still come: the other one is not eager
+     OFFERED_INSIDE, 1200000 + 160000, {"port-80-dropped"}},
+    {"80 is cut, 443 is open",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(RTMP, RTMP_RESET),
+                        RUNG(OFFER, RTMP_RESET), RUNG(TUNNEL, RTMP_RESET), RUNG(SOCKET, RTMP_RESET),
+                        RUNG(TLS, TLS_WORKS), RUNG(SECURE_OFFER, OFFER_SECURE)}},
+     OFFERED_INSIDE, 240000 + 120000, {"plain-blocked"}},
+    {"80 is closed, 443 is open and opened",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(TLS, TLS_WORKS),
+                        RUNG(SECURE_OFFER, OFFER_OPENED), RUNG(SECURE_RTMP, OFFER_CLOSED)}},
+     SECURE + CV_WAY_OFFER, "RTMPTS", 120000, {"port-80-closed", "tls-opened"}},
+    {"80 is closed, a filter cuts TLS by name",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(TLS, TLS_RESET)}},
+     NOTHING, 160000, {"tls-cut"}},
+    {"80 works, a filter cuts TLS by name",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, RTMP_WORKS), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TUNNEL, TUNNEL_WORKS), RUNG(TLS, TLS_RESET)}},
+     OFFERED, 80000, {"tls-cut"}},
+    {"80 works, a filter swallows TLS by name",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, RTMP_WORKS), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TUNNEL, TUNNEL_WORKS), RUNG(TLS, TLS_MUTE)}},
+     OFFERED, 80000, {"tls-cut"}},
+    {"80 works, somebody reads along on 443 who is not trusted",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, DROPPED), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TLS, TLS_CERT(UNTRUSTED))}},
+     OFFERED, 80000, {"cert-untrusted", "port-1935-dropped"}},
+    {"80 is closed, the certificate has expired",
+     {EITHER, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(TLS, TLS_CERT(TIME))}},
+     NOTHING, 80000, {"cert-time"}},
+    {"80 works, 443 belongs to another service",
+     {EITHER,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(1935, RTMP_WORKS), RUNG(RTMP, RTMP_WORKS),
+                RUNG(OFFER, OFFER_TAKEN), RUNG(TLS, TLS_BANNER)}},
+     OFFERED, 80000, {"open"}},
+    {"80 and 443 are closed", {EITHER, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(TLS, REFUSED)}},
+     NOTHING, 40000, {"port-closed"}},
+    {"a proxy that passes posts and opens connections to 443",
+     {EITHER, .proxy = true,
+      .rungs = {NAME(3000), RUNG(TCP, DROPPED), RUNG(PROXY, WORKS_TCP), RUNG(OFFER, OFFER_STRIPPED),
+                RUNG(TUNNEL, TUNNEL_WORKS), RUNG(CONNECT, PAGE(403)), RUNG(TLS, TLS_WORKS),
+                RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     CV_WAY_OFFER, "RTMPT", 42000, {"proxy-only", "connect-works"}},
+    {"a proxy that passes posts and opens no connections",
+     {EITHER, .proxy = true,
+      .rungs = {NAME(3000), RUNG(TCP, DROPPED), RUNG(PROXY, WORKS_TCP), RUNG(OFFER, OFFER_STRIPPED),
+                RUNG(TUNNEL, TUNNEL_WORKS), RUNG(CONNECT, PAGE(403)), RUNG(TLS, DENIED(403))}},
+     CV_WAY_OFFER, "RTMPT", 42000, {"proxy-only", "connect-refused"}},
+    {"a proxy that forbids posts and opens connections to 443",
+     {EITHER, .proxy = true,
+      .rungs = {RUNG(NAME, UNKNOWN), RUNG(PROXY, WORKS_TCP), RUNG(OFFER, PAGE(403)),
+                RUNG(TUNNEL, PAGE(403)), RUNG(SOCKET, PAGE(403)), RUNG(CONNECT, DENIED(403)),
+                RUNG(TLS, TLS_WORKS), RUNG(SECURE_OFFER, OFFER_SECURE),
+                RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED_INSIDE, 80000 + 40000 + 120000, {"proxy-only", "plain-blocked"}},
+
+    // ---- TLS and nothing else
+    {"rtmps, open",
+     {RTMPS, .rungs = {NAME(5000), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_WORKS),
+                       RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED_INSIDE, 125000, {"open"}},
+    {"rtmps, IPv6 is broken",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TCP_IPV6, DROPPED), RUNG(TLS, TLS_WORKS),
+                       RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED_INSIDE, 220000, {"ipv6-broken"}},
+    {"rtmps, a foreign server",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_WORKS),
+                       RUNG(SECURE_OFFER, OFFER_CLOSED), RUNG(SECURE_RTMP, RTMPS_WORKS),
+                       RUNG(SECURE_TUNNEL, OFFER_CLOSED), RUNG(SECURE_SOCKET, OFFER_CLOSED)}},
+     SECURE + CV_WAY_RTMP, "RTMPS", 120000 + 160000, {"open"}},
+    {"rtmps, only the proxy leads out",
+     {RTMPS, .proxy = true,
+      .rungs = {RUNG(NAME, UNKNOWN), RUNG(PROXY, WORKS_TCP), RUNG(TLS, TLS_WORKS),
+                RUNG(SECURE_OFFER, OFFER_SECURE), RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     OFFERED_INSIDE, 120000, {"proxy-only"}},
+    {"rtmps, a foreign server, only the proxy leads out",
+     {RTMPS, .proxy = true,
+      .rungs = {RUNG(NAME, UNKNOWN), RUNG(PROXY, WORKS_TCP), RUNG(TLS, TLS_WORKS),
+                RUNG(SECURE_OFFER, OFFER_CLOSED), RUNG(SECURE_RTMP, RTMPS_WORKS),
+                RUNG(SECURE_TUNNEL, OFFER_CLOSED), RUNG(SECURE_SOCKET, OFFER_CLOSED)}},
+     SECURE + CV_WAY_CONNECT, "RTMPS through the proxy", 120000 + 160000, {"proxy-only"}},
+    {"rtmps, the proxy opens no connections",
+     {RTMPS, .proxy = true,
+      .rungs = {RUNG(NAME, UNKNOWN), RUNG(PROXY, WORKS_TCP), RUNG(TLS, DENIED(403))}},
+     NOTHING, 40000, {"no-connect"}},
+    {"rtmps, the proxy is down, which is not needed",
+     {RTMPS, .proxy = true,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(PROXY, REFUSED), RUNG(TLS, TLS_WORKS),
+                RUNG(SECURE_RTMP, RTMPS_WORKS)}},
+     SECURE + CV_WAY_RTMP, "RTMPS", 160000, {"proxy-unneeded"}},
+    {"rtmps, the proxy is down, and beside it somebody reads along",
+     {RTMPS, .proxy = true,
+      .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(PROXY, REFUSED), RUNG(TLS, TLS_CERT(UNTRUSTED))}},
+     NOTHING, 80000, {"cert-untrusted"}},
+    {"rtmps, 443 is closed, 80 is not looked at",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, REFUSED), RUNG(OFFER, OFFER_TAKEN)}},
+     NOTHING, 0, {"port-closed"}},
+    {"rtmps, 443 is dropped", {RTMPS, .rungs = {NAME(0), RUNG(TCP, DROPPED)}},
+     NOTHING, 4000000, {"port-dropped"}},
+    {"rtmps, a filter swallows by name",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_MUTE)}},
+     NOTHING, 40000 + 100000 + 40000 + 3000000, {"tls-cut"}},
+    {"rtmps, SSH on the port",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_BANNER)}},
+     NOTHING, 80000, {"not-tls"}},
+    {"rtmps, somebody reads along who is not trusted",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_CERT(UNTRUSTED))}},
+     NOTHING, 80000, {"cert-untrusted"}},
+    {"rtmps, a captive portal has the port",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_CERT(NAME))}},
+     NOTHING, 80000, {"cert-name"}},
+    {"rtmps, a certificate that is for nothing",
+     {RTMPS, .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(TLS, TLS_CERT(INVALID))}},
+     NOTHING, 80000, {"cert-invalid"}},
+
     {"only RTMP is wanted, which is cut",
      {.via = CV_VIA_RTMP,
       .rungs = {NAME(0), RUNG(TCP, WORKS_TCP), RUNG(RTMP, RTMP_RESET), RUNG(OFFER, OFFER_TAKEN)}},
@@ -211,8 +370,8 @@ static bool is_as_expected(const struct row *row)
 {
     struct cv_verdict verdict;
     cv_verdict_make(&verdict, &row->facts);
-    bool right = verdict.way == row->way && strcmp(verdict.name, row->how) == 0 &&
-                 verdict.soon_us == row->soon_us;
+    bool right = verdict.way + (verdict.secure ? SECURE : 0) == row->way &&
+                 strcmp(verdict.name, row->how) == 0 && verdict.soon_us == row->soon_us;
     for (uint32_t i = 0; i < 3; i++) {
         const char *found = i < verdict.finding_count ? verdict.findings[i].name : NULL;
         right &= !found == !row->findings[i] && (!found || strcmp(found, row->findings[i]) == 0);
@@ -274,6 +433,9 @@ static void rungs_have_words(void **state)
     struct cv_rung_result page = {.end = CV_RUNG_HTTP, .status = 407};
     cv_rung_words(CV_RUNG_OFFER, &page, words, sizeof words);
     assert_string_equal(words, "answered by HTTP: 407");
+    struct cv_rung_result expired = {.end = CV_RUNG_CERTIFICATE, .detail = "it has expired"};
+    cv_rung_words(CV_RUNG_TLS, &expired, words, sizeof words);
+    assert_string_equal(words, "not accepted: it has expired");
     struct cv_rung_result taken = {.end = CV_RUNG_WORKS, .upgraded = true, .ours = true};
     cv_rung_words(CV_RUNG_OFFER, &taken, words, 10);
     assert_string_equal(words, "taken: pl");
@@ -285,14 +447,16 @@ static void any_facts_have_a_verdict(void **state)
     (void)state;
     uint32_t random = 1;
     for (int round = 0; round < 5000; round++) {
-        struct cv_survey_facts facts = {.proxy = round & 1, .credentials = round & 2};
+        struct cv_survey_facts facts = {.proxy = round & 1,
+                                        .credentials = round & 2,
+                                        .security = (enum cv_security)(round / 4 % 3)};
         for (int i = 0; i < CV_RUNGS; i++) {
             struct cv_rung_result *rung = &facts.rungs[i];
             for (uint32_t k = 0; k < CV_RUNG_STEPS_MAX; k++) {
                 random = random * 1664525 + 1013904223;
                 rung->steps[k] = (struct cv_rung_step){
                     .after_us = (random >> 9) % 3000000,
-                    .report = {.met = (enum cv_met)(random >> 24) % (CV_MET_LOST + 1),
+                    .report = {.met = (enum cv_met)(random >> 24) % (CV_MET_CERTIFICATE + 1),
                                .ours = random & 2,
                                .taken = random & 4,
                                .status = 200 + (random >> 16) % 400}};
