@@ -87,6 +87,8 @@ static int exit_code_of(const struct cv_survey_facts *facts, const struct cv_ver
 {
     if (verdict->way != CV_WAY_NONE)
         return CV_EXIT_OK;
+    if (facts->rungs[CV_RUNG_TLS].end == CV_RUNG_CERTIFICATE)
+        return CV_EXIT_CERTIFICATE;
     bool unknown = !facts->proxy && facts->rungs[CV_RUNG_NAME].end == CV_RUNG_UNKNOWN_HOST;
     return unknown ? CV_EXIT_HOST : CV_EXIT_NO_WAY;
 }
@@ -177,11 +179,13 @@ const struct cv_command cv_command_check = {
     .usage = "URL [OPTIONS]",
     .summary = "tell what the network does to each way to a server",
     .about = "Looks the name up, connects to the port, and tries each way by itself: plain RTMP,\n"
-             "the offer, RTMPT, WebSocket, and through the proxy, if one is set. Tells what the\n"
-             "network did to each and how long that took; then which way a stream would take\n"
-             "and how soon, what is in the way, and what to ask an administrator for. The URL\n"
-             "needs no stream: nothing is published or played. Ends with 0 when any way works.",
+             "the offer, RTMPT, WebSocket, and through the proxy, if one is set; then the same\n"
+             "inside TLS, where the URL allows it. Tells what the network did to each and how\n"
+             "long that took; then which way a stream would take and how soon, what is in the\n"
+             "way, and what to ask an administrator for. The URL needs no stream: nothing is\n"
+             "published or played. Ends with 0 when any way works.",
     .examples = "  culvert check rtmp://example.org/live\n"
+                "  culvert check rtmps://example.org/live --ca inspection.pem\n"
                 "  culvert check rtmp://example.org/live --long 120\n"
                 "  culvert check rtmp://example.org/live --proxy http://proxy.example:3128\n"
                 "  culvert check rtmp://example.org/live --json | jq .obstacle\n",

@@ -225,6 +225,16 @@ static int end_without_way(struct cv_teller *teller, const struct cv_connection_
     return CV_EXIT_NO_WAY;
 }
 
+static int end_by_certificate(struct cv_teller *teller, const struct cv_connection_event *event,
+                              const char *why)
+{
+    const char *advice = cv_obstacle_advice(event->obstacle);
+    cv_teller_fail(teller, CV_EXIT_CERTIFICATE, "no way to %s: %s", teller->host, why);
+    if (advice)
+        print_line(teller, advice);
+    return CV_EXIT_CERTIFICATE;
+}
+
 int cv_teller_end(struct cv_teller *teller, const struct cv_connection_event *event)
 {
     char why[200];
@@ -242,7 +252,7 @@ int cv_teller_end(struct cv_teller *teller, const struct cv_connection_event *ev
     case CV_END_NO_WAY:
         return end_without_way(teller, event);
     case CV_END_CERTIFICATE:
-        return cv_teller_fail(teller, CV_EXIT_CERTIFICATE, "%s", why);
+        return end_by_certificate(teller, event, why);
     case CV_END_LOST:
         return cv_teller_fail(teller, CV_EXIT_LOST,
                               "the connection was lost and did not come back: %s", why);

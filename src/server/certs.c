@@ -61,9 +61,8 @@ static int load_named(struct cv_certs *certs, const struct cv_config *config, in
     return err;
 }
 
-// Key, certificate and chain in one (server/acme_files.h).
-static int acme_file(const struct cv_config *config, struct cv_config_certificate *out,
-                     struct cv_why *why)
+int cv_certs_acme_file(const struct cv_config *config, struct cv_config_certificate *out,
+                       struct cv_why *why)
 {
     int err = cv_state_file(config->state_dir, "acme/" CV_ACME_CERTIFICATE, out->cert_file,
                             sizeof out->cert_file, why);
@@ -80,7 +79,7 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
     struct cv_why wrong = {0};
     if (!config->tls.acme.directory[0])
         return CV_OK;
-    int err = acme_file(config, &pair, why);
+    int err = cv_certs_acme_file(config, &pair, why);
     if (err != CV_OK || stat(pair.cert_file, &stat_now) != 0)
         return err;
     err = load_pair(certs, &pair, now_s, &wrong);
@@ -214,8 +213,8 @@ uint64_t cv_certs_stamp(const struct cv_config *config)
     uint64_t hash = UINT64_C(14695981039346656037);
     for (uint32_t i = 0; i < tls->certificate_count; i++)
         hash = mix_pair(hash, tls->certificates[i].cert_file, tls->certificates[i].key_file);
-    if (tls->acme.directory[0] && acme_file(config, &acme, NULL) == CV_OK)
-        hash = mix_pair(hash, acme.cert_file, acme.key_file);
+    if (tls->acme.directory[0] && cv_certs_acme_file(config, &acme, NULL) == CV_OK)
+        hash = mix_file(hash, acme.cert_file);
     if (tls->self_signed && cv_self_signed_files(&own, config, NULL) == CV_OK)
         hash = mix_pair(hash, own.cert_file, own.key_file);
     return hash;

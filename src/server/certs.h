@@ -28,6 +28,11 @@ uint64_t cv_certs_stamp(const struct cv_config *config);
 // True when the self-signed one is to be made anew.
 bool cv_certs_due(const struct cv_certs *certs, int64_t now_s);
 
+// Where the certificate of an authority (acme) and its key are kept: one file, see
+// server/acme_files.h. 0 or CV_E_STORE with *why.
+int cv_certs_acme_file(const struct cv_config *config, struct cv_config_certificate *out,
+                       struct cv_why *why);
+
 // Log lines: what was loaded, and what is odd about it.
 void cv_certs_log(const struct cv_certs *certs);
 // Which ones end soon, or have ended; each time that it is called.

@@ -276,7 +276,27 @@ static void configuration_goes_through(void **state)
     assert_string_equal(fake.target.name, "other?key=2");
     assert_string_equal(fake.target.app, "live");
     assert_int_equal(fake.target.port, 1935);
+    assert_null(got->trust); // a port without TLS
     end(culvert);
+}
+
+// Where TLS may be spoken somebody is trusted; programs that know less of the configuration get
+// whom the system trusts.
+static void trust_comes_with_urls_that_may_be_secure(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"rtmp://127.0.0.1/live/a", "rtmps://127.0.0.1:9/live/a"};
+    for (int i = 0; i < 4; i++) {
+        struct culvert_config config = {
+            .size = sizeof config, .url = urls[i / 2], .insecure = true, .proxy = "none"};
+        if (i % 2)
+            config.size = offsetof(struct culvert_config, ca_file);
+        config.ca_file = i % 2 ? "/nowhere/ca.pem" : NULL; // not looked at
+        struct culvert *culvert = culvert_connect(&config);
+        assert_int_equal(culvert_play(culvert, NULL), 0);
+        assert_non_null(fake.now->config.trust);
+        end(culvert);
+    }
 }
 
 // A mistake in the configuration is told by what comes next, by an event, and in words.
@@ -322,6 +342,8 @@ static void mistakes_in_the_configuration_are_told(void **state)
         {{.url = url, .via = (enum culvert_via) - 1}, CULVERT_E_USAGE},
         {{.url = url, .order = (enum culvert_order)2}, CULVERT_E_USAGE},
         {{.url = url, .memory_file = path}, CULVERT_E_TOO_LONG},
+        {{.url = url, .ca_file = "/nowhere/ca.pem"}, CULVERT_E_USAGE},
+        {{.url = "rtmps://127.0.0.1/live/a", .ca_file = "/"}, CULVERT_E_USAGE},
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         struct culvert_config config = mistakes[i].config;
@@ -836,6 +858,7 @@ int main(void)
         cmocka_unit_test_setup(null_is_refused_everywhere, set_up),
         cmocka_unit_test_setup(configuration_is_read_up_to_its_size, set_up),
         cmocka_unit_test_setup(configuration_goes_through, set_up),
+        cmocka_unit_test_setup(trust_comes_with_urls_that_may_be_secure, set_up),
         cmocka_unit_test_setup(mistakes_in_the_configuration_are_told, set_up),
         cmocka_unit_test_setup(names_are_looked_at, set_up),
         cmocka_unit_test_setup(events_wait_in_order, set_up),

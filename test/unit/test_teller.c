@@ -196,6 +196,24 @@ static void each_obstacle_is_told_with_its_advice(void **state)
     }
 }
 
+static void a_certificate_is_told_in_its_own_words(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct cv_why why = {.code = CV_E_CERT_UNTRUSTED, .text = "the certificate is nobody's"};
+    struct cv_connection_event event = {.type = CV_CONNECTION_ENDED,
+                                        .end = CV_END_CERTIFICATE,
+                                        .obstacle = CV_OBSTACLE_CERT_UNTRUSTED,
+                                        .why = &why,
+                                        .location = ""};
+    open_scene(&scene);
+    scene.options.quiet = true;
+    assert_int_equal(cv_teller_end(&scene.teller, &event), CV_EXIT_CERTIFICATE);
+    const char *text = said(&scene);
+    assert_non_null(strstr(text, "no way to example.org: the certificate is nobody's\n"));
+    assert_non_null(strstr(text, "--ca FILE"));
+}
+
 static void a_portal_is_named(void **state)
 {
     (void)state;
@@ -250,6 +268,9 @@ static void plans_are_made(void **state)
         {"ws://localhost/live/a", CV_VIA_RTMP, CV_E_USAGE, CV_VIA_AUTO},
         {"nothing", CV_VIA_AUTO, CV_E_URL, CV_VIA_AUTO},
         {"rtmp://", CV_VIA_AUTO, CV_E_URL, CV_VIA_AUTO},
+        {"rtmps://localhost/live/a", CV_VIA_AUTO, CV_OK, CV_VIA_AUTO},
+        {"rtmps://localhost/live/a", CV_VIA_SOCKET, CV_OK, CV_VIA_SOCKET},
+        {"wss://localhost/live/a", CV_VIA_RTMPT, CV_E_USAGE, CV_VIA_AUTO},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cv_stream_options options = {.via = rows[i].asked, .no_memory = true};
@@ -272,6 +293,43 @@ static void plans_are_made(void **state)
     }
 }
 
+static void trust_is_loaded_where_tls_may_be_spoken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *ca_file;
+        bool insecure;
+        int code;
+        bool trust;
+    } rows[] = {
+        {"rtmps://localhost/live/a", NULL, false, CV_OK, true},
+        {"rtmp://localhost/live/a", NULL, false, CV_OK, true},
+        {"rtmp://localhost:80/live/a", NULL, false, CV_OK, false},
+        {"rtmps://localhost/live/a", NULL, true, CV_OK, true},
+        {"rtmps://localhost/live/a", "/nowhere/ca.pem", false, CV_E_USAGE, false},
+        {"rtmp://localhost/live/a", "/nowhere/ca.pem", false, CV_E_USAGE, false},
+        {"rtmp://localhost:80/live/a", "/nowhere/ca.pem", false, CV_OK, false},
+        {"rtmps://localhost/live/a", "/nowhere/ca.pem", true, CV_E_USAGE, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cv_stream_options options = {
+            .no_memory = true, .ca_file = rows[i].ca_file, .insecure = rows[i].insecure};
+        struct cv_stream_plan plan, other;
+        struct cv_why why = {.code = CV_OK};
+        assert_int_equal(cv_stream_plan_make(&plan, &options, rows[i].url, NULL, &why),
+                         rows[i].code);
+        assert_true(rows[i].code == CV_OK || why.text[0]);
+        assert_int_equal(plan.trust != NULL, rows[i].trust);
+        if (plan.trust) { // one serves all
+            assert_int_equal(cv_stream_plan_make(&other, &options, rows[i].url, plan.trust, &why),
+                             CV_OK);
+            assert_ptr_equal(other.trust, plan.trust);
+            cv_stream_plan_done(&other);
+        }
+        cv_stream_plan_done(&plan);
+    }
+}
+
 static void wrong_values_are_named(void **state)
 {
     (void)state;
@@ -284,6 +342,7 @@ static void wrong_values_are_named(void **state)
     assert_non_null(strstr(why.text, "--order last"));
     why.code = CV_OK;
     assert_int_equal(cv_stream_set_proxy(&options, "", &why), CV_E_USAGE);
+    assert_int_equal(cv_stream_set_ca(&options, "", &why), CV_E_USAGE);
     assert_int_equal(cv_stream_set_via(&options, "ws", &why), CV_OK);
     assert_int_equal(options.via, CV_VIA_SOCKET);
     assert_int_equal(cv_stream_set_order(&options, "rtmp-first", &why), CV_OK);
@@ -299,9 +358,11 @@ int main(void)
         cmocka_unit_test(progress_is_for_terminals),
         cmocka_unit_test(each_end_has_a_sentence_and_a_code),
         cmocka_unit_test(each_obstacle_is_told_with_its_advice),
+        cmocka_unit_test(a_certificate_is_told_in_its_own_words),
         cmocka_unit_test(a_portal_is_named),
         cmocka_unit_test(the_last_line_is_json),
         cmocka_unit_test(plans_are_made),
+        cmocka_unit_test(trust_is_loaded_where_tls_may_be_spoken),
         cmocka_unit_test(wrong_values_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
