@@ -278,8 +278,9 @@ static void held_back_byte_is_reported_once(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(cv_tls_write(ends.client.tls, ends.client.room, &vector, 1), CV_E_AGAIN);
     assert_int_equal(cv_tls_write(ends.client.tls, ends.client.room, NULL, 0), CV_E_AGAIN);
-    while (cv_tls_write(ends.client.tls, ends.client.room, NULL, 0) == CV_E_AGAIN ||
-           received < sent + 1) {
+    for (int turns = 0; turns < 1000 && (cv_tls_wants_write(ends.client.tls) || received <= sent);
+         turns++) {
+        cv_tls_write(ends.client.tls, ends.client.room, NULL, 0);
         int len = read_some(&ends.server, got, sizeof got);
         received += len > 0 ? (size_t)len : 0;
     }
