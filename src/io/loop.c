@@ -230,6 +230,8 @@ fail:
 static void check_closing(uv_handle_t *handle, void *arg)
 {
     (void)arg;
+    if (handle->type == UV_PROCESS && !uv_is_closing(handle))
+        cv__process_let_go((uv_process_t *)handle);
     CV_ASSERT(uv_is_closing(handle)); // otherwise its owner forgot to close it
 }
 

@@ -36,6 +36,27 @@ struct cv_process {
     char line[CV_PROCESS_LINE_BYTES];
 };
 
+// ---- its memory -------------------------------------------------------------------------------
+
+static void process_free(struct cv_process *process)
+{
+    if (process->fd >= 0)
+        close(process->fd);
+    cv_mem_free(process);
+}
+
+static void on_closed(void *arg)
+{
+    struct cv_process *process = arg;
+    if (--process->open == 0)
+        process_free(process);
+}
+
+static void on_child_closed(uv_handle_t *handle)
+{
+    on_closed(handle->data);
+}
+
 // ---- its end ----------------------------------------------------------------------------------
 
 static void send_signal(const struct cv_process *process, int number)
@@ -77,8 +98,10 @@ static void on_exited(uv_process_t *child, int64_t status, int signal_number)
     process->exited = true;
     process->end.status = (int)status;
     process->end.signal = signal_number;
-    if (!process->user)
+    if (!process->user) { // freed before
+        uv_close((uv_handle_t *)child, on_child_closed);
         return;
+    }
     cv_timer_start(&process->timer, (uint64_t)CV_PROCESS_REST_MS * US_PER_MS);
     tell_end(process);
 }
@@ -249,27 +272,17 @@ int cv_process_start(struct cv_process **out, struct cv_loop *loop,
     return CV_OK;
 }
 
-// ---- its memory -------------------------------------------------------------------------------
+// ---- freeing ------------------------------------------------------------------------------------
 
-static void process_free(struct cv_process *process)
+void cv__process_let_go(struct uv_process_s *child)
 {
-    if (process->fd >= 0)
-        close(process->fd);
-    cv_mem_free(process);
+    const struct cv_process *process = child->data;
+    CV_ASSERT(process && !process->user);
+    uv_close((uv_handle_t *)child, on_child_closed);
 }
 
-static void on_closed(void *arg)
-{
-    struct cv_process *process = arg;
-    if (--process->open == 0)
-        process_free(process);
-}
-
-static void on_child_closed(uv_handle_t *handle)
-{
-    on_closed(handle->data);
-}
-
+// A child that was killed stays a zombie until it has been waited for: its handle stays open for
+// that, and on_exited closes it.
 void cv_process_free(struct cv_process **process)
 {
     struct cv_process *gone = *process;
@@ -284,7 +297,7 @@ void cv_process_free(struct cv_process **process)
         process_free(gone);
         return;
     }
-    if (gone->child.data)
+    if (gone->child.data && gone->exited)
         uv_close((uv_handle_t *)&gone->child, on_child_closed);
     cv_watch_close(&gone->watch, on_closed, gone);
 }

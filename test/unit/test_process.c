@@ -224,6 +224,31 @@ static void free_kills_the_whole_group(void **state)
     assert_int_equal(seen.ends, 0);
 }
 
+// A server runs for months, and its configuration may change while something runs.
+static void no_zombie_is_left_where_the_loop_runs_on(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"sh", "-c", "echo $$; sleep 1000; true", NULL};
+    struct seen seen = seen_new();
+    assert_int_equal(start(&seen, argv, NULL, LIMIT_MS), CV_OK);
+    uint64_t deadline_us = cv_clock_now_us() + WAIT_US;
+    while (!seen.lines && cv_clock_now_us() < deadline_us) {
+        cv_loop_sleep(seen.loop, 100);
+        cv_loop_run_once(seen.loop);
+    }
+    pid_t shell = (pid_t)strtol(seen.text, NULL, 10);
+    assert_true(shell > 1);
+    cv_process_free(&seen.process);
+    while (kill(shell, 0) == 0) { // also of a zombie
+        assert_true(cv_clock_now_us() < deadline_us);
+        cv_loop_sleep(seen.loop, 100);
+        cv_loop_run_once(seen.loop);
+    }
+    assert_int_equal(errno, ESRCH);
+    cv_loop_free(seen.loop);
+    assert_int_equal(seen.ends, 0);
+}
+
 static void it_may_be_freed_in_a_call(void **state)
 {
     (void)state;
@@ -275,6 +300,7 @@ int main(void)
         cmocka_unit_test(its_environment_is_ours_and_what_was_asked_for),
         cmocka_unit_test(its_files_are_private_and_ours_are_as_before),
         cmocka_unit_test(free_kills_the_whole_group),
+        cmocka_unit_test(no_zombie_is_left_where_the_loop_runs_on),
         cmocka_unit_test(it_may_be_freed_in_a_call),
         cmocka_unit_test(memory_runs_out),
     };
