@@ -110,7 +110,8 @@ void cv_cert_keeper_look(struct cv_cert_keeper *keeper)
 {
     CV_ASSERT(keeper->config && keeper->certs);
     uint64_t stamp = cv_certs_stamp(keeper->config);
-    if (stamp == keeper->stamp) {
+    bool lacking = cv_certs_lack(keeper->certs, keeper->config, now_s());
+    if (stamp == keeper->stamp && !lacking) {
         keeper->failed_looks = 0;
         return;
     }

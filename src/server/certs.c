@@ -26,6 +26,7 @@ struct entry {
 
 struct cv_certs {
     struct cv_tls_server *server; // a reference; NULL: no certificates
+    bool left_out;                // the authority's is there, and was of no use
     unsigned count;
     struct entry entries[]; // CERTS_MAX
 };
@@ -85,7 +86,8 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
     err = load_pair(certs, &pair, now_s, &wrong);
     if (err == CV_E_NOMEM)
         return cv_why_set(why, err, place, "%s", wrong.text);
-    if (err != CV_OK)
+    certs->left_out = err != CV_OK;
+    if (certs->left_out)
         cv_log_text(CV_LOG_WARN, "tls.left_out", "why", wrong.text);
     return CV_OK;
 }
@@ -173,6 +175,18 @@ void cv_certs_free(struct cv_certs **certs)
 struct cv_tls_server *cv_certs_server(const struct cv_certs *certs)
 {
     return certs ? certs->server : NULL;
+}
+
+bool cv_certs_lack(const struct cv_certs *certs, const struct cv_config *config, int64_t now_s)
+{
+    struct cv_config_certificate pair;
+    struct cv_tls_cert *cert = NULL;
+    struct cv_why still = {0};
+    if (!certs->left_out || cv_certs_acme_file(config, &pair, &still) != CV_OK)
+        return false;
+    int err = cv_tls_cert_load(&cert, pair.cert_file, pair.key_file, now_s, &still);
+    cv_tls_cert_unref(&cert);
+    return err == CV_OK;
 }
 
 // ---- the files ---------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ void cv_certs_free(struct cv_certs **certs);
 struct cv_tls_server *cv_certs_server(const struct cv_certs *certs);
 // A number for the present state of all the files: another one when any has been changed.
 uint64_t cv_certs_stamp(const struct cv_config *config);
+// True when the authority's certificate was left out, and could be used now: the file need not have
+// changed, for a machine without a battery wakes up in the past.
+bool cv_certs_lack(const struct cv_certs *certs, const struct cv_config *config, int64_t now_s);
 // True when the self-signed one is to be made anew.
 bool cv_certs_due(const struct cv_certs *certs, int64_t now_s);
 

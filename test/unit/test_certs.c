@@ -310,6 +310,36 @@ static void renewed_files_are_noticed(void **state)
     keeping_end(&keeping);
 }
 
+// A machine without a battery wakes up in the past, where its certificate is not valid yet.
+static void what_was_left_out_by_a_wrong_clock_is_shown_when_it_is_right(void **state)
+{
+    (void)state;
+    enum { PAST_S = 1000000000 };
+    struct cv_why why = {0};
+    struct keeping keeping = {.loop = cv_loop_new(),
+                              .config =
+                                  config_text("tls: {acme: {directory: \"https://ca.example/\", "
+                                              "email: a@b.example, domains: [a.example]}}")};
+    struct cert made = cert_make(&lasting, NULL);
+    mkdir(cert_path("acme"), 0700);
+    key_write("acme/certificate.pem", &made, NULL);
+    FILE *file = fopen(cert_path("acme/certificate.pem"), "ae");
+    PEM_write_X509(file, made.x509);
+    fclose(file);
+    struct cv_cert_keeper *keeper = &keeping.keeper;
+    cv_cert_keeper_init(keeper, keeping.loop, on_renewed, &keeping.heard);
+    assert_int_equal(cv_cert_keeper_load(keeper, keeping.config, &why), CV_OK);
+    cv_certs_free(&keeper->certs); // as if it had been loaded then
+    assert_int_equal(cv_certs_load(&keeper->certs, keeping.config, NULL, PAST_S, &why), CV_OK);
+    assert_false(cv_certs_lack(keeper->certs, keeping.config, PAST_S));
+    cv_cert_keeper_look(keeper);
+    assert_int_equal(keeping.heard.times, 1);
+    cv_cert_keeper_look(keeper);
+    assert_int_equal(keeping.heard.times, 1);
+    keeping_end(&keeping);
+    cert_done(&made);
+}
+
 static void half_a_pair_is_waited_for(void **state)
 {
     (void)state;
@@ -440,6 +470,7 @@ int main(void)
         cmocka_unit_test(one_that_is_on_its_way),
         cmocka_unit_test(made_once_and_again_before_it_ends),
         cmocka_unit_test(renewed_files_are_noticed),
+        cmocka_unit_test(what_was_left_out_by_a_wrong_clock_is_shown_when_it_is_right),
         cmocka_unit_test(half_a_pair_is_waited_for),
         cmocka_unit_test(what_stays_wrong_is_complained_about_once),
         cmocka_unit_test(a_failed_reload_changes_nothing),
