@@ -175,8 +175,10 @@ static int join(const char *first, const char *second, struct cv_block **out, st
     int err = read_onto(block, first, CV_LIMIT_PEM_BYTES, why);
     if (err == CV_OK)
         err = read_onto(block, second, CV_LIMIT_PEM_BYTES, why);
-    if (err != CV_OK)
+    if (err != CV_OK) {
+        explicit_bzero(block->data, block->len);
         cv_block_unref(&block);
+    }
     *out = block;
     return err;
 }
@@ -196,6 +198,8 @@ int cv_acme_files_take(const struct cv_acme_files *files, const struct cv_config
         err = join(key_file, cert_file, &both, why);
     if (err == CV_OK)
         err = replace(files->certificate, both->data, both->len, why);
+    if (both)
+        explicit_bzero(both->data, both->len); // there is a key in it
     cv_block_unref(&both);
     return err;
 }
