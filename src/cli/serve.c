@@ -84,11 +84,11 @@ CV_OPTION_FLAG(set_print_config, struct serve_args, print_config)
 
 static const struct cv_option options[] = {
     {"config", 'c', "FILE", "configuration in YAML; none is needed", set_config},
-    {"listen", 0, "[ADDR:]PORT", "not the default ports; repeatable; also PORT/tls, PORT/plain",
+    {"listen", 0, "[ADDR:]PORT", "not the default ports; PORT/tls, PORT/plain; repeatable",
      set_listen},
     {"state", 0, "DIR", "folder of the publish keys and databases", set_state},
     {"site", 0, "URL|DIR", "who answers all other requests: a web server or files", set_site},
-    {"tls-cert", 0, "FILE", "TLS by this certificate, with its chain, PEM; adds port 443",
+    {"tls-cert", 0, "FILE", "TLS by this certificate and its chain, PEM; also on 443",
      set_tls_cert},
     {"tls-key", 0, "FILE", "the certificate's key, PEM", set_tls_key},
     {"self-signed", 0, NULL, "TLS by a certificate of our own making; for trials only",

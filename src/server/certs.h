@@ -13,7 +13,7 @@ struct cv_certs;
 // empty where there is no TLS. 0; or CV_E_CONFIG, CV_E_STORE, CV_E_SYSTEM, CV_E_NOMEM with *why.
 //
 // An authority's certificate (acme) that is missing or cannot be used is left out: another one is
-// on its way.
+// on its way. Where there is no other, the self-signed one stands in.
 int cv_certs_load(struct cv_certs **out, const struct cv_config *config,
                   const struct cv_certs *previous, int64_t now_s, struct cv_why *why);
 // Whether the certificates that the administrator named can be loaded. Writes nothing. As above.
