@@ -3,6 +3,7 @@ is pebble; what it asks for it gets on the server's own port, while streams run.
 import os
 import pathlib
 import re
+import ssl
 import stat
 import subprocess
 
@@ -13,6 +14,7 @@ import frames
 import media
 import server as server_module
 from server import app, free_port, wait_until
+from site_kit import Head, Site, reply
 
 WELL_KNOWN = ".well-known/acme-challenge"
 
@@ -63,6 +65,18 @@ def line_of(server, event):
     return next(line for line in server.log().splitlines() if f" {event} " in line)
 
 
+def wait_shown(port, pebble):
+    """The certificate of this authority's, once it is in use: a moment after it has been obtained."""
+    root = pebble.root()
+
+    def look():
+        try:
+            return acme_kit.shown(port, "a.test", root)
+        except ssl.SSLCertVerificationError:
+            return None
+    return wait_until(look, 10, "its certificate is shown")
+
+
 def state(server):
     return server.folder / "state"
 
@@ -92,11 +106,11 @@ def test_the_first_certificate_comes_while_a_stream_runs(start_server, authority
     publishing = clients.ffmpeg_publish(server.url(), source)
     assert "acme.obtained" not in server.log() and "tls.stand_in" in server.log()
     wait_log(server, "acme.obtained")
+    assert wait_shown(port, pebble) != stand_in
     assert publishing.is_running(), "the certificate came after the stream"
     for name in ("a.test", "b.test"):
         done = curl("--cacert", pebble.root(), "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/")
         assert "Culvert" in done.stdout, done.stderr
-    assert acme_kit.shown(port, "a.test", pebble.root()) != stand_in
     publishing.wait(60)
     playing.wait(20)
     frames.check_file(source, tmp_path / "out.flv", at_least=0.9)
@@ -110,13 +124,13 @@ def test_a_renewal_in_mid_stream_drops_nobody(start_server, authority, clients, 
     pebble = authority(port, valid_s=20)
     server = start_server(config=tls(pebble.settings("a.test")), listen=[f"127.0.0.1:{port}"])
     wait_log(server, "acme.obtained")
-    first = acme_kit.shown(port, "a.test", pebble.root())
+    first = wait_shown(port, pebble)
     plain = clients.ffmpeg_play(server.url(), tmp_path / "plain.flv")
     secure = clients.ffmpeg_play(f"rtmps://127.0.0.1:{port}/live/a", tmp_path / "secure.flv")
     publishing = clients.ffmpeg_publish(f"rtmps://127.0.0.1:{port}/live/a", source)
     wait_log(server, "acme.obtained", times=2)
+    wait_until(lambda: wait_shown(port, pebble) != first, 10, "the new certificate is shown")
     assert publishing.is_running(), "it was renewed after the stream"
-    assert acme_kit.shown(port, "a.test", pebble.root()) != first
     publishing.wait(60)
     for player, name in ((plain, "plain.flv"), (secure, "secure.flv")):
         player.wait(20)
@@ -135,7 +149,7 @@ def test_what_was_obtained_is_private_and_used_again(start_server, authority, mo
     for path in [state(server) / "acme", *files]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert not list((state(server) / "acme" / "webroot" / WELL_KNOWN).iterdir()), "answers are taken away"
-    before = acme_kit.shown(port, "a.test", pebble.root())
+    before = wait_shown(port, pebble)
     server.stop()
     monkeypatch.setenv("PATH", "/nonexistent")
     again = start_server("--state", str(state(server)), config=tls(pebble.settings("a.test")),
@@ -254,7 +268,6 @@ def test_answers_from_a_folder_and_all_others_from_the_site(start_server, tmp_pa
 
 
 def test_an_unknown_token_goes_to_the_sites_own_server(start_server, tmp_path):
-    from site_kit import Head, Site, reply
     folder = tmp_path / "challenges"
     folder.mkdir()
     (folder / "ours").write_text("ours.1")
@@ -288,4 +301,4 @@ def test_a_client_of_the_administrators(start_server, authority, tmp_path):
         f"apps: [{{name: live}}]\ntls: {{cert: {files}/a.test.crt, key: {files}/a.test.key}}\n", encoding="utf-8")
     server.process.send_signal(1)
     wait_log(server, "server.reload")
-    assert acme_kit.shown(port, "a.test", pebble.root())
+    wait_shown(port, pebble)

@@ -114,8 +114,9 @@ static void chaos_report(struct chaos *chaos, uint32_t random, uint64_t now_us)
                                    .elsewhere = (random & 0xf0) == 0};
     uint32_t who = (random >> 4) % chaos->count;
     uint32_t count = chaos->count;
-    bool ends_tls = chaos->attempts[who].live &&
-                    (report.met == CV_MET_CERTIFICATE || report.met == CV_MET_NOT_TLS);
+    const struct chaos_attempt *attempt = &chaos->attempts[who];
+    bool ends_tls = attempt->live && (report.met == CV_MET_CERTIFICATE ||
+                                      (report.met == CV_MET_NOT_TLS && !attempt->secured));
     chaos_note(chaos, who, &report);
     cv_ladder_report(&chaos->ladder, who, &report, now_us);
     chaos_pull(chaos);

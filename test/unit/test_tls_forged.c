@@ -10,15 +10,14 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 
-enum { SECRET_BYTES = 32, KEY_BYTES = 16, IV_BYTES = 12, TAG_BYTES = 16 };
+enum { SECRET_BYTES = 32 };
 enum { ALERT = 21, HANDSHAKE = 22, DATA = 23 };
 
 struct forger {
     struct tls_ends ends; // the server's is ours
     SSL_CTX *context;
     SSL *ssl;
-    uint8_t key[KEY_BYTES], iv[IV_BYTES];
-    uint64_t count; // records sealed
+    struct tls_seal seal;
 };
 
 // ---- keys -------------------------------------------------------------------------------------
@@ -67,8 +66,8 @@ static struct forger forger_open(void)
     }
     assert_int_equal(server->code, CV_OK);
     ERR_clear_error();
-    expand("key", forger.key, sizeof forger.key);
-    expand("iv", forger.iv, sizeof forger.iv);
+    expand("key", forger.seal.key, sizeof forger.seal.key);
+    expand("iv", forger.seal.iv, sizeof forger.seal.iv);
     return forger;
 }
 
@@ -84,25 +83,10 @@ static void forger_close(struct forger *forger)
 // Sends `len` bytes as they are: the last one that is not zero is the type.
 static void send_inner(struct forger *forger, const uint8_t *inner, size_t len)
 {
-    static uint8_t record[5 + 20000 + TAG_BYTES];
-    uint8_t nonce[IV_BYTES];
-    int done;
+    uint8_t record[20000 + TLS_SEAL_BYTES];
     assert_true(len <= 20000);
-    memcpy(nonce, forger->iv, sizeof nonce);
-    for (int i = 0; i < 8; i++)
-        nonce[IV_BYTES - 1 - i] ^= (uint8_t)(forger->count >> (8 * i));
-    forger->count++;
-    const size_t sealed = len + TAG_BYTES;
-    memcpy(record, (uint8_t[]){DATA, 3, 3, (uint8_t)(sealed >> 8), (uint8_t)sealed}, 5);
-    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-    EVP_EncryptInit_ex(cipher, EVP_aes_128_gcm(), NULL, forger->key, nonce);
-    EVP_EncryptUpdate(cipher, NULL, &done, record, 5);
-    EVP_EncryptUpdate(cipher, record + 5, &done, inner, (int)len);
-    EVP_EncryptFinal_ex(cipher, record + 5 + done, &done);
-    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, record + 5 + len);
-    EVP_CIPHER_CTX_free(cipher);
-    struct iovec vector = {record, 5 + sealed};
-    assert_int_equal(cv_socket_write(forger->ends.client.fd, &vector, 1), 5 + sealed);
+    struct iovec vector = {record, tls_seal(&forger->seal, inner, len, record)};
+    assert_int_equal(cv_socket_write(forger->ends.client.fd, &vector, 1), vector.iov_len);
 }
 
 static void send_record(struct forger *forger, uint8_t type, const void *data, size_t len)
