@@ -55,6 +55,8 @@ static int set_server_pid(void *into, const char *value, struct cv_why *why)
     return err;
 }
 
+CV_OPTION_FLAG(set_tls, struct cv_bench_options, tls)
+
 static const struct cv_option options[] = {
     {"publishers", 0, "N", "streams (default 1)", set_publishers},
     {"players", 0, "N", "players of each stream (default 100)", set_players},
@@ -66,6 +68,7 @@ static const struct cv_option options[] = {
     {"idle", 0, "N", "only the memory of N players who wait", set_idle},
     {"threads", 0, "N", "threads of the server (default 1)", set_threads},
     {"latency-ms", 0, "N", "flush window of the server (default 20)", set_latency},
+    {"tls", 0, NULL, "everything inside TLS", set_tls},
     {"url", 0, "URL", "rtmp[s]://HOST[:PORT]/APP: a server that runs", set_url},
     {"server-pid", 0, "PID", "its process here, to measure it", set_server_pid},
     {"via", 0, "WAY", "rtmp, rtmpt or ws (default: as URL says, or rtmp)", cv_stream_set_via},
@@ -103,6 +106,8 @@ static int run_bench(const struct cv_command *command, int argc, char **argv)
         return cv_cli_usage(command, "--audio-kbps must be less than --bitrate-kbps");
     if (args.server_pid && !args.url)
         return cv_cli_usage(command, "--server-pid goes with --url");
+    if (args.tls && args.url)
+        return cv_cli_usage(command, "--tls is for the bench's own server; else --url rtmps://...");
     struct cv_bench_result *result = cv_mem_zero(1, sizeof *result);
     if (!result)
         return cv_cli_fail(CV_EXIT_FAILURE, "no memory");
@@ -125,6 +130,7 @@ const struct cv_command cv_command_bench = {
     .examples = "  culvert bench --players 500\n"
                 "  culvert bench --publishers 20 --players 3 --latency-ms 0 --json\n"
                 "  culvert bench --idle 1000\n"
+                "  culvert bench --players 200 --tls\n"
                 "  culvert bench --url rtmp://localhost/live --server-pid 4711\n"
                 "  culvert bench --url rtmps://localhost/live --ca cert.pem --via rtmpt\n",
     .options = options,

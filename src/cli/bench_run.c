@@ -9,6 +9,7 @@
 #include "io/openssl.h"
 #include "io/resolve.h"
 #include "io/thread.h"
+#include "io/tls_trust.h"
 #include "proto/rtmpt_client.h"
 
 #include <stdio.h>
@@ -348,7 +349,8 @@ static void on_resolved(void *arg, int code, const struct cv_addr *addrs, unsign
 }
 
 // The streams of URL are URL/bench<pid>_<number>, with its query.
-static int make_plan(struct bench *bench, const char *url)
+// `trust`: as cv_stream_plan_make.
+static int make_plan(struct bench *bench, const char *url, struct cv_tls_trust *trust)
 {
     char text[CV_LIMIT_URL_BYTES + 1];
     struct cv_text base = cv_text_of(url);
@@ -359,7 +361,7 @@ static int make_plan(struct bench *bench, const char *url)
                        base.at + cv_text_find(cv_text_of(base.at), '?'));
     if (len < 0 || (size_t)len >= sizeof text)
         return cv_why_set(bench->why, CV_E_URL, place, "--url is too long");
-    int err = cv_stream_plan_make(&bench->plan, &bench->options->stream, text, NULL, bench->why);
+    int err = cv_stream_plan_make(&bench->plan, &bench->options->stream, text, trust, bench->why);
     if (err == CV_OK && !bench->plan.target.name[0])
         err = cv_why_set(bench->why, CV_E_URL, place, "--url: rtmp://host[:port]/app is needed");
     return err;
@@ -368,7 +370,7 @@ static int make_plan(struct bench *bench, const char *url)
 static int find_server(struct bench *bench)
 {
     const struct cv_target *target = &bench->plan.target;
-    int err = make_plan(bench, bench->options->url);
+    int err = make_plan(bench, bench->options->url, NULL);
     if (err != CV_OK)
         return err;
     bench->resolve = cv_resolve_start(bench->loop, target->host, target->port, on_resolved, bench);
@@ -382,6 +384,7 @@ static int start_server(struct bench *bench)
     struct cv_bench_server_options options = {
         .threads = bench->options->threads,
         .latency_ms = bench->options->latency_ms,
+        .tls = bench->options->tls,
         .pin = pin,
     };
     char url[64];
@@ -390,8 +393,16 @@ static int start_server(struct bench *bench)
         return err;
     if (pin)
         cv_thread_pin(1);
-    snprintf(url, sizeof url, "rtmp://127.0.0.1:%u/live", cv_bench_server_port(bench->server));
-    return make_plan(bench, url);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u/live", options.tls ? "rtmps" : "rtmp",
+             cv_bench_server_port(bench->server));
+    // A child of our own needs no vouching for.
+    struct cv_tls_trust *trust;
+    err = cv_tls_trust_new(&trust, &(struct cv_tls_trust_config){.insecure = true}, bench->why);
+    if (err != CV_OK)
+        return err;
+    err = make_plan(bench, url, trust);
+    cv_tls_trust_unref(&trust);
+    return err;
 }
 
 // ---- phases ---------------------------------------------------------------------------------

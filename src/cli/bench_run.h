@@ -18,6 +18,7 @@ struct cv_bench_options {
     uint32_t seconds;
     uint32_t threads;
     uint32_t latency_ms;
+    bool tls; // our own server speaks it, and so do all clients
 };
 
 // All times in microseconds. What a difference of two moments is: over the steady part only.

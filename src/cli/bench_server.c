@@ -134,7 +134,8 @@ static int choose_port(uint16_t *out, struct cv_why *why)
     return err == CV_OK ? CV_OK : cv_why_set(why, err, place, "no free port");
 }
 
-static int write_config(const struct cv_bench_server *server, uint32_t latency_ms)
+static int write_config(const struct cv_bench_server *server,
+                        const struct cv_bench_server_options *options)
 {
     char path[sizeof server->folder + 16];
     snprintf(path, sizeof path, "%s/bench.yaml", server->folder);
@@ -143,12 +144,13 @@ static int write_config(const struct cv_bench_server *server, uint32_t latency_m
         return CV_E_SYSTEM;
     fprintf(file,
             "latency_ms: %u\nlimits:\n  connections_max: 1000000\n"
-            "  connections_per_address_max: 1000000\n",
-            latency_ms);
+            "  connections_per_address_max: 1000000\ntls:\n  self_signed: %s\n",
+            options->latency_ms, options->tls ? "true" : "false");
     return fclose(file) == 0 ? CV_OK : CV_E_SYSTEM;
 }
 
-static int make_folder(struct cv_bench_server *server, uint32_t latency_ms, struct cv_why *why)
+static int make_folder(struct cv_bench_server *server,
+                       const struct cv_bench_server_options *options, struct cv_why *why)
 {
     const char *parent = getenv("TMPDIR");
     snprintf(server->folder, sizeof server->folder, "%.200s/culvert-bench-XXXXXX",
@@ -157,7 +159,7 @@ static int make_folder(struct cv_bench_server *server, uint32_t latency_ms, stru
         server->folder[0] = '\0';
         return cv_why_set(why, CV_E_SYSTEM, place, "cannot make a folder for the server's state");
     }
-    int err = write_config(server, latency_ms);
+    int err = write_config(server, options);
     return err == CV_OK ? CV_OK : cv_why_set(why, err, place, "cannot write its configuration");
 }
 
@@ -210,7 +212,7 @@ int cv_bench_server_start(struct cv_loop *loop, const struct cv_bench_server_opt
     server->ready = false;
     int err = choose_port(&server->port, why);
     if (err == CV_OK)
-        err = make_folder(server, options->latency_ms, why);
+        err = make_folder(server, options, why);
     if (err == CV_OK)
         err = spawn(server, options, why);
     if (err == CV_OK)

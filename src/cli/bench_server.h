@@ -31,6 +31,7 @@ struct cv_bench_usage {
 struct cv_bench_server_options {
     uint32_t threads;
     uint32_t latency_ms;
+    bool tls; // by a certificate of its own making
     bool pin; // to the first processor
 };
 

@@ -84,14 +84,14 @@ CV_OPTION_FLAG(set_print_config, struct serve_args, print_config)
 
 static const struct cv_option options[] = {
     {"config", 'c', "FILE", "configuration in YAML; none is needed", set_config},
-    {"listen", 0, "[ADDR:]PORT",
-     "instead of the default ports; also PORT/tls, PORT/plain; may be repeated", set_listen},
+    {"listen", 0, "[ADDR:]PORT", "not the default ports; PORT/tls, PORT/plain; repeatable",
+     set_listen},
     {"state", 0, "DIR", "folder of the publish keys and databases", set_state},
     {"site", 0, "URL|DIR", "who answers all other requests: a web server or files", set_site},
-    {"tls-cert", 0, "FILE", "certificate with its chain, PEM; TLS on every port, and on 443",
+    {"tls-cert", 0, "FILE", "TLS by this certificate and its chain, PEM; also on 443",
      set_tls_cert},
     {"tls-key", 0, "FILE", "the certificate's key, PEM", set_tls_key},
-    {"self-signed", 0, NULL, "TLS by a certificate of its own making; for trials only",
+    {"self-signed", 0, NULL, "TLS by a certificate of our own making; for trials only",
      set_self_signed},
     {"open-publish", 0, NULL, "publish without a key; for trials only", set_open_publish},
     {"threads", 0, "N", "event loops, 1 to 64; auto is one per core", set_threads},

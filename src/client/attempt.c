@@ -270,30 +270,28 @@ void cv__attempt_leg_down(struct cv_attempt *attempt, const struct cv_leg *leg)
 
 static enum cv_met met_of(const struct cv_attempt *attempt, int code)
 {
+    static const struct {
+        int code;
+        enum cv_met met;
+    } rows[] = {
+        {CV_OK, CV_MET_CLOSED},
+        {CV_E_CLOSED, CV_MET_CLOSED},
+        {CV_E_RESET, CV_MET_RESET},
+        {CV_E_CONN_REFUSED, CV_MET_REFUSED},
+        {CV_E_NOT_FOUND, CV_MET_UNKNOWN_HOST},
+        {CV_E_NOT_TLS, CV_MET_NOT_TLS},
+        {CV_E_TLS, CV_MET_NOT_TLS},
+        {CV_E_TLS_ALERT, CV_MET_NOT_TLS},
+        {CV_E_CERT_UNTRUSTED, CV_MET_CERTIFICATE},
+        {CV_E_CERT_NAME, CV_MET_CERTIFICATE},
+        {CV_E_CERT_TIME, CV_MET_CERTIFICATE},
+        {CV_E_CERT_INVALID, CV_MET_CERTIFICATE},
+    };
     if (attempt->handshake)
         return CV_MET_LOST;
-    switch (code) {
-    case CV_E_CONN_REFUSED:
-        return CV_MET_REFUSED;
-    case CV_E_NOT_FOUND:
-        return CV_MET_UNKNOWN_HOST;
-    case CV_E_RESET:
-        return CV_MET_RESET;
-    case CV_E_CLOSED:
-    case CV_OK:
-        return CV_MET_CLOSED;
-    case CV_E_NOT_TLS:
-    case CV_E_TLS:
-    case CV_E_TLS_ALERT:
-        return CV_MET_NOT_TLS;
-    case CV_E_CERT_UNTRUSTED:
-    case CV_E_CERT_NAME:
-    case CV_E_CERT_TIME:
-    case CV_E_CERT_INVALID:
-        return CV_MET_CERTIFICATE;
-    default:
-        break;
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].code == code)
+            return rows[i].met;
     enum cv_err_class class = cv_err_class(code);
     bool theirs = class == CV_CLASS_PEER || class == CV_CLASS_LIMIT;
     return theirs ? CV_MET_NOT_RTMP : CV_MET_UNREACHABLE;

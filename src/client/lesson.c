@@ -160,6 +160,10 @@ struct cv_lesson cv_lesson_of(const struct cv_ladder_config *config,
                               const struct cv_met_report *report)
 {
     CV_ASSERT(report->met >= CV_MET_REFUSED && report->met <= CV_MET_CERTIFICATE);
+    if (report->met == CV_MET_NOT_TLS && attempt->secured) { // it was TLS, and was damaged later
+        static const struct cv_met_report lost = {.met = CV_MET_LOST};
+        report = &lost;
+    }
     uint32_t end = report->met - CV_MET_REFUSED;
     struct cv_lesson lesson = {
         .obstacle = obstacles[end],

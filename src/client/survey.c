@@ -361,10 +361,24 @@ static bool is_secure_worth_it(const struct cv_survey *survey, enum cv_rung rung
     return has_worked(survey, CV_RUNG_TLS) && (!beside || rung == CV_RUNG_SECURE_RTMP);
 }
 
+static bool is_plain_worth_it(const struct cv_survey *survey, enum cv_rung rung)
+{
+    if (survey->facts.security == CV_SECURITY_ONLY)
+        return false;
+    switch (rung) {
+    case CV_RUNG_1935:
+        return survey->addr_count > 0 && survey->config.target->port != PORT_RTMP;
+    case CV_RUNG_RTMP:
+        return is_direct(survey);
+    case CV_RUNG_CONNECT:
+        return has_worked(survey, CV_RUNG_PROXY);
+    default:
+        return is_way_out(survey);
+    }
+}
+
 static bool is_worth_it(const struct cv_survey *survey, enum cv_rung rung)
 {
-    bool proxy = survey->facts.proxy;
-    bool plain = survey->facts.security != CV_SECURITY_ONLY;
     switch (rung) {
     case CV_RUNG_NAME:
         return true;
@@ -372,18 +386,12 @@ static bool is_worth_it(const struct cv_survey *survey, enum cv_rung rung)
         return survey->addr_count > 0;
     case CV_RUNG_TCP_IPV6:
         return has_both_families(survey);
-    case CV_RUNG_1935:
-        return plain && survey->addr_count > 0 && survey->config.target->port != PORT_RTMP;
-    case CV_RUNG_RTMP:
-        return plain && is_direct(survey);
     case CV_RUNG_PROXY:
-        return proxy;
-    case CV_RUNG_CONNECT:
-        return plain && proxy && is_way_out(survey);
+        return survey->facts.proxy;
     case CV_RUNG_TLS:
         return is_tls_worth_it(survey);
     default:
-        return is_secure(rung) ? is_secure_worth_it(survey, rung) : plain && is_way_out(survey);
+        return is_secure(rung) ? is_secure_worth_it(survey, rung) : is_plain_worth_it(survey, rung);
     }
 }
 

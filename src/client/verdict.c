@@ -410,7 +410,8 @@ static bool is_tls_cut(const struct cv_survey_facts *facts)
 static bool is_connect_denied(const struct cv_survey_facts *facts)
 {
     const struct cv_rung_result *tls = of(facts, CV_RUNG_TLS);
-    return facts->proxy && tls->end == CV_RUNG_HTTP && !is_connected(tls);
+    bool granted = tls->status >= 502 && tls->status <= 504; // but the server is not reached
+    return facts->proxy && tls->end == CV_RUNG_HTTP && !is_connected(tls) && !granted;
 }
 
 // It costs less than what passes in plain text.

@@ -14,7 +14,6 @@ struct cv_channel_tls {
     bool secured;          // it is done
     bool closed;           // the peer has said that nothing follows
     bool shut;             // we have
-    int deaf;              // why nothing can be written any more; CV_OK: it can
     struct cv_why why;     // why nothing works any more
     void (*on_closed)(void *arg);
     void *closed_arg;
@@ -42,17 +41,20 @@ static unsigned events_of(bool reads, bool writes)
     return (reads ? CV_WATCH_READ : 0) | (writes ? CV_WATCH_WRITE : 0);
 }
 
+// Ciphertext waits for the descriptor.
+static bool is_pending(const struct cv_channel_tls *tls)
+{
+    return !has_failed(tls) && cv_tls_wants_write(tls->tls);
+}
+
 // A handshake does not ask the user. Before its first step the descriptor is not asked either:
 // being writable it gives the turn.
 static unsigned tls_events(const struct cv_channel *channel)
 {
     const struct cv_channel_tls *tls = channel->tls;
-    bool pending = cv_tls_wants_write(tls->tls) && tls->deaf == CV_OK;
-    if (has_failed(tls))
-        return 0;
     if (is_shaking(tls))
-        return events_of(true, pending || !tls->begun);
-    return events_of(channel->reads, channel->writes || pending);
+        return events_of(true, is_pending(tls) || !tls->begun);
+    return events_of(channel->reads, channel->writes || is_pending(tls));
 }
 
 // The user wants what the descriptor will not tell of: it was read from there before.
@@ -178,13 +180,9 @@ static int write_tls(struct cv_channel *channel, const struct iovec *vectors, in
     struct cv_channel_tls *tls = channel->tls;
     if (has_failed(tls))
         return tls->why.code;
-    if (tls->deaf != CV_OK)
-        return tls->deaf;
     if (!tls->secured)
         return CV_E_AGAIN;
     int sent = cv_tls_write(tls->tls, channel->room->tls, vectors, count);
-    if (sent < 0 && sent != CV_E_AGAIN)
-        tls->deaf = sent;
     set_tls_events(channel);
     return sent;
 }
@@ -196,13 +194,13 @@ int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather)
     return cv_socket_write(channel->fd, gather->vectors, gather->count);
 }
 
-// The ciphertext that waits goes first. Where writing fails the user hears of it by his own write.
+// What waits goes first. Where that fails the user hears of it by a write of his own.
 static bool flush(struct cv_channel *channel)
 {
-    if (!channel->tls || !cv_tls_wants_write(channel->tls->tls))
+    if (!channel->tls || !is_pending(channel->tls))
         return true;
     write_tls(channel, NULL, 0);
-    return !cv_tls_wants_write(channel->tls->tls) || channel->tls->deaf != CV_OK;
+    return !is_pending(channel->tls);
 }
 
 static void on_ready(void *arg, unsigned events)
@@ -222,7 +220,7 @@ static void on_ready(void *arg, unsigned events)
 static void say_end(struct cv_channel *channel)
 {
     struct cv_channel_tls *tls = channel->tls;
-    if (!tls->secured || tls->shut || tls->deaf != CV_OK || has_failed(tls))
+    if (!tls->secured || tls->shut || has_failed(tls))
         return;
     tls->shut = true;
     cv_tls_shutdown(tls->tls, channel->room->tls);
@@ -250,7 +248,7 @@ int cv_channel_attach(struct cv_channel *channel, struct cv_channel_room *room,
                       const struct cv_channel_ends *ends, const struct cv_channel_user *user,
                       void *arg)
 {
-    CV_ASSERT(ends->fd >= 0);
+    CV_ASSERT(ends->fd >= 0 && (!ends->tls || room->tls));
     struct cv_channel_tls *tls = ends->tls ? tls_new(channel, room->loop) : NULL;
     if (ends->tls && !tls)
         return CV_E_NOMEM;
@@ -363,7 +361,7 @@ int cv_channel_accept(struct cv_channel *channel, struct cv_tls_server *server, 
                       size_t len)
 {
     struct cv_tls *tls = cv_tls_accept(server, channel->fd);
-    if (tls && cv_tls_give(tls, data, len) != CV_OK) {
+    if (tls && len && cv_tls_give(tls, data, len) != CV_OK) {
         cv_tls_free(tls);
         tls = NULL;
     }

@@ -236,6 +236,7 @@ static int handshake_failed(struct cv_tls *tls, int code, struct cv_why *why)
 
 static int handshake_step(struct cv_tls *tls)
 {
+    tls->blocked = false;
     int result = SSL_do_handshake(tls->ssl);
     int code = result == 1 ? CV_OK : verdict(tls, result);
     cv__tls_pipe_flush(&tls->pipe);
@@ -306,6 +307,7 @@ int cv_tls_read(struct cv_tls *tls, struct cv_tls_room *room, void *data, size_t
     if (tls->in_code)
         return read_code(tls);
     int code = CV_OK;
+    tls->blocked = false;
     cv__tls_pipe_enter(&tls->pipe, room);
     size_t got = read_records(tls, data, lower(max, INT32_MAX), &code);
     int left = leave(tls);

@@ -84,7 +84,7 @@ int cv__tls_pipe_flush(struct cv_tls_pipe *pipe)
     struct cv_tls_room *room = pipe->room;
     struct cv_tls_waiting *out = &pipe->out;
     waiting_drop(out, send_some(pipe, out->data + out->at, waiting_bytes(out)));
-    size_t sent = out->data ? 0 : send_some(pipe, room->out, room->out_len);
+    size_t sent = send_some(pipe, room->out, room->out_len); // none while `out` is left: it is full
     if (!pipe->out_code)
         pipe->out_code = keep_unsent(pipe, room->out + sent, room->out_len - sent);
     room->out_len = 0;

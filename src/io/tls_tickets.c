@@ -93,36 +93,38 @@ static uint64_t age_us(struct cv_tls_tickets *tickets, uint64_t now_us)
     return now_us > changed_us ? now_us - changed_us : 0;
 }
 
-// For the one thread that has made `sequence` odd. A key that is two periods old is not even kept
-// as the one before.
-static void change(struct cv_tls_tickets *tickets, uint64_t now_us)
+// For the one thread that has made `sequence` odd; the others wait meanwhile. `fresh`: two keys.
+// One that is two periods old is not even kept as the one before.
+static void change(struct cv_tls_tickets *tickets, uint64_t fresh[2][WORDS], uint64_t now_us)
 {
-    uint64_t fresh[WORDS];
-    uint64_t before[WORDS];
-    key_load(before, tickets->keys[0]);
-    bool made = key_make(fresh);
-    if (made && age_us(tickets, now_us) >= 2 * period_us)
-        made = key_make(before);
-    if (made) {
-        key_store(tickets->keys[1], before);
-        key_store(tickets->keys[0], fresh);
-        atomic_store_explicit(&tickets->changed_us, now_us, memory_order_release);
-    }
-    OPENSSL_cleanse(fresh, sizeof fresh);
-    OPENSSL_cleanse(before, sizeof before);
+    if (age_us(tickets, now_us) < 2 * period_us)
+        key_load(fresh[1], tickets->keys[0]);
+    key_store(tickets->keys[1], fresh[1]);
+    key_store(tickets->keys[0], fresh[0]);
+    atomic_store_explicit(&tickets->changed_us, now_us, memory_order_release);
+}
+
+// Unless somebody else is faster.
+static void try_change(struct cv_tls_tickets *tickets, uint64_t fresh[2][WORDS], uint64_t now_us)
+{
+    unsigned sequence = atomic_load_explicit(&tickets->sequence, memory_order_acquire);
+    if (sequence % 2 ||
+        !atomic_compare_exchange_strong_explicit(&tickets->sequence, &sequence, sequence + 1,
+                                                 memory_order_acq_rel, memory_order_relaxed))
+        return;
+    if (age_us(tickets, now_us) >= period_us)
+        change(tickets, fresh, now_us);
+    atomic_store_explicit(&tickets->sequence, sequence + 2, memory_order_release);
 }
 
 static void change_if_due(struct cv_tls_tickets *tickets, uint64_t now_us)
 {
-    unsigned sequence = atomic_load_explicit(&tickets->sequence, memory_order_acquire);
-    if (age_us(tickets, now_us) < period_us || sequence % 2)
+    uint64_t fresh[2][WORDS];
+    if (age_us(tickets, now_us) < period_us)
         return;
-    if (!atomic_compare_exchange_strong_explicit(&tickets->sequence, &sequence, sequence + 1,
-                                                 memory_order_acq_rel, memory_order_relaxed))
-        return;
-    if (age_us(tickets, now_us) >= period_us) // nobody else was faster
-        change(tickets, now_us);
-    atomic_store_explicit(&tickets->sequence, sequence + 2, memory_order_release);
+    if (key_make(fresh[0]) && key_make(fresh[1]))
+        try_change(tickets, fresh, now_us);
+    OPENSSL_cleanse(fresh, sizeof fresh);
 }
 
 static void read_keys(struct cv_tls_tickets *tickets, struct key out[2])

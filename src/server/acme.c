@@ -38,7 +38,7 @@ struct cv_acme {
     struct cv_acme_heard heard;  // of the run
     uint32_t jitter;
     bool hurried; // an administrator has just looked into it
-    bool told;    // of the certificate that is there
+    bool told;    // when it is asked for next
 };
 
 static int64_t now_s(void)
@@ -54,22 +54,25 @@ static const struct cv_config_acme *wanted(const struct cv_acme *acme)
 // ---- log ------------------------------------------------------------------------------------
 
 // A line of the client's, in pieces, since a value in the log has its limit.
-static void log_output(const char *text, size_t len)
+static void log_output(struct cv_text text)
 {
-    for (size_t at = 0; at < len; at += PIECE_BYTES) {
+    while (text.len > 0) {
+        size_t len = text.len < PIECE_BYTES ? text.len : PIECE_BYTES;
         struct cv_line line;
         cv_line_begin(&line, CV_LOG_INFO, "acme.client");
-        cv_line_str(&line, "says", text + at, len - at < PIECE_BYTES ? len - at : PIECE_BYTES);
+        cv_line_str(&line, "says", text.at, len);
         cv_line_end(&line);
+        text = cv_text_skip(text, len);
     }
 }
 
-static void log_certificate(const struct cv_acme_have *have, int64_t ask_s)
+static void log_plan(const struct cv_acme_have *have, int64_t after_s)
 {
     struct cv_line line;
-    cv_line_begin(&line, CV_LOG_INFO, "acme.certificate");
-    cv_line_int(&line, "days_left", (have->not_after_s - now_s()) / 86400);
-    cv_line_int(&line, "renewed_in_days", (ask_s - now_s()) / 86400);
+    cv_line_begin(&line, CV_LOG_INFO, "acme.next");
+    if (have->fits)
+        cv_line_int(&line, "days_left", (have->not_after_s - now_s()) / 86400);
+    cv_line_int(&line, "after_s", after_s);
     cv_line_end(&line);
 }
 
@@ -104,6 +107,7 @@ static void fail(struct cv_acme *acme, const char *words, const char *advice)
     cv_acme_fail(&acme->past, acme->heard.limited, now_s());
     keep_past(acme);
     acme->hurried = false;
+    acme->told = true;
     log_failure(acme, words, advice);
     look(acme);
 }
@@ -118,7 +122,7 @@ static void succeed(struct cv_acme *acme)
     struct cv_acme_have have = cv_acme_files_have(&acme->files, wanted(acme), now_s());
     if (cv_acme_due_s(&have, acme->jitter, now_s()) <= now_s()) { // else there would be no end
         acme->obtained(acme->arg);
-        fail(acme, "the new certificate is due at once", "is the clock of this machine right?");
+        fail(acme, "the new certificate is due at once", "look at the clock of this machine");
         return;
     }
     acme->past = (struct cv_acme_past){0};
@@ -132,9 +136,10 @@ static void succeed(struct cv_acme *acme)
 static void on_line(void *arg, const char *text, size_t len)
 {
     struct cv_acme *acme = arg;
-    cv_acme_hear(&acme->heard, (struct cv_text){text, len});
+    struct cv_text line = cv_acme_words((struct cv_text){text, len});
+    cv_acme_hear(&acme->heard, line);
     if (acme->heard.lines < CV_LIMIT_ACME_LINES)
-        log_output(text, len);
+        log_output(line);
     else if (acme->heard.lines == CV_LIMIT_ACME_LINES)
         cv_log_text(CV_LOG_WARN, "acme.client", "says", "more than is shown");
 }
@@ -167,7 +172,7 @@ static void fail_start(struct cv_acme *acme, int err)
              "install the package lego; or use certbot, and tls.challenge_folder");
         return;
     case CV_E_DENIED:
-        fail(acme, "the program lego may not be started", "is it for this user?");
+        fail(acme, "the program lego may not be started", "let this user execute it");
         return;
     default:
         fail(acme, cv_err_text(err), "the program lego could not be started");
@@ -239,8 +244,8 @@ static void look(struct cv_acme *acme)
         ask(acme);
         return;
     }
-    if (have.fits && !acme->told)
-        log_certificate(&have, ask_s);
+    if (!acme->told)
+        log_plan(&have, ask_s - now);
     acme->told = true;
     cv_timer_start(&acme->timer, (uint64_t)cv_acme_sleep_s(ask_s, now) * second_us);
 }
@@ -347,11 +352,6 @@ void cv_acme_free(struct cv_acme **acme)
     cv_process_free(&gone->process);
     cv_config_unref(&gone->config);
     cv_mem_free(gone);
-}
-
-const char *cv_acme_certificate(const struct cv_acme *acme)
-{
-    return acme->files.certificate;
 }
 
 const char *cv_acme_challenges(const struct cv_acme *acme)

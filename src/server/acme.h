@@ -24,8 +24,6 @@ void cv_acme_set(struct cv_acme *acme, struct cv_config *config);
 // Ends what runs. *acme is cleared; NULL in it is allowed.
 void cv_acme_free(struct cv_acme **acme);
 
-// The file of the certificate, chain and key. Borrowed.
-const char *cv_acme_certificate(const struct cv_acme *acme);
 // The folder of answers to challenges. Borrowed.
 const char *cv_acme_challenges(const struct cv_acme *acme);
 

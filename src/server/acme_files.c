@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "io/tls_cert.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ int cv_acme_files_of(struct cv_acme_files *out, const char *folder, struct cv_wh
         {out->client, "/client"},
         {out->webroot, "/webroot"},
         {out->challenges, "/webroot/.well-known/acme-challenge"},
-        {out->certificate, "/certificate.pem"},
+        {out->certificate, "/" CV_ACME_CERTIFICATE},
         {out->past, "/past"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -35,6 +36,19 @@ int cv_acme_files_of(struct cv_acme_files *out, const char *folder, struct cv_wh
             return cv_why_set(why, CV_E_STORE, place, "the name of the state folder is too long");
     }
     return CV_OK;
+}
+
+// What a client left that was ended.
+static void empty(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
 }
 
 int cv_acme_files_make(const struct cv_acme_files *files, struct cv_why *why)
@@ -45,6 +59,7 @@ int cv_acme_files_make(const struct cv_acme_files *files, struct cv_why *why)
             return cv_why_set(why, CV_E_STORE, place, "cannot make %s: %s", folders[i],
                               strerror(errno));
     }
+    empty(files->challenges);
     return CV_OK;
 }
 

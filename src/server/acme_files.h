@@ -12,6 +12,8 @@
 #include "server/acme_plan.h"
 #include "server/config.h"
 
+#define CV_ACME_CERTIFICATE "certificate.pem"
+
 struct cv_acme_files {
     char folder[CV_LIMIT_FOLDER_BYTES + 1]; // STATE/acme
     char client[CV_LIMIT_FOLDER_BYTES + 1];
@@ -23,7 +25,8 @@ struct cv_acme_files {
 
 // The names, in this folder. 0, or CV_E_STORE with *why (too long).
 int cv_acme_files_of(struct cv_acme_files *out, const char *folder, struct cv_why *why);
-// Makes the folders (0700) where they are not there. 0 or CV_E_STORE with *why.
+// Makes the folders (0700) where they are not there, and takes old answers away. 0 or CV_E_STORE
+// with *why.
 int cv_acme_files_make(const struct cv_acme_files *files, struct cv_why *why);
 
 // The certificate that is in use, as far as these domains are concerned.

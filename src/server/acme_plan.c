@@ -132,13 +132,13 @@ static const struct {
     {"acme:error:invalidContact", "the authority does not take the address in tls.acme.email"},
     {"acme:error:unsupportedContact", "the authority does not take the address in tls.acme.email"},
     {"acme:error:userActionRequired", "the authority has changed its terms: follow its words"},
-    {"x509:",
-     "the directory's own certificate is not trusted here: is tls.acme.directory right? the CA of "
-     "an authority of your own goes into tls.acme.ca_file"},
-    {"no such host", "the host in tls.acme.directory cannot be found: is it right, and does DNS "
-                     "work here?"},
+    {"x509:", "the directory's own certificate is not trusted here: look at tls.acme.directory; "
+              "the CA of an "
+              "authority of your own goes into tls.acme.ca_file"},
+    {"no such host",
+     "the host in tls.acme.directory cannot be found: look at it, and at the DNS of this machine"},
     {"get directory at",
-     "tls.acme.directory cannot be reached from here: is it right? a proxy is taken from the "
+     "tls.acme.directory cannot be reached from here: look at it; a proxy is taken from the "
      "variable HTTPS_PROXY"},
 };
 
@@ -152,8 +152,8 @@ static bool holds(struct cv_text text, const char *part)
     return false;
 }
 
-// "2026/11/22 22:30:38 " before what is said, and blanks.
-static struct cv_text without_time(struct cv_text line)
+// "2026/11/22 22:30:38 " before it.
+struct cv_text cv_acme_words(struct cv_text line)
 {
     enum { CHARS = sizeof "2026/11/22 22:30:38" - 1 };
     bool timed = line.len > CHARS && line.at[4] == '/' && line.at[7] == '/' && line.at[13] == ':' &&
@@ -174,7 +174,7 @@ static const char *meaning_of(struct cv_text line)
 void cv_acme_hear(struct cv_acme_heard *heard, struct cv_text line)
 {
     heard->lines += heard->lines < UINT32_MAX;
-    line = without_time(line);
+    line = cv_acme_words(line);
     if (line.len == 0 || heard->advice || cv_text_starts(line, "[INFO]"))
         return;
     heard->advice = meaning_of(line);

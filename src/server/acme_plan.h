@@ -54,7 +54,9 @@ struct cv_acme_heard {
     uint32_t lines;
 };
 
-// The next line.
+// A line of output without the time and the blanks before what it says.
+struct cv_text cv_acme_words(struct cv_text line);
+// The next line, as it came or as words.
 void cv_acme_hear(struct cv_acme_heard *heard, struct cv_text line);
 
 #endif

@@ -116,8 +116,7 @@ void cv_cert_keeper_look(struct cv_cert_keeper *keeper)
     }
     if (stamp != keeper->failed_stamp)
         keeper->failed_looks = 0;
-    if (keeper->failed_looks < LOOKS_BEFORE_COMPLAINT)
-        try_load(keeper);
+    try_load(keeper);
 }
 
 static void on_look(void *arg)

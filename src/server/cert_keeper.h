@@ -15,7 +15,7 @@ struct cv_cert_keeper {
     struct cv_certs *certs;   // in force; NULL: nothing has been loaded yet
     uint64_t stamp;           // of the files, when they were loaded
     uint64_t failed_stamp;    // of those that could not be loaded
-    unsigned failed_looks;    // at them; 0: nothing has failed
+    unsigned failed_looks;    // at them; 0: nothing has failed. One complaint is enough
     struct cv_timer look;
     struct cv_timer day;
 };

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/tls.h"
+#include "server/acme_files.h"
 #include "server/log.h"
 #include "server/self_signed.h"
 #include "server/store.h"
@@ -60,11 +61,10 @@ static int load_named(struct cv_certs *certs, const struct cv_config *config, in
     return err;
 }
 
-// The file of cv_acme_certificate: key, certificate and chain.
-static int acme_file(const struct cv_config *config, struct cv_config_certificate *out,
-                     struct cv_why *why)
+int cv_certs_acme_file(const struct cv_config *config, struct cv_config_certificate *out,
+                       struct cv_why *why)
 {
-    int err = cv_state_file(config->state_dir, "acme/certificate.pem", out->cert_file,
+    int err = cv_state_file(config->state_dir, "acme/" CV_ACME_CERTIFICATE, out->cert_file,
                             sizeof out->cert_file, why);
     if (err == CV_OK)
         memcpy(out->key_file, out->cert_file, sizeof out->key_file);
@@ -79,7 +79,7 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
     struct cv_why wrong = {0};
     if (!config->tls.acme.directory[0])
         return CV_OK;
-    int err = acme_file(config, &pair, why);
+    int err = cv_certs_acme_file(config, &pair, why);
     if (err != CV_OK || stat(pair.cert_file, &stat_now) != 0)
         return err;
     err = load_pair(certs, &pair, now_s, &wrong);
@@ -90,13 +90,20 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
     return CV_OK;
 }
 
+// In the place of an authority's that has not come yet, too: who speaks TLS is answered, and may
+// see what it is.
 static int load_own(struct cv_certs *certs, const struct cv_config *config, int64_t now_s,
                     struct cv_why *why)
 {
     struct cv_self_signed files;
     struct cv_tls_cert *cert;
-    if (!config->tls.self_signed)
+    bool stands_in = config->tls.acme.directory[0] && certs->count == 0;
+    if (!config->tls.self_signed && !stands_in)
         return CV_OK;
+    if (!config->tls.self_signed)
+        cv_log_text(CV_LOG_WARN, "tls.stand_in", "hint",
+                    "until the authority's certificate is there, clients of TLS are shown a "
+                    "self-signed one, and refuse it");
     int err = cv_self_signed_files(&files, config, why);
     if (err == CV_OK)
         err = cv_self_signed_load(&cert, &files, now_s, why);
@@ -206,8 +213,8 @@ uint64_t cv_certs_stamp(const struct cv_config *config)
     uint64_t hash = UINT64_C(14695981039346656037);
     for (uint32_t i = 0; i < tls->certificate_count; i++)
         hash = mix_pair(hash, tls->certificates[i].cert_file, tls->certificates[i].key_file);
-    if (tls->acme.directory[0] && acme_file(config, &acme, NULL) == CV_OK)
-        hash = mix_pair(hash, acme.cert_file, acme.key_file);
+    if (tls->acme.directory[0] && cv_certs_acme_file(config, &acme, NULL) == CV_OK)
+        hash = mix_file(hash, acme.cert_file);
     if (tls->self_signed && cv_self_signed_files(&own, config, NULL) == CV_OK)
         hash = mix_pair(hash, own.cert_file, own.key_file);
     return hash;

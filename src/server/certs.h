@@ -13,7 +13,7 @@ struct cv_certs;
 // empty where there is no TLS. 0; or CV_E_CONFIG, CV_E_STORE, CV_E_SYSTEM, CV_E_NOMEM with *why.
 //
 // An authority's certificate (acme) that is missing or cannot be used is left out: another one is
-// on its way.
+// on its way. Where there is no other, the self-signed one stands in.
 int cv_certs_load(struct cv_certs **out, const struct cv_config *config,
                   const struct cv_certs *previous, int64_t now_s, struct cv_why *why);
 // Whether the certificates that the administrator named can be loaded. Writes nothing. As above.
@@ -27,6 +27,11 @@ struct cv_tls_server *cv_certs_server(const struct cv_certs *certs);
 uint64_t cv_certs_stamp(const struct cv_config *config);
 // True when the self-signed one is to be made anew.
 bool cv_certs_due(const struct cv_certs *certs, int64_t now_s);
+
+// Where the certificate of an authority (acme) and its key are kept: one file, see
+// server/acme_files.h. 0 or CV_E_STORE with *why.
+int cv_certs_acme_file(const struct cv_config *config, struct cv_config_certificate *out,
+                       struct cv_why *why);
 
 // Log lines: what was loaded, and what is odd about it.
 void cv_certs_log(const struct cv_certs *certs);

@@ -46,7 +46,7 @@ struct cv_config_certificate {
 // Certificates asked for and renewed by ourselves (RFC 8555, HTTP-01; server/acme.h).
 struct cv_config_acme {
     char directory[CV_LIMIT_URL_BYTES + 1]; // https://...; empty: no ACME
-    char email[256];                        // where the authority writes to; may be empty
+    char email[256];                        // where the authority writes to
     char domains[CV_LIMIT_ACME_DOMAINS][CV_LIMIT_HOST_BYTES + 1];
     uint32_t domain_count;
     char ca_file[CV_LIMIT_FOLDER_BYTES + 1]; // whom to trust about the directory; empty: the system

@@ -128,7 +128,7 @@ static void print_acme(FILE *file, const struct cv_config_acme *acme)
                   "8555, HTTP-01)\n");
     if (!acme->directory[0]) {
         fprintf(file, "  # acme: {directory: https://acme-v02.api.letsencrypt.org/directory, "
-                      "domains: [stream.example.com]}\n");
+                      "email: admin@example.com, domains: [stream.example.com]}\n");
         return;
     }
     fprintf(file, "  acme:\n");

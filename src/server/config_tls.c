@@ -174,6 +174,9 @@ static int read_acme(struct cv_yaml *yaml, struct cv_config_acme *acme, struct c
     if (acme->directory[0] && acme->domain_count == 0)
         return cv_yaml_fail(yaml, why, "tls.acme",
                             "tls.acme needs domains, the names that the certificate is for");
+    if (acme->directory[0] && !acme->email[0])
+        return cv_yaml_fail(yaml, why, "tls.acme",
+                            "tls.acme needs an email, where the authority may write to");
     return CV_OK;
 }
 

@@ -271,7 +271,9 @@ int cv_conn_move(struct cv_conn *conn, unsigned thread, const uint8_t *data, siz
 void cv_conn_on_moved(struct cv_worker *worker, const struct cv_note *note)
 {
     struct cv_moved *moved = note->moved;
-    struct cv_conn *conn = client_new(worker, &moved->ends, &moved->peer);
+    struct cv_conn *conn = NULL;
+    if (!moved->ends.tls || make_tls_room(worker) == CV_OK)
+        conn = client_new(worker, &moved->ends, &moved->peer);
     if (!conn) {
         cv_conn_dismiss(worker, &moved->peer);
         return;

@@ -7,6 +7,7 @@
 #include "io/socket.h"
 #include "io/thread.h"
 #include "io/tls.h"
+#include "server/acme.h"
 #include "server/cert_keeper.h"
 #include "server/worker.h"
 
@@ -22,6 +23,7 @@ struct server {
     struct cv_loop *loop; // the main thread's
     struct cv_signals *signals;
     struct cv_cert_keeper keeper;
+    struct cv_acme *acme;
     char tls_ports[CV_LIMIT_LISTEN * 6 + 1]; // where TLS is spoken: "80,443"
     unsigned stats_missing;                  // answers that have not come yet
     struct cv_worker_stats stats;
@@ -291,6 +293,7 @@ static void reload(struct server *server)
     }
     cv_log_set_level(policy->config->log_level);
     put_in_force(server, policy);
+    cv_acme_set(server->acme, policy->config);
 }
 
 // Renewed certificates, with everything else as it was.
@@ -305,6 +308,13 @@ static void on_renewed(void *arg, struct cv_tls_server *tls)
     }
     cv_policy_set_tls(policy, tls);
     put_in_force(server, policy);
+}
+
+// An authority has given us a certificate: it need not wait until the keeper looks.
+static void on_obtained(void *arg)
+{
+    struct server *server = arg;
+    cv_cert_keeper_look(&server->keeper);
 }
 
 // ---- running --------------------------------------------------------------------------------
@@ -390,6 +400,18 @@ static int make_main(struct server *server, struct cv_why *why)
     return server->signals ? CV_OK : cv_why_set(why, CV_E_NOMEM, place, "no memory to start");
 }
 
+static int make_acme(struct server *server, struct cv_why *why)
+{
+    char folder[CV_LIMIT_FOLDER_BYTES + 1];
+    char *challenges = server->shared.challenge_folder;
+    int err = cv_state_file(server->options->config->state_dir, "acme", folder, sizeof folder, why);
+    if (err == CV_OK)
+        err = cv_acme_new(&server->acme, server->loop, folder, on_obtained, server, why);
+    if (err == CV_OK)
+        snprintf(challenges, CV_LIMIT_FOLDER_BYTES + 1, "%s", cv_acme_challenges(server->acme));
+    return err;
+}
+
 static int make_workers(struct server *server, struct cv_why *why)
 {
     for (unsigned i = 0; i < server->shared.workers; i++) {
@@ -434,6 +456,7 @@ static int run(struct server *server, struct cv_why *why)
     int err = start_threads(server, why);
     if (err == CV_OK) {
         log_ready(server);
+        cv_acme_set(server->acme, server->policy->config);
         cv_loop_run(server->loop);
     } else {
         struct cv_note stop = {.kind = CV_NOTE_STOP};
@@ -447,6 +470,7 @@ static void server_done(struct server *server)
 {
     for (unsigned i = 0; i < server->shared.workers; i++)
         cv_worker_free(server->workers[i]);
+    cv_acme_free(&server->acme);
     cv_signals_free(server->signals);
     cv_cert_keeper_done(&server->keeper);
     if (server->shared.post && server->loop)
@@ -463,6 +487,8 @@ int cv_server_run(const struct cv_server_options *options, struct cv_why *why)
     cv_signals_ignore_pipe();
     cv_process_raise_descriptors();
     int err = make_main(&server, why);
+    if (err == CV_OK)
+        err = make_acme(&server, why);
     if (err == CV_OK)
         err = make_workers(&server, why);
     if (err == CV_OK)

@@ -55,7 +55,7 @@ class Clients:
         self.librtmp_binary = librtmp_publish
         self.children = []
         self.env = None  # environment of what is started from now on; None: ours
-        self.ca_file = None  # whom FFmpeg trusts inside TLS, where it can be told
+        self.ca_file = None  # whom FFmpeg trusts inside TLS, where it can be told; the others believe anybody
 
     def start(self, name, cmd):
         child = Child(cmd, self.folder / f"{len(self.children):02}-{name}.log", self.env)
@@ -67,7 +67,7 @@ class Clients:
             child.kill()
 
     def _trust(self, url):
-        """FFmpeg's tunnel passes no options on, and believes anybody."""
+        """FFmpeg's rtmpts:// passes no options on."""
         secure = url.startswith(("rtmps://", "https://"))
         return ["-tls_verify", "1", "-ca_file", self.ca_file] if secure and self.ca_file else []
 
@@ -88,7 +88,8 @@ class Clients:
         return self.start("gst-publish", parts)
 
     def rtmp2sink_publish(self, url, source, kinds="va"):
-        return self._gst_publish(["rtmp2sink", "sync=true", f"location={url}"], source, kinds)
+        return self._gst_publish(["rtmp2sink", "sync=true", "tls-validation-flags=0", f"location={url}"], source,
+                                 kinds)
 
     def rtmpsink_publish(self, url, source, kinds="va"):
         return self._gst_publish(["rtmpsink", "sync=true", f"location={url} live=1"], source, kinds)
@@ -111,8 +112,8 @@ class Clients:
                                           "!", "filesink", "buffer-mode=unbuffered", f"location={out}"])
 
     def rtmp2src_play(self, url, out):
-        return self.start("gst-rtmp2src", ["gst-launch-1.0", "-q", "rtmp2src", f"location={url}",
-                                           "!", "filesink", f"location={out}"])
+        return self.start("gst-rtmp2src", ["gst-launch-1.0", "-q", "rtmp2src", "tls-validation-flags=0",
+                                           f"location={url}", "!", "filesink", f"location={out}"])
 
 
 class Player(typing.NamedTuple):

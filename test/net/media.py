@@ -29,7 +29,8 @@ def make_clip(folder, name, seconds=SECONDS):
     """Path of the clip; made on first use."""
     path = folder / f"{name}-{seconds}.flv"
     if not path.exists():
-        _ffmpeg([*CLIPS[name][1], "-t", str(seconds), "-f", "flv", str(path)])
+        made = [word.replace(f"duration={SECONDS}", f"duration={max(seconds, SECONDS)}") for word in CLIPS[name][1]]
+        _ffmpeg([*made, "-t", str(seconds), "-f", "flv", str(path)])
     return path
 
 

@@ -250,14 +250,16 @@ class _ChunkStream:
 class RtmpClient:
     """A connection, inside TLS with a context for it. Every wait has a time-out in seconds."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None, source=None, tls=None):
-        self.sock = socket.socket()
+    def __init__(self, port, host="127.0.0.1", timeout_s=10, receive_buffer=None, source=None, tls=None,
+                 sock=None):
+        self.sock = sock or socket.socket()
         if source:
             self.sock.bind((source, 0))
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout_s)
-        self.sock.connect((host, port))
+        if not sock:
+            self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname=host)

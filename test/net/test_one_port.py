@@ -34,16 +34,16 @@ class Doing(threading.Thread):
         return self.result
 
 
-def carry(server):
-    client = Client(server)
+def carry(server, count=GIGABYTE, tls=None):
+    client = Client(server, tls=tls)
     client.sock.settimeout(120)
-    assert upload(client, "/big", GIGABYTE) == 201
+    assert upload(client, "/big", count) == 201
     return digest(download(client, "/big"))
 
 
-def browse(server, stop):
+def browse(server, stop, tls=None):
     """Six connections that are kept, as a browser's; how many pages they got."""
-    tabs = [Client(server) for _ in range(6)]
+    tabs = [Client(server, tls=tls) for _ in range(6)]
     pages = 0
     while not stop.is_set():
         for tab in tabs:
@@ -55,8 +55,8 @@ def browse(server, stop):
     return pages
 
 
-def chat(server, stop):
-    client = Client(server)
+def chat(server, stop, tls=None):
+    client = Client(server, tls=tls)
     client.ask("GET /chat HTTP/1.1", UPGRADE.format("websocket"))
     assert status(client.head()) == 101 and client.take(5) == b"hello"
     lines = 0
@@ -68,13 +68,19 @@ def chat(server, stop):
     return lines
 
 
-@pytest.mark.limit_s(400)
-def test_the_site_and_streams_on_one_port(start_server, clients, clip, tmp_path):
-    talk = Site(upgraded)
-    nginx = Nginx(tmp_path / "nginx", more=f"""location /chat {{
+def busy_site(folder, talk):
+    """A web server with a page, and with what `talk` answers below /chat."""
+    nginx = Nginx(folder, more=f"""location /chat {{
         proxy_pass {talk.url}; proxy_http_version 1.1;
         proxy_set_header Connection Upgrade; proxy_set_header Upgrade $http_upgrade; }}""")
     (nginx.www / "index.html").write_text("<h1>the site</h1>", encoding="utf-8")
+    return nginx
+
+
+@pytest.mark.limit_s(400)
+def test_the_site_and_streams_on_one_port(start_server, clients, clip, tmp_path):
+    talk = Site(upgraded)
+    nginx = busy_site(tmp_path / "nginx", talk)
     server = start_server(config={"apps": [server_module.app()], "site": nginx.url})
     stop = threading.Event()
     try:

@@ -38,7 +38,7 @@ def watched(net, secure):
     """What the client sends meanwhile; in TLS alone when that was asked for."""
     tap = Wiretap(net)
     try:
-        yield
+        yield tap
     finally:
         sent = tap.stop()
     if secure:
@@ -67,12 +67,13 @@ def refused(net, wall, tmp_path, source, url, code, *options, **env):
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 @pytest.mark.parametrize("name", WHOLE)
 def test_publish(net, tls_serving, squid, trust, source, tmp_path, measured, name, scheme):
-    with TlsFirewall(net, name, squid, trust) as wall, watched(net, scheme == "rtmps"):
+    with TlsFirewall(net, name, squid, trust) as wall, watched(net, scheme == "rtmps") as tap:
         known, stream = len(tls_serving.log()), f"{scheme}-publish-{slug(name)}"
         first_s, _ = publish_through(net, wall, tmp_path, source, keyed(wall, stream, scheme), stream, *trusting(wall))
         measured("publish", f"{name}, {scheme}", first_s, net.counted().connections, FLOOR_MS)
         assert first_s < FIRST_MEDIA_MAX_S
         assert len(tls_serving.connects(known)) == 1
+    assert sum(map(len, tap.sent.values())) > source.stat().st_size
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])

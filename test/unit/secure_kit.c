@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "base/block.h"
+#include "base/mem.h"
 #include "io/channel.h"
 #include "io/socket.h"
 #include "io/tls_cert.h"
@@ -67,7 +68,7 @@ struct cv_tls_server *secure_kit_stranger(void)
 
 // ---- bridges ----------------------------------------------------------------------------------
 
-enum { BRIDGES_MAX = 64, READ_BYTES = 16384 };
+enum { BRIDGES_MAX = 1024, READ_BYTES = 256 * 1024 };
 
 // One of the two connections, and the direction towards it.
 struct bank {
@@ -81,12 +82,14 @@ struct bank {
 
 struct bridge {
     struct bank near, far;
+    int banks; // that their loop has not let go of
 };
 
-static struct bridge *bridges[BRIDGES_MAX];
-static unsigned bridge_count;
-static uint8_t read_buffer[READ_BYTES];
-static struct cv_channel_room room = {.read_buffer = read_buffer, .read_bytes = READ_BYTES};
+// Each thread has its own.
+static _Thread_local struct bridge *bridges[BRIDGES_MAX];
+static _Thread_local unsigned bridge_count;
+static _Thread_local uint8_t read_buffer[READ_BYTES];
+static _Thread_local struct cv_channel_room room;
 
 static void settle(struct bank *to)
 {
@@ -150,17 +153,17 @@ static const struct cv_channel_user bank_user = {
     .ended = on_ended,
 };
 
+// A test in which memory fails means that of others.
 int secure_kit_bridge(int fd)
 {
+    uint64_t spared = cv_mem_fail_nth(0);
     int pair[2];
     struct bridge *bridge = calloc(1, sizeof *bridge);
     assert_non_null(bridge);
     assert_true(bridge_count < BRIDGES_MAX);
     assert_int_equal(cv_socket_pair(pair), 0);
-    if (!room.loop) {
-        room.loop = cv_loop_new();
-        room.tls = cv_tls_room_new();
-    }
+    if (!room.loop)
+        room = (struct cv_channel_room){cv_loop_new(), cv_tls_room_new(), read_buffer, READ_BYTES};
     bridge->near.other = &bridge->far;
     bridge->far.other = &bridge->near;
     bridge->near.open = true;
@@ -169,21 +172,31 @@ int secure_kit_bridge(int fd)
     assert_int_equal(cv_channel_open(&bridge->far.channel, &room, fd, &bank_user, &bridge->far), 0);
     cv_channel_want(&bridge->far.channel, false, true);
     bridges[bridge_count++] = bridge;
+    cv_mem_fail_nth(spared);
     return pair[1];
+}
+
+static void on_bank_closed(void *arg)
+{
+    struct bridge *bridge = arg;
+    if (--bridge->banks == 0)
+        free(bridge);
 }
 
 static void bridge_close(struct bridge *bridge)
 {
+    bridge->banks = 2;
     cv_block_unref(&bridge->near.waits);
     cv_block_unref(&bridge->far.waits);
-    cv_channel_close(&bridge->near.channel, false, NULL, NULL);
-    cv_channel_close(&bridge->far.channel, false, free, bridge);
+    cv_channel_close(&bridge->near.channel, false, on_bank_closed, bridge);
+    cv_channel_close(&bridge->far.channel, false, on_bank_closed, bridge);
 }
 
 void secure_kit_pump(void)
 {
     if (!room.loop)
         return;
+    uint64_t spared = cv_mem_fail_nth(0);
     cv_loop_run_once(room.loop);
     for (unsigned i = 0; i < bridge_count; i++) {
         if (!bridges[i]->near.ended || !bridges[i]->far.ended)
@@ -191,17 +204,27 @@ void secure_kit_pump(void)
         bridge_close(bridges[i]);
         bridges[i--] = bridges[--bridge_count];
     }
+    cv_mem_fail_nth(spared);
 }
 
-void secure_kit_done(void)
+int secure_kit_fd(void)
+{
+    return room.loop ? cv_loop_fd(room.loop) : -1;
+}
+
+void secure_kit_hang_up(void)
 {
     while (bridge_count)
         bridge_close(bridges[--bridge_count]);
     cv_loop_free(room.loop);
     cv_tls_room_free(room.tls);
+    room = (struct cv_channel_room){0};
+}
+
+void secure_kit_done(void)
+{
+    secure_kit_hang_up();
     cv_tls_server_unref(&server);
     cv_tls_server_unref(&stranger);
     cv_tls_trust_unref(&trust);
-    room.loop = NULL;
-    room.tls = NULL;
 }

@@ -15,8 +15,12 @@ struct cv_tls_server *secure_kit_stranger(void);
 // Takes over a connection to a server of ours, perhaps one that is still being connected, and gives
 // one for a client that knows no TLS.
 int secure_kit_bridge(int fd);
-// Lets the bridges work.
+// Lets the calling thread's bridges work.
 void secure_kit_pump(void);
+// Readable when they have something to do; -1: there are none.
+int secure_kit_fd(void);
+// Ends the calling thread's bridges; and, with it, everything else.
+void secure_kit_hang_up(void);
 void secure_kit_done(void);
 
 #endif

@@ -1,5 +1,7 @@
 #include "server_kit.h"
 
+#include "secure_kit.h"
+
 #include "base/mem.h"
 #include "io/clock.h"
 #include "io/openssl.h"
@@ -13,6 +15,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
+
+struct cv_tls_server *kit_tls;
 
 static const char default_yaml[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n";
 
@@ -38,26 +42,35 @@ static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
     cv_log_set_level(config->log_level);
     struct cv_policy *policy = cv_policy_new(config, keys, &kit->shared.tallies);
     assert_non_null(policy);
+    cv_policy_set_tls(policy, kit_tls);
     cv_config_unref(&config);
     cv_keys_unref(&keys);
     return policy;
 }
 
-static void start_worker(struct kit *kit, unsigned i)
+struct cv_addr kit_listen(struct kit *kit, unsigned worker, enum cv_listen_takes takes)
 {
     struct cv_why why = {0};
     struct cv_addr addr = {.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
     int fd;
+    assert_int_equal(cv_socket_listen(&addr, &fd, 1, &why), CV_OK);
+    assert_int_equal(cv_socket_local(fd, &addr), CV_OK);
+    assert_int_equal(cv_worker_listen(kit->workers[worker], fd, takes), CV_OK);
+    return addr;
+}
+
+static void start_worker(struct kit *kit, unsigned i)
+{
     kit->workers[i] = cv_worker_new(&kit->shared, i, kit->policy);
     assert_non_null(kit->workers[i]);
-    assert_int_equal(cv_socket_listen(&addr, &fd, 1, &why), CV_OK);
-    assert_int_equal(cv_socket_local(fd, &kit->addrs[i]), CV_OK);
-    assert_int_equal(cv_worker_listen(kit->workers[i], fd, CV_LISTEN_ANY), CV_OK);
+    kit->addrs[i] = kit_listen(kit, i, CV_LISTEN_ANY);
 }
 
 void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml)
 {
     *kit = (struct kit){.threads = threads};
+    if (getenv("KIT_TLS"))
+        kit_tls = secure_kit_server();
     struct cv_tallies *tallies = &kit->shared.tallies;
     kit->shared.workers = workers;
     kit->shared.tunnel_secret.crypto = &cv_crypto_openssl;
@@ -109,12 +122,14 @@ void kit_stop(struct kit *kit)
     cv_tally_free(kit->shared.tallies.app_streams);
     cv_tally_free(kit->shared.tallies.app_viewers);
     cv_tally_free(kit->shared.tallies.stream_viewers);
+    secure_kit_hang_up();
     assert_true(told);
     assert_int_equal(atomic_load(&kit->shared.connections), 0);
 }
 
 void kit_turn(struct kit *kit)
 {
+    secure_kit_pump();
     for (unsigned i = 0; !kit->threads && i < kit->shared.workers; i++) {
         if (!kit->frozen[i])
             cv_loop_run_once(kit->workers[i]->loop);
@@ -311,15 +326,21 @@ static void see_event(struct client *client, const struct cv_rtmp_event *event)
 
 // ---- clients --------------------------------------------------------------------------------
 
+int kit_dial(struct kit *kit, unsigned worker)
+{
+    int fd = cv_socket_connect(&kit->addrs[worker]);
+    if (fd >= 0)
+        cv_socket_set_no_delay(fd, true);
+    return fd >= 0 && kit_tls ? secure_kit_bridge(fd) : fd;
+}
+
 bool client_dial(struct client *client, struct kit *kit, unsigned worker)
 {
     struct cv_rtmp_config config = {.role = CV_RTMP_CLIENT, .crypto = &cv_crypto_openssl};
     *client = (struct client){.kit = kit, .transaction = 1};
     client->seen = calloc(SEEN_MAX, sizeof *client->seen);
     client->rtmp = cv_rtmp_new(&config, 0);
-    client->fd = cv_socket_connect(&kit->addrs[worker]);
-    if (client->fd >= 0)
-        cv_socket_set_no_delay(client->fd, true);
+    client->fd = kit_dial(kit, worker);
     struct cv_rtmp_event event;
     return client->seen && client->rtmp && client->fd >= 0 &&
            cv_rtmp_next(client->rtmp, &event) == 0; // C0 and C1 are there
@@ -612,8 +633,9 @@ bool client_wait(struct client *client, const char *text)
         if (!alive || cv_clock_now_us() > deadline)
             return false;
         kit_turn(client->kit);
-        struct pollfd poll_fd = {.fd = client->fd, .events = POLLIN};
-        poll(&poll_fd, 1, client->kit->threads ? 5 : 0);
+        struct pollfd fds[] = {{.fd = client->fd, .events = POLLIN},
+                               {.fd = secure_kit_fd(), .events = POLLIN}};
+        poll(fds, 2, client->kit->threads ? 5 : 0);
     }
 }
 

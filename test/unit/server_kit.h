@@ -29,9 +29,15 @@ struct kit {
     struct cv_worker_stats stats; // sum of the last answers
 };
 
+// Given to every policy from now on; clients speak TLS then, by bridges (secure_kit.h). NULL at
+// first, or, where the environment has KIT_TLS, the server of secure_kit.
+extern struct cv_tls_server *kit_tls;
+
 // Workers with this configuration (YAML; NULL: one app "live", open to all). `threads`: on threads.
 // Where it is not open, the app "live" has the keys "one" and "two".
 void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml);
+// One more port of this worker's, which takes only this.
+struct cv_addr kit_listen(struct kit *kit, unsigned worker, enum cv_listen_takes takes);
 // STOP to all workers, waits for their end, frees everything.
 void kit_stop(struct kit *kit);
 // By hand: one turn of each loop that is not frozen. With threads: nothing.
@@ -75,6 +81,8 @@ struct client {
     char position[96]; // "epoch:seq": the next message wanted; empty: none is known
 };
 
+// To the worker's port, perhaps by a bridge; -1: it did not work.
+int kit_dial(struct kit *kit, unsigned worker);
 // TCP, handshake, connect, createStream (the stream is 1), on this worker. False: it did not work.
 bool client_open(struct client *client, struct kit *kit, unsigned worker);
 bool client_open_ws(struct client *client, struct kit *kit, unsigned worker);

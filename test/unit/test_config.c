@@ -160,7 +160,7 @@ static void tls_is_on_by_any_certificate(void **state)
         {"tls: {self_signed: true}\n", true},
         {"tls: {cert: a, key: b}\n", true},
         {"tls: {certificates: [{cert: a, key: a}]}\n", true},
-        {"tls: {acme: {directory: \"https://a/\", domains: [a.b]}}\n", true},
+        {"tls: {acme: {directory: \"https://a/\", domains: [a.b], email: a@b}}\n", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cv_config *config = parsed(rows[i].text);
@@ -320,6 +320,8 @@ static const struct {
      "tls.acme.directory is \"http://a/\", but must be the https:// address of an authority"},
     {"tls:\n  acme:\n    directory: https://a/\n", 2, "tls.acme needs domains"},
     {"tls:\n  acme:\n    domains: [a.b]\n", 2, "tls.acme needs a directory"},
+    {"tls:\n  acme:\n    directory: https://a/\n    domains: [a.b]\n", 2,
+     "tls.acme needs an email"},
     {"tls:\n  acme:\n    email: a.example\n", 3, "tls.acme.email is \"a.example\""},
     {"tls:\n  acme:\n    email: \"a@b, c@d\"\n", 3, "must be one address"},
     {"tls:\n  acme:\n    domains:\n    - a.b\n    - \"*.b\"\n", 5,

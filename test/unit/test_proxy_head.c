@@ -209,6 +209,22 @@ static void a_trusted_proxy_can_say_who_they_are(void **state)
     free(out);
 }
 
+static void the_site_hears_of_tls(void **state)
+{
+    (void)state;
+    static const char in[] = GET "X-Forwarded-Proto: gopher\r\n\r\n";
+    struct cv_proxy_client client = client_of("192.0.2.7", false);
+    client.secure = true;
+    char *out = forwarded_by(in, strlen(in), client);
+    assert_non_null(strstr(out, "\r\nX-Forwarded-Proto: https\r\n"));
+    assert_null(strstr(out, "gopher"));
+    free(out);
+    client.trusted = true; // it knows what its own client spoke
+    out = forwarded_by(in, strlen(in), client);
+    assert_non_null(strstr(out, "\r\nX-Forwarded-Proto: gopher\r\n"));
+    free(out);
+}
+
 static void what_may_be_sent_twice(void **state)
 {
     (void)state;
@@ -422,6 +438,7 @@ int main(void)
         cmocka_unit_test(what_is_for_one_connection_ends_here),
         cmocka_unit_test(clients_cannot_say_who_they_are),
         cmocka_unit_test(a_trusted_proxy_can_say_who_they_are),
+        cmocka_unit_test(the_site_hears_of_tls),
         cmocka_unit_test(what_may_be_sent_twice),
         cmocka_unit_test(the_longest_head_fits),
         cmocka_unit_test(bug_16_nothing_is_smuggled),

@@ -1,6 +1,6 @@
 // The client's connection against real workers, over a road that the test owns: it passes bytes,
-// cuts, swallows, and speaks as filters and proxies do. One thread, all loops by hand. With the
-// argument "secure" all of it goes on inside TLS, but for what reads along.
+// cuts, swallows, and speaks as filters and proxies do. One thread, all loops by hand. Where
+// KIT_TLS is set all of it goes on inside TLS, but for what reads along.
 #include "secure_kit.h"
 #include "server_kit.h"
 
@@ -354,8 +354,6 @@ static void on_event(void *arg, const struct cv_connection_event *event)
 static void scene_open(struct scene *scene, enum habit habit, const char *yaml)
 {
     kit_start(&scene->kit, 1, false, yaml);
-    if (secure)
-        scene->kit.policy->tls = cv_tls_server_ref(secure_kit_server());
     road_open(&scene->road, &scene->kit, habit);
     scene->loop = cv_loop_new();
     assert_non_null(scene->loop);
@@ -1233,9 +1231,9 @@ static void nobody_who_is_trusted_means_plain_text_or_nothing(void **state)
     scene_close(&scene);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    secure = argc > 1 && strcmp(argv[1], "secure") == 0;
+    secure = getenv("KIT_TLS");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_open_road_is_rtmp_behind_an_offer),
         cmocka_unit_test(each_way_can_be_asked_for),

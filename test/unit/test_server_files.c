@@ -70,7 +70,7 @@ struct browser {
 
 static struct browser dial(const char *requests)
 {
-    struct browser browser = {.fd = cv_socket_connect(&kit.addrs[0])};
+    struct browser browser = {.fd = kit_dial(&kit, 0)};
     assert_true(browser.fd >= 0);
     while (cv_socket_connect_result(browser.fd) == CV_E_AGAIN)
         kit_turn(&kit);

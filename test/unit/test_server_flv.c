@@ -37,7 +37,7 @@ struct player {
 
 static void player_open(struct player *player, unsigned worker, const char *request)
 {
-    *player = (struct player){.fd = cv_socket_connect(&kit.addrs[worker])};
+    *player = (struct player){.fd = kit_dial(&kit, worker)};
     assert_true(player->fd >= 0);
     struct pollfd poll_fd = {.fd = player->fd, .events = POLLOUT};
     assert_int_equal(poll(&poll_fd, 1, 1000 * KIT_WAIT_S), 1);

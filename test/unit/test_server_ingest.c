@@ -31,7 +31,7 @@ struct http {
 
 static void http_dial(struct http *http)
 {
-    *http = (struct http){.fd = cv_socket_connect(&kit.addrs[0])};
+    *http = (struct http){.fd = kit_dial(&kit, 0)};
     assert_true(http->fd >= 0);
 }
 

@@ -172,7 +172,7 @@ static void tend(struct peer *peer, enum cv_rtmpt_slot slot)
 {
     enum cv_rtmpt_want want = cv_rtmpt_client_want(peer->tunnel, slot);
     if (want == CV_RTMPT_WANT_CONNECT && peer->fds[slot] < 0) {
-        peer->fds[slot] = cv_socket_connect(&kit.addrs[0]);
+        peer->fds[slot] = kit_dial(&kit, 0);
         assert_true(peer->fds[slot] >= 0);
         cv_socket_set_no_delay(peer->fds[slot], true);
         cv_rtmpt_client_connected(peer->tunnel, slot, cv_clock_now_us());

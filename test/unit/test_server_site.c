@@ -79,7 +79,7 @@ static void read_all(int fd, char *text, size_t size)
 
 static int dial(void)
 {
-    int fd = cv_socket_connect(&kit.addrs[0]);
+    int fd = kit_dial(&kit, 0);
     assert_true(fd >= 0);
     turns();
     return fd;
@@ -93,6 +93,8 @@ static int site_connection(int *fds, unsigned count)
         if (fds[i] < 0)
             fds[i] = cv_socket_accept(listener, NULL);
         read_all(fds[i], text, sizeof text);
+        const char *says = kit_tls ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n";
+        assert_true(!strstr(text, "X-Forwarded-Proto") || strstr(text, says));
         if (text[0])
             return fds[i];
     }

@@ -38,7 +38,7 @@ static struct http web[2];
 
 static void http_open(struct http *http, unsigned worker)
 {
-    *http = (struct http){.fd = cv_socket_connect(&kit.addrs[worker])};
+    *http = (struct http){.fd = kit_dial(&kit, worker)};
     assert_true(http->fd >= 0);
     cv_socket_set_no_delay(http->fd, true);
 }

@@ -182,7 +182,7 @@ static void run_one(void *arg)
         if (protect(crowd->tickets, &use, now_us) != TICKET)
             atomic_fetch_add(&crowd->failures, 1);
         one_block(&use, text, sealed);
-        if (i % 64 == 0)
+        if (i % 4 == 0)
             atomic_compare_exchange_strong(&crowd->now_us, &now_us, now_us + period_us);
         int found = open_again(crowd->tickets, &use, now_us);
         if (found == NO_TICKET)
