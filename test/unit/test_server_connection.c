@@ -1,5 +1,7 @@
 // The client's connection against real workers, over a road that the test owns: it passes bytes,
-// cuts, swallows, and speaks as filters and proxies do. One thread, all loops by hand.
+// cuts, swallows, and speaks as filters and proxies do. One thread, all loops by hand. Where
+// KIT_TLS is set all of it goes on inside TLS, but for what reads along.
+#include "secure_kit.h"
 #include "server_kit.h"
 
 #include "base/mem.h"
@@ -9,10 +11,14 @@
 #include "io/loop.h"
 #include "io/openssl.h"
 #include "io/socket.h"
+#include "io/tls_server.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+static bool secure; // everything is
 
 // ---- the road ---------------------------------------------------------------------------------
 
@@ -26,6 +32,7 @@ enum habit {
     ANSWERS_400,       // to what is not HTTP
     PORTAL,            // redirects everything
     REFUSES_PROXY,     // 407 to everything
+    CONNECTS,          // as a proxy does; nothing else passes
 };
 
 struct lane {
@@ -33,6 +40,8 @@ struct lane {
     int server;
     bool judged; // its first bytes were looked at
     bool mute;
+    bool up_over; // what comes from there has ended
+    bool down_over;
     size_t up;
     size_t down;
     uint64_t hold_us; // between two pieces that come down
@@ -141,6 +150,12 @@ static bool judge(struct road *road, struct lane *lane, char *data, size_t len)
                           "Proxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n");
         lane_end(lane, false);
         return false;
+    case CONNECTS:
+        if (starts(data, len, "CONNECT 127.0.0.1:"))
+            say(lane->client, "HTTP/1.1 200 Connection established\r\n\r\n");
+        else
+            lane_end(lane, true);
+        return false;
     }
     return true;
 }
@@ -185,14 +200,27 @@ static void forward(struct road *road, struct lane *lane, bool up, const char *d
     }
 }
 
+// One direction has ended; the other one goes on until it does.
+static void pass_end(struct lane *lane, bool up)
+{
+    bool *over = up ? &lane->up_over : &lane->down_over;
+    *over = true;
+    if (lane->up_over && lane->down_over)
+        lane_end(lane, false);
+    else
+        cv_socket_shutdown(up ? lane->server : lane->client);
+}
+
 static void pass(struct road *road, struct lane *lane, bool up)
 {
     char data[PIECE];
+    if (up ? lane->up_over : lane->down_over)
+        return;
     int len = cv_socket_read(up ? lane->client : lane->server, data, sizeof data);
     if (len == CV_E_AGAIN)
         return;
     if (len < 0) {
-        lane_end(lane, false);
+        pass_end(lane, up);
         return;
     }
     bool first = up && !lane->judged;
@@ -254,6 +282,7 @@ struct caller {
     enum cv_connection_end end;
     enum cv_obstacle obstacle;
     enum cv_way way;
+    bool secure;
     uint32_t attempts;
     char name[40]; // of the way, as it was at THROUGH
     char location[80];
@@ -282,6 +311,7 @@ static void on_event(void *arg, const struct cv_connection_event *event)
     case CV_CONNECTION_THROUGH:
         caller->through = true;
         caller->way = event->way;
+        caller->secure = event->secure;
         caller->attempts = event->attempts;
         snprintf(caller->name, sizeof caller->name, "%s", event->stats.name);
         return;
@@ -344,9 +374,13 @@ static bool call_with(struct scene *scene, struct caller *caller, const struct c
 {
     char url[128];
     struct cv_target target;
-    snprintf(url, sizeof url, "rtmp://127.0.0.1:%u/live/%s", to->port, name);
+    const char *scheme = secure ? "rtmps" : "rtmp";
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u/live/%s", scheme, to->port, name);
     assert_int_equal(cv_target_parse(&target, cv_text_of(url), NULL), CV_OK);
-    config->target = &target;
+    if (!config->target)
+        config->target = &target;
+    if (secure && !config->trust)
+        config->trust = secure_kit_trust();
     config->on_event = on_event;
     config->arg = caller;
     caller->publishes = config->mode == CV_RTMP_CLIENT_PUBLISH;
@@ -483,20 +517,23 @@ static void expect_through(enum habit habit, enum cv_via via, const char *way, u
 static void an_open_road_is_rtmp_behind_an_offer(void **state)
 {
     (void)state;
-    expect_through(PASSES, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
+    const char *name = secure ? "RTMPS behind an HTTPS offer" : "RTMP behind an HTTP offer";
+    expect_through(PASSES, CV_VIA_AUTO, name, 1);
 }
 
 static void each_way_can_be_asked_for(void **state)
 {
     (void)state;
-    expect_through(PASSES, CV_VIA_RTMP, "RTMP", 1);
-    expect_through(PASSES, CV_VIA_RTMPT, "RTMPT", 1);
-    expect_through(PASSES, CV_VIA_SOCKET, "RTMP over WebSocket", 1);
+    expect_through(PASSES, CV_VIA_RTMP, secure ? "RTMPS" : "RTMP", 1);
+    expect_through(PASSES, CV_VIA_RTMPT, secure ? "RTMPTS" : "RTMPT", 1);
+    expect_through(PASSES, CV_VIA_SOCKET, secure ? "secure WebSocket" : "RTMP over WebSocket", 1);
 }
 
 static void filters_for_http_are_passed_at_once(void **state)
 {
     (void)state;
+    if (secure)
+        return; // nobody reads along
     expect_through(HTTP_ONLY_RESETS, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
     expect_through(HTTP_ONLY_IS_MUTE, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
     expect_through(ANSWERS_400, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
@@ -505,6 +542,8 @@ static void filters_for_http_are_passed_at_once(void **state)
 static void a_stripped_offer_is_a_tunnel(void **state)
 {
     (void)state;
+    if (secure)
+        return; // nobody reads along
     expect_through(STRIPS_THE_OFFER, CV_VIA_AUTO, "RTMPT", 1);
 }
 
@@ -527,6 +566,8 @@ static struct caller expect_no_way(enum habit habit, enum cv_ladder_order order)
 static void a_portal_is_named(void **state)
 {
     (void)state;
+    if (secure)
+        return; // nobody reads along
     struct caller caller = expect_no_way(PORTAL, CV_LADDER_OFFER_FIRST);
     assert_int_equal(caller.obstacle, CV_OBSTACLE_PORTAL);
     assert_string_equal(caller.location, "http://login.example/hotel");
@@ -538,6 +579,8 @@ static void a_portal_is_named(void **state)
 static void a_proxy_in_the_way_is_named(void **state)
 {
     (void)state;
+    if (secure)
+        return; // nobody reads along
     struct caller caller = expect_no_way(REFUSES_PROXY, CV_LADDER_OFFER_FIRST);
     assert_int_equal(caller.obstacle, CV_OBSTACLE_PROXY_AUTH);
 }
@@ -619,7 +662,8 @@ static void publish_through_cuts(enum habit habit, enum cv_via via, size_t up, s
     assert_int_equal(publisher.cuts, publisher.returns);
     assert_int_equal(player.cuts, 0);
     assert_true(scene.road.cuts_left < cuts);
-    assert_in_range(publisher.cuts, habit == PASSES, cuts); // a tunnel survives most
+    bool tunnel = habit != PASSES || via == CV_VIA_RTMPT;
+    assert_in_range(publisher.cuts, !tunnel, cuts); // a tunnel survives most
     scene_end(&scene, &publisher, &player);
 }
 
@@ -640,14 +684,17 @@ static void a_cut_in_what_the_server_says_loses_nothing(void **state)
 static void a_tunnel_does_not_mind_cuts(void **state)
 {
     (void)state;
-    publish_through_cuts(STRIPS_THE_OFFER, CV_VIA_AUTO, 20011, 0, 3);
+    publish_through_cuts(PASSES, CV_VIA_RTMPT, 20011, 0, 3);
+    if (!secure)
+        publish_through_cuts(STRIPS_THE_OFFER, CV_VIA_AUTO, 20011, 0, 3);
     publish_through_cuts(PASSES, CV_VIA_SOCKET, 20011, 0, 2);
 }
 
 static void a_player_misses_nothing(void **state)
 {
     (void)state;
-    for (size_t down = 9001; down < 60000; down += 10007) {
+    // What is cut within a record of TLS has not come at all: not even where to go on.
+    for (size_t down = secure ? 29017 : 9001; down < 60000; down += 10007) {
         struct scene scene = {0};
         struct caller publisher = {.limit = MESSAGES};
         struct caller player = {0};
@@ -948,8 +995,245 @@ static void want_of_memory_ends_in_words(void **state)
     }
 }
 
+// ---- certificates -----------------------------------------------------------------------------
+
+// Renewed, or somebody else's.
+static void show(struct scene *scene, struct cv_tls_server *server)
+{
+    cv_tls_server_unref(&scene->kit.policy->tls);
+    scene->kit.policy->tls = cv_tls_server_ref(server);
+}
+
+static void expect_distrust(const struct caller *caller, enum cv_obstacle obstacle)
+{
+    assert_int_equal(caller->end, CV_END_CERTIFICATE);
+    assert_int_equal(caller->obstacle, obstacle);
+    assert_non_null(strstr(caller->why, "127.0.0.1"));
+    assert_false(caller->lost);
+}
+
+// However much it would like to try on.
+static void a_first_certificate_that_is_not_accepted_ends_it(void **state)
+{
+    (void)state;
+    for (int i = 0; secure && i < 8; i++) {
+        struct scene scene = {0};
+        struct caller caller = {0};
+        struct cv_connection_config config = {
+            .mode = i % 2 ? CV_RTMP_CLIENT_PUBLISH : CV_RTMP_CLIENT_PLAY,
+            .via = i / 2 % 2 ? CV_VIA_SOCKET : CV_VIA_AUTO,
+            .patient = i / 4,
+        };
+        scene_open(&scene, PASSES, NULL);
+        show(&scene, secure_kit_stranger());
+        assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
+        until(&scene, NULL, &caller.ended);
+        expect_distrust(&caller, CV_OBSTACLE_CERT_UNTRUSTED);
+        assert_false(caller.through);
+        assert_int_equal(caller.cuts, 0);
+        assert_in_range(scene.road.count, 1, 1); // one lane, and no other one after it
+        cv_connection_free(&caller.connection);
+        scene_close(&scene);
+    }
+}
+
+// Until somebody has logged in to the network.
+static void a_portal_behind_a_cut_passes(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller publisher = {.limit = MESSAGES, .pace_us = 1000};
+    struct caller player = {0};
+    if (!secure)
+        return;
+    scene_open(&scene, PASSES, NULL);
+    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    until_count(&scene, &publisher, &player.checker.messages, 20);
+    show(&scene, secure_kit_stranger());
+    road_cut(&scene.road);
+    until_told(&scene, &publisher, &publisher.cuts);
+    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    while (publisher.connection->tries < 3 && cv_clock_now_us() < end_us)
+        turn(&scene, &publisher);
+    assert_false(publisher.ended);
+    assert_true(publisher.connection->distrust_us > 0);
+    show(&scene, secure_kit_server());
+    until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
+    expect_whole(&player, MESSAGES);
+    assert_int_equal(publisher.connection->distrust_us, 0);
+    assert_int_equal(publisher.returns, 1);
+    scene_end(&scene, &publisher, &player);
+}
+
+// The time to come back is over, or that for strange certificates is.
+static void expect_change(uint32_t return_s, bool later)
+{
+    struct scene scene = {0};
+    struct caller caller = {0};
+    struct cv_connection_config config = {.mode = CV_RTMP_CLIENT_PUBLISH, .return_s = return_s};
+    scene_open(&scene, PASSES, NULL);
+    assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
+    until(&scene, NULL, &caller.started);
+    show(&scene, secure_kit_stranger());
+    road_cut(&scene.road);
+    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    while (!caller.ended && caller.connection->distrust_us == 0 && cv_clock_now_us() < end_us)
+        turn(&scene, NULL);
+    assert_false(caller.ended);
+    if (later)
+        caller.connection->distrust_us -= CV_CONNECTION_DISTRUST_S * UINT64_C(1000000);
+    until(&scene, NULL, &caller.ended);
+    expect_distrust(&caller, CV_OBSTACLE_CERT_UNTRUSTED);
+    assert_int_equal(caller.cuts, 1);
+    cv_connection_free(&caller.connection);
+    scene_close(&scene);
+}
+
+static void a_certificate_that_has_changed_for_good_ends_it(void **state)
+{
+    (void)state;
+    if (!secure)
+        return;
+    expect_change(1, false);
+    expect_change(3600, true);
+}
+
+// ---- proxies ------------------------------------------------------------------------------------
+
+static void call_by_proxy(struct scene *scene, struct caller *caller, enum habit habit,
+                          enum cv_via via)
+{
+    scene_open(scene, habit, NULL);
+    struct cv_proxies proxies = {
+        .secure = {.host = "127.0.0.1", .port = scene->road.addr.port, .user = "me"}};
+    struct cv_connection_config config = {
+        .mode = CV_RTMP_CLIENT_PUBLISH, .via = via, .proxies = &proxies};
+    assert_true(call_with(scene, caller, &scene->kit.addrs[0], "s", &config));
+}
+
+static void tls_goes_through_a_proxy(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cv_via via;
+        const char *name;
+        unsigned lanes;
+    } rows[] = {{CV_VIA_AUTO, "RTMPS behind an HTTPS offer", 1},
+                {CV_VIA_RTMPT, "RTMPTS", 1},
+                {CV_VIA_SOCKET, "secure WebSocket", 1},
+                {CV_VIA_RTMP, "RTMPS", 0}}; // beside it
+    for (size_t i = 0; secure && i < sizeof rows / sizeof rows[0]; i++) {
+        struct scene scene = {0};
+        struct caller caller = {0};
+        call_by_proxy(&scene, &caller, CONNECTS, rows[i].via);
+        until(&scene, NULL, &caller.started);
+        assert_string_equal(caller.name, rows[i].name);
+        assert_int_equal(caller.attempts, 1);
+        assert_in_range(scene.road.count, rows[i].lanes, rows[i].lanes ? 2 : 0); // a tunnel has two
+        cv_connection_free(&caller.connection);
+        scene_close(&scene);
+    }
+}
+
+static void a_proxy_that_refuses_tls_is_named(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller caller = {0};
+    if (!secure)
+        return;
+    call_by_proxy(&scene, &caller, REFUSES_PROXY, CV_VIA_AUTO);
+    until(&scene, NULL, &caller.ended);
+    assert_int_equal(caller.end, CV_END_NO_WAY);
+    assert_int_equal(caller.obstacle, CV_OBSTACLE_PROXY_DENIED);
+    cv_connection_free(&caller.connection);
+    scene_close(&scene);
+}
+
+// ---- either -------------------------------------------------------------------------------------
+
+// A port where nobody listens.
+static uint16_t closed_port(void)
+{
+    struct cv_addr addr = {.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
+    int fd;
+    assert_int_equal(cv_socket_listen(&addr, &fd, 1, NULL), CV_OK);
+    assert_int_equal(cv_socket_local(fd, &addr), CV_OK);
+    cv_socket_close(&fd);
+    return addr.port;
+}
+
+static struct cv_target either(uint16_t port, uint16_t secure_port)
+{
+    struct cv_target target;
+    assert_int_equal(cv_target_parse(&target, cv_text_of("rtmp://127.0.0.1/live/s"), NULL), CV_OK);
+    assert_int_equal(target.security, CV_SECURITY_EITHER);
+    target.port = port;
+    target.secure_port = secure_port;
+    return target;
+}
+
+// The port for plain text is closed, the other one is not; what got through is remembered.
+static void tls_is_the_way_where_plain_text_has_none(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/culvert_test_XXXXXX";
+    int fd = mkstemp(path);
+    if (!secure)
+        goto done;
+    for (int i = 0; i < 2; i++) {
+        struct scene scene = {0};
+        struct caller caller = {0};
+        scene_open(&scene, PASSES, NULL);
+        static struct cv_target target;
+        if (i == 0)
+            target = either(closed_port(), scene.road.addr.port);
+        target.secure_port = scene.road.addr.port; // the memory knows it by the other one
+        struct cv_connection_config config = {
+            .mode = CV_RTMP_CLIENT_PUBLISH, .target = &target, .memory_path = path};
+        assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
+        until(&scene, NULL, &caller.started);
+        assert_string_equal(caller.name, "RTMPS behind an HTTPS offer");
+        assert_true(i == 0 ? caller.attempts > 1 : caller.attempts == 1);
+        assert_true(caller.secure);
+        cv_connection_free(&caller.connection);
+        scene_close(&scene);
+    }
+done:
+    cv_socket_close(&fd);
+    unlink(path);
+}
+
+static void nobody_who_is_trusted_means_plain_text_or_nothing(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct caller caller = {0};
+    if (secure)
+        return;
+    scene_open(&scene, PASSES, NULL);
+    struct cv_target target = either(closed_port(), scene.road.addr.port);
+    struct cv_connection_config config = {.mode = CV_RTMP_CLIENT_PLAY, .target = &target};
+    assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
+    until(&scene, NULL, &caller.ended);
+    assert_int_equal(caller.end, CV_END_NO_WAY);
+    assert_int_equal(scene.road.count, 0); // nobody came to the port for TLS
+    cv_connection_free(&caller.connection);
+    caller = (struct caller){0};
+    target.security = CV_SECURITY_ONLY;
+    assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
+    until(&scene, NULL, &caller.ended);
+    assert_int_equal(caller.end, CV_END_FAILED);
+    assert_non_null(strstr(caller.why, "TLS"));
+    assert_int_equal(scene.road.count, 0);
+    cv_connection_free(&caller.connection);
+    scene_close(&scene);
+}
+
 int main(void)
 {
+    secure = getenv("KIT_TLS");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_open_road_is_rtmp_behind_an_offer),
         cmocka_unit_test(each_way_can_be_asked_for),
@@ -975,6 +1259,15 @@ int main(void)
         cmocka_unit_test(what_no_server_takes_is_refused),
         cmocka_unit_test(it_may_be_freed_when_it_is_told_anything),
         cmocka_unit_test(want_of_memory_ends_in_words),
+        cmocka_unit_test(a_first_certificate_that_is_not_accepted_ends_it),
+        cmocka_unit_test(a_portal_behind_a_cut_passes),
+        cmocka_unit_test(a_certificate_that_has_changed_for_good_ends_it),
+        cmocka_unit_test(tls_goes_through_a_proxy),
+        cmocka_unit_test(a_proxy_that_refuses_tls_is_named),
+        cmocka_unit_test(tls_is_the_way_where_plain_text_has_none),
+        cmocka_unit_test(nobody_who_is_trusted_means_plain_text_or_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    secure_kit_done();
+    return failures;
 }
