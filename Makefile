@@ -5,7 +5,7 @@ FUZZ    ?= wire
 SECONDS ?= 60
 
 .NOTPARALLEL:
-.PHONY: help run build test bench bench-tunnel bench-site bench-client bench-ways install format fuzz clean
+.PHONY: help run build test bench bench-tunnel bench-site bench-client bench-ways bench-tls install format fuzz clean
 
 help:     ## this list
 	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -42,6 +42,10 @@ bench-client: build  ## what the relay, and RTMPT in our own client, add and cos
 bench-ways: build  ## how soon a client is through firewalls and proxies (as root, in namespaces)
 	@tools/install-deps.sh build test
 	bench/run.sh ways $(ARGS)
+
+bench-tls: build  ## what TLS costs the server, beside plain RTMP and beside OpenSSL itself
+	@tools/install-deps.sh build test
+	bench/run.sh tls $(ARGS)
 
 install: build  ## make install PREFIX=/usr/local
 	meson configure build --prefix=$(PREFIX)
