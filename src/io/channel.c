@@ -88,10 +88,10 @@ static void set_events(struct cv_channel *channel)
 //
 // Behind a call of the user's functions is_open is asked first: it may be closed, or given away.
 
+// Mostly it is closed soon: that the descriptor is not asked any more is left to the next turn.
 static void end(struct cv_channel *channel, int code)
 {
     channel->reads = false;
-    set_events(channel);
     channel->user->ended(channel->arg, code);
 }
 
@@ -210,6 +210,8 @@ static void on_ready(void *arg, unsigned events)
         go_on(channel);
         return;
     }
+    if ((events & CV_WATCH_READ) && !channel->reads)
+        set_events(channel); // the end was told
     if ((events & CV_WATCH_WRITE) && flush(channel) && channel->writes)
         channel->user->room(channel->arg);
     if ((events & CV_WATCH_READ) && is_open(channel))
