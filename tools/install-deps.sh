@@ -48,9 +48,9 @@ libnginx-mod-rtmp           real RTMP server of other people
 procps                      process tables
 iproute2                    sockets in use, network namespaces
 nftables                    firewalls in network namespaces
-lego                        real client of certificate authorities; the server's, too
+lego                        real client of certificate authorities, which the server uses, too
 pebble                      real certificate authority (RFC 8555)
-openssl                     certificates of that authority's own
+openssl                     certificates of that authority itself
 '
 
 bench='
