@@ -191,8 +191,8 @@ static bool goes_by_connect(const struct cv_attempt_config *config)
 int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot,
                          const struct cv_leg_owner *owner, void *arg)
 {
-    CV_ASSERT(!attempt->legs[slot]);
     const struct cv_attempt_config *config = &attempt->config;
+    CV_ASSERT(!attempt->legs[slot] && (!config->secure || config->trust)); // else: plain text
     struct cv_leg_config leg = {
         .host = config->target->host,
         .port = config->secure ? config->target->secure_port : config->target->port,
