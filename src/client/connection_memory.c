@@ -56,8 +56,7 @@ static void put(struct cv_connection *connection, const struct cv_memory_entry *
     name_server(connection, server);
     cv_network_name(network);
     // It is a hint: without it the next start is a little slower.
-    if (cv_memory_put(connection->memory_path, network, server, entry, NULL) == CV_OK)
-        connection->known = *entry;
+    cv_memory_put(connection->memory_path, network, server, entry, NULL);
 }
 
 void cv__connection_learn(struct cv_connection *connection, const struct cv_way_in_use *way)
@@ -76,13 +75,17 @@ void cv__connection_learn(struct cv_connection *connection, const struct cv_way_
     bool same = known->way == entry.way && known->secure == entry.secure &&
                 known->raw == entry.raw && known->ipv4 == entry.ipv4 &&
                 known->cut_ms == entry.cut_ms && entry.at_s - known->at_s < REFRESH_S;
-    if (remembers(connection) && !same)
+    if (same)
+        return;
+    connection->known = entry; // behind a cut it is tried first, whether there is a file or not
+    if (remembers(connection))
         put(connection, &entry);
 }
 
 void cv__connection_learn_failure(struct cv_connection *connection)
 {
     struct cv_memory_entry entry = {.way = CV_WAY_NONE, .failures = 1, .at_s = now_s()};
+    connection->known.at_s = 0; // the file says otherwise: what wins next is written
     if (remembers(connection))
         put(connection, &entry);
 }

@@ -45,8 +45,8 @@ static const struct words words[CV_OBSTACLES] = {
                                "POST requests to be let through."},
     [CV_OBSTACLE_NO_CONNECT] = {"no-connect",
                                 "The proxy passes web pages and opens no other connections.",
-                                "Ask for CONNECT to this host and port, or for its HTTP POST "
-                                "requests to be let through."},
+                                "Ask for CONNECT to this host and port; for rtmp://, its HTTP "
+                                "POST requests are enough."},
     [CV_OBSTACLE_NOT_OURS] = {"not-ours",
                               "A web server answers, but there is no media server behind it.",
                               "Check the host name, and that Culvert owns the port there."},
@@ -60,7 +60,8 @@ static const struct words words[CV_OBSTACLES] = {
                                "This is forbidden here: a filter, or the server, answers 403.",
                                "Ask for HTTP POST to this host to be allowed."},
     [CV_OBSTACLE_PROXY_AUTH] = {"proxy-auth", "The proxy wants a name and a password.",
-                                "Give them in http_proxy=http://NAME:PASSWORD@HOST:PORT."},
+                                "Give them in http_proxy (for rtmps://, https_proxy), as "
+                                "http://NAME:PASSWORD@HOST:PORT, or by --proxy."},
     [CV_OBSTACLE_PROXY_DENIED] = {"proxy-denied", "The proxy does not take this name and password.",
                                   "Check them in http_proxy, and ask whether the proxy knows Basic "
                                   "authentication."},
