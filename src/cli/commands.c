@@ -29,6 +29,7 @@ static const char exit_codes[] = "Exit codes:\n"
                                  " 10  a file cannot be read or written\n"
                                  " 11  the reader of the output has gone\n"
                                  " 12  the connection was lost and did not come back\n"
+                                 " 13  the server's certificate is not accepted\n"
                                  "130  stopped by Ctrl-C or SIGTERM before it was done\n";
 
 static const struct cv_command *find_command(const char *name)

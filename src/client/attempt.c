@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "proto/basic_auth.h"
+#include "proto/http1_fields.h"
 #include "proto/http1_write.h"
 
 #include <stdio.h>
@@ -190,8 +191,8 @@ static bool goes_by_connect(const struct cv_attempt_config *config)
 int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot,
                          const struct cv_leg_owner *owner, void *arg)
 {
-    CV_ASSERT(!attempt->legs[slot]);
     const struct cv_attempt_config *config = &attempt->config;
+    CV_ASSERT(!attempt->legs[slot] && (!config->secure || config->trust)); // else: plain text
     struct cv_leg_config leg = {
         .host = config->target->host,
         .port = config->secure ? config->target->secure_port : config->target->port,
@@ -326,8 +327,11 @@ void cv__attempt_page(struct cv_attempt *attempt, uint32_t status, bool elsewher
 void cv__attempt_answer(struct cv_attempt *attempt, const struct cv_http1_head *head)
 {
     struct cv_text location = cv_http1_header(head, "Location");
+    struct cv_text server = cv_text_of(cv__attempt_authority(attempt));
     bool redirects = location.at && head->status >= 300 && head->status < 400;
-    cv__attempt_page(attempt, head->status, redirects, location);
+    // Many a server sends port 80 to its own 443. A proxy that redirects a CONNECT means a login.
+    bool own = attempt->connected && location.at && !cv_http1_leads_elsewhere(location, server);
+    cv__attempt_page(attempt, head->status, redirects && !own, location);
 }
 
 // ---- RTMP -----------------------------------------------------------------------------------

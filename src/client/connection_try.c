@@ -152,7 +152,8 @@ void cv__try_after_cut(struct cv_connection *connection, const struct cv_why *wh
 }
 
 // A network that wants a login shows certificates of its own until it has it, and so cuts who was
-// there; a server that has another one since the cut keeps it.
+// there; a server that has another one since the cut keeps it. Where plain text will do, it may be
+// its port that comes back.
 static bool may_pass(struct cv_connection *connection, const struct cv_reach_result *result)
 {
     uint64_t now_us = cv__connection_now_us(connection);
@@ -163,6 +164,8 @@ static bool may_pass(struct cv_connection *connection, const struct cv_reach_res
     if (connection->distrust_us == 0)
         connection->distrust_us = now_us;
     connection->distrust_why = *result->why;
+    if (connection->target.security != CV_SECURITY_ONLY)
+        return connection->cut_us || connection->config.patient;
     return connection->started &&
            now_us - connection->distrust_us < CV_CONNECTION_DISTRUST_S * UINT64_C(1000000);
 }

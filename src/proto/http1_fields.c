@@ -183,3 +183,27 @@ bool cv_http1_is_authority(struct cv_text text)
     uint64_t number;
     return port.at[0] == ':' && cv_text_u64(cv_text_skip(port, 1), 0, UINT16_MAX, &number) == CV_OK;
 }
+
+// ---- hosts ------------------------------------------------------------------------------------
+
+static struct cv_text without_port(struct cv_text authority)
+{
+    bool ipv6 = cv_text_starts(authority, "[");
+    authority.len = cv_text_find(authority, ipv6 ? ']' : ':');
+    return authority;
+}
+
+bool cv_http1_leads_elsewhere(struct cv_text location, struct cv_text authority)
+{
+    struct cv_text scheme = {location.at, cv_text_find(location, ':')};
+    bool http = cv_text_is_nocase(scheme, "http") || cv_text_is_nocase(scheme, "https");
+    struct cv_text rest = http ? cv_text_skip(location, scheme.len + 1) : location;
+    if (!cv_text_starts(rest, "//"))
+        return false;
+    rest = cv_text_skip(rest, 2);
+    size_t len = 0;
+    while (len < rest.len && !strchr("/?#", rest.at[len]))
+        len++;
+    rest.len = len;
+    return !cv_text_equal_nocase(without_port(rest), without_port(authority));
+}

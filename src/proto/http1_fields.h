@@ -47,5 +47,8 @@ bool cv_http1_is_hop_by_hop(struct cv_http1_fields fields, struct cv_text name);
 // host[:port] as in Host and in an absolute target: a name, an IPv4 address or an [IPv6 literal],
 // with digits for a port of at most 65535 (or none behind the colon). No user, never empty.
 bool cv_http1_is_authority(struct cv_text text);
+// Whether a Location (RFC 9110, 10.2.2) leads to another host than that of the authority, whatever
+// the port: "http://other/..." or "//other/...".
+bool cv_http1_leads_elsewhere(struct cv_text location, struct cv_text authority);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "proto/handshake.h"
+#include "proto/http1_fields.h"
 
 // ---- what kind of answer ----------------------------------------------------------------------
 
@@ -11,46 +12,6 @@ static bool starts_nocase(struct cv_text text, const char *prefix)
 {
     size_t len = strlen(prefix);
     return text.len >= len && cv_text_is_nocase((struct cv_text){text.at, len}, prefix);
-}
-
-static struct cv_text without_port(struct cv_text authority)
-{
-    if (cv_text_starts(authority, "["))
-        authority.len = cv_text_find(authority, ']');
-    else
-        authority.len = cv_text_find(authority, ':');
-    return authority;
-}
-
-static bool equal_nocase(struct cv_text a, struct cv_text b)
-{
-    char text[CV_LIMIT_TUNNEL_HEAD_BYTES];
-    if (a.len != b.len || b.len >= sizeof text)
-        return false;
-    if (b.len)
-        memcpy(text, b.at, b.len);
-    text[b.len] = '\0';
-    return cv_text_is_nocase(a, text);
-}
-
-// "http://other/..." or "//other/...": another host than ours, whatever the port.
-static bool leads_elsewhere(const struct cv_rtmpt_client *t, struct cv_text location)
-{
-    static const char *const schemes[] = {"http:", "https:", ""};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (!starts_nocase(location, schemes[i]))
-            continue;
-        struct cv_text rest = cv_text_skip(location, strlen(schemes[i]));
-        if (!cv_text_starts(rest, "//"))
-            continue;
-        rest = cv_text_skip(rest, 2);
-        size_t len = 0;
-        while (len < rest.len && !strchr("/?#", rest.at[len]))
-            len++;
-        struct cv_text host = {(const char *)t->host->data, t->host->len};
-        return !equal_nocase(without_port((struct cv_text){rest.at, len}), without_port(host));
-    }
-    return false;
 }
 
 static bool is_html_type(const struct cv_http1_head *head)
@@ -80,7 +41,8 @@ static int read_head(struct cv_rtmpt_client *t, const struct cv_http1_head *head
     answer->html = is_html_type(head);
     answer->location = cv_http1_header(head, "Location");
     answer->realm = realm_of(head);
-    answer->elsewhere = answer->location.at && leads_elsewhere(t, answer->location);
+    struct cv_text host = {(const char *)t->host->data, t->host->len};
+    answer->elsewhere = answer->location.at && cv_http1_leads_elsewhere(answer->location, host);
     answer->page = head->status != 101 && (head->status != 200 || answer->html);
     t->slots[CV_RTMPT_UP].stays = head->keep_alive;
     if (head->status == 101 && !cv_http1_has_token(head->fields, "Upgrade", "rtmp"))

@@ -384,6 +384,31 @@ static void a_connect_that_is_denied_is_told(void **state)
     }
 }
 
+// Its own port for TLS is nobody's login page.
+#define LEN "Content-Length: 0\r\n\r\n"
+static void a_redirection_to_the_server_itself_is_no_portal(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool elsewhere;
+    } rows[] = {
+        {"HTTP/1.1 301 Moved\r\nLocation: https://Plain.example/live\r\n" LEN, false},
+        {"HTTP/1.1 301 Moved\r\nLocation: /live/\r\n" LEN, false},
+        {"HTTP/1.1 302 Found\r\nLocation: http://login.example/plain.example\r\n" LEN, true},
+        {"HTTP/1.1 302 Found\r\nLocation: //login.example/\r\n" LEN, true},
+    };
+    static const enum cv_way http[] = {CV_WAY_OFFER, CV_WAY_TUNNEL, CV_WAY_SOCKET};
+    for (unsigned i = 0; i < 3 * 4; i++) {
+        struct scene scene = {.answer = cv_text_of(rows[i / 3].answer),
+                              .freed_at = CV_MET_ACCEPTED};
+        run(&scene, http[i % 3]);
+        assert_int_equal(scene.last.met, CV_MET_HTTP);
+        assert_int_equal(scene.last.elsewhere, rows[i / 3].elsewhere);
+        close_scene(&scene);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +421,7 @@ int main(void)
         cmocka_unit_test(requests_inside_tls_know_no_proxy),
         cmocka_unit_test(requests_to_a_proxy_name_the_server),
         cmocka_unit_test(a_connect_that_is_denied_is_told),
+        cmocka_unit_test(a_redirection_to_the_server_itself_is_no_portal),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     secure_kit_done();

@@ -126,6 +126,32 @@ static void hosts_with_ports(void **state)
         assert_false(cv_http1_is_authority(text(bad[i])));
 }
 
+static void redirections_to_other_hosts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *location, *authority;
+        bool elsewhere;
+    } rows[] = {
+        {"http://a.b/x", "a.b", false},
+        {"https://A.B:443", "a.b:80", false},
+        {"//a.b?x", "a.b", false},
+        {"HTTPS://[::1]:443/", "[::1]", false},
+        {"/x//c/", "a.b", false},
+        {"x", "a.b", false},
+        {"", "a.b", false},
+        {"http:/c/", "a.b", false},
+        {"http://c/a.b", "a.b", true},
+        {"https://a.b.c/", "a.b", true},
+        {"//c", "a.b", true},
+        {"http://", "a.b", true},
+        {"https://[::2]/", "[::1]:80", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(cv_http1_leads_elsewhere(text(rows[i].location), text(rows[i].authority)),
+                         rows[i].elsewhere);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +162,7 @@ int main(void)
         cmocka_unit_test(lists_go_over_several_fields),
         cmocka_unit_test(hop_by_hop_fields),
         cmocka_unit_test(hosts_with_ports),
+        cmocka_unit_test(redirections_to_other_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,42 @@ static void tls_is_the_way_where_plain_text_has_none(void **state)
     unlink(path);
 }
 
+// Whoever owns the other port: the server is not up yet, or is away, and comes back.
+static void plain_text_is_waited_for_beside_a_strange_certificate(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct scene scene = {0};
+        struct caller caller = {0};
+        bool patient = i == 0, cut = i == 1; // else it is over at once
+        scene_open(&scene, PASSES, NULL);
+        show(&scene, secure_kit_stranger());
+        struct cv_target target = either(scene.road.addr.port, scene.kit.addrs[0].port);
+        struct cv_connection_config config = {
+            .mode = CV_RTMP_CLIENT_PUBLISH, .target = &target, .patient = patient};
+        scene.road.closed = !cut;
+        assert_true(caller_call_with(&scene, &caller, &scene.road.addr, "s", &config));
+        if (cut) {
+            scene_until(&scene, NULL, &caller.started);
+            scene.road.closed = true;
+            road_cut(&scene.road);
+        }
+        uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+        while (!caller.ended && caller.connection->tries < 3 && cv_clock_now_us() < end_us)
+            scene_turn(&scene, NULL);
+        assert_int_equal(caller.ended, i == 2);
+        if (caller.ended) {
+            expect_distrust(&caller, CV_OBSTACLE_CERT_UNTRUSTED);
+        } else {
+            scene.road.closed = caller.through = false;
+            scene_until(&scene, NULL, &caller.through);
+            assert_false(caller.secure);
+        }
+        cv_connection_free(&caller.connection);
+        scene_close(&scene);
+    }
+}
+
 static void nobody_who_is_trusted_means_plain_text_or_nothing(void **state)
 {
     (void)state;
@@ -248,6 +284,7 @@ int main(void)
         cmocka_unit_test(tls_goes_through_a_proxy),
         cmocka_unit_test(a_proxy_that_refuses_tls_is_named),
         cmocka_unit_test(tls_is_the_way_where_plain_text_has_none),
+        cmocka_unit_test(plain_text_is_waited_for_beside_a_strange_certificate),
         cmocka_unit_test(nobody_who_is_trusted_means_plain_text_or_nothing),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
