@@ -473,7 +473,7 @@ static void run_half(void)
     assert_int_equal(server->ended, 1);
     struct pollfd idle = {.fd = cv_loop_fd(shores[1].room.loop), .events = POLLIN};
     assert_int_equal(poll(&idle, 1, 0), 0); // and the loop sleeps
-    say(server, 200000); // what it may be sent, it is still
+    say(server, 200000);                    // what it may be sent, it is still
     UNTIL(client->got_len == 200000);
     expect_got(client, 200000);
     assert_int_equal(server->ended, 1);
