@@ -133,6 +133,7 @@ enum {
     CV_TLS_ROOM_OUT_BYTES = 128 * 1024, // sent at once; per thread
     CV_LIMIT_TLS_UNSENT_BYTES =
         CV_TLS_ROOM_OUT_BYTES + 4096, // of one connection: one send, and answers to the peer
+    CV_LIMIT_TLS_SESSIONS = 8,        // hosts whose session a client keeps to resume it
     CV_LIMIT_TLS_KEY_UPDATES = 32,    // by the peer, with nothing between them
     CV_LIMIT_PEM_BYTES = 1024 * 1024, // one file of certificates or a key: real ones have 10 KB
     CV_TLS_TICKET_S =

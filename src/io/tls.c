@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/socket.h"
 #include "io/tls_pipe.h"
+#include "io/tls_sessions.h"
 #include "io/tls_state.h"
 #include "io/tls_trust.h"
 
@@ -156,6 +157,7 @@ static bool set_host(struct cv_tls *tls, const char *host)
     SSL_set_app_data(tls->ssl, tls);
     if (SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE)
         SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, on_certificate);
+    cv__tls_sessions_offer(tls->ssl);
     return true;
 }
 
@@ -228,6 +230,8 @@ static int handshake_failed(struct cv_tls *tls, int code, struct cv_why *why)
 {
     tls->in_code = tls->pipe.out_code = code;
     tls->in_told = true;
+    if (!tls->server)
+        cv__tls_sessions_forget(tls->ssl);
     if (code == CV_E_CLOSED || code == CV_E_RESET)
         return cv_why_set(why, code, "tls", "the %s ended the connection in the TLS handshake",
                           tls->server ? "client" : "server");

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "io/tls_sessions.h"
 #include "io/tls_state.h"
 
 #include <errno.h>
@@ -62,8 +63,8 @@ static bool set_up(SSL_CTX *context)
     static const uint8_t protocols[] = "\x08http/1.1"; // ALPN (RFC 7301)
     if (SSL_CTX_get_security_level(context) < 2)
         SSL_CTX_set_security_level(context, 2); // 112 bits, no SHA-1
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) &&
+    return cv__tls_sessions_keep(context) &&
+           SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) &&
            SSL_CTX_set_alpn_protos(context, protocols, sizeof protocols - 1) == 0;
 }
 

@@ -27,6 +27,7 @@ import server as server_module  # noqa: E402
 import synth  # noqa: E402
 import tls_kit  # noqa: E402
 import tls_networks  # noqa: E402
+import tlsbox  # noqa: E402
 from rtmp_raw import RtmpClient  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
@@ -225,6 +226,17 @@ def tls_serving(net, trust, tmp_path_factory):
     made = tls_networks.TlsServing(net, tmp_path_factory.mktemp("serving"), trust)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def wrong_servers(net, trust):
+    """Two more, by TLS of Python's: with an expired certificate; and no TLS at all."""
+    context = trust.ours.context(netns.NAME_EXPIRED, begin=certificates.days(-9), end=certificates.days(-1))
+    expired = tlsbox.Terminator(net.server, 443, context, to=netns.SIDE_DOOR, address=netns.OTHER_EXPIRED)
+    ssh = tlsbox.Banner(net.server, 443, address=netns.OTHER_SSH)
+    yield
+    expired.stop()
+    ssh.stop()
 
 
 _told = []

@@ -1,14 +1,14 @@
-"""`culvert check` where nothing but TLS gets through, and where TLS is looked at (tls_networks.py): what is in the way is
-called by its name, the way that a stream would take is the right one, and of rtmps:// nothing is said in plain text."""
+"""`culvert check` where nothing but TLS gets through, and where TLS is looked at (tls_networks.py): what is in the way
+is called by its name, the way that a stream would take is the right one, and of rtmps:// nothing is said in plain
+text."""
 import json
 
 import pytest
 
 import crossing
-from certificates import days
-from netns import NAME, NAME_ALIAS, NAME_EXPIRED, NAME_SSH, OTHER_EXPIRED, OTHER_SSH, SIDE_DOOR
-from tls_networks import KINDS, TlsFirewall
-from tlsbox import Banner, Terminator
+from firewalls import CUT_S
+from netns import NAME, NAME_ALIAS, NAME_EXPIRED, NAME_SSH
+from tls_networks import KINDS, OPEN_80, TlsFirewall
 from wiretap import Wiretap, plain_text
 
 NO_WAY, CERTIFICATE = 7, 13
@@ -31,14 +31,23 @@ EXPECTED = {
     "squid, CONNECT, no password given": (["proxy-auth"], ["proxy-auth"], None),
     "443 only, cut": (["port-80-dropped"], ["open"], OFFERED),  # seen by --long alone
 }
+# rtmps:// where rtmp:// gets through, in plain text alone: what is in the way, and the exit code.
+ONLY_PLAIN = {
+    ("SNI list, ours not: reset", OPEN_80): ("tls-cut", NO_WAY),
+    ("TLS read along, CA unknown", OPEN_80): ("cert-untrusted", CERTIFICATE),
+    ("80 only, rest reset", None): ("port-closed", NO_WAY),
+    ("transparent squid", None): ("port-dropped", NO_WAY),
+    ("squid, no CONNECT", None): ("no-connect", NO_WAY),
+}
 
 
-def check(net, wall, tmp_path, scheme, code, *options, host=None):
+def check(net, wall, tmp_path, scheme, code, *options, host=None, trusts=True):
     """What it says, as JSON. What the client sent meanwhile is looked through, where only TLS is allowed."""
     url = f"{scheme}://{host}/live" if host else wall.url("live", scheme)
+    trust = ["--ca", wall.ca_file] if trusts else ["--insecure"]
     tap = Wiretap(net)
     try:
-        running = crossing.Command(net, crossing.log_of(tmp_path), ["check", url, "--json", "--ca", wall.ca_file, *options],
+        running = crossing.Command(net, crossing.log_of(tmp_path), ["check", url, "--json", *trust, *options],
                                    wall.environment())
         said = json.loads(running.wait(40, code))
     finally:
@@ -73,16 +82,6 @@ def test_kind(net, tls_serving, squid, trust, tmp_path, name, scheme):
                        ("port-1935", "rtmp", "offer", "rtmpt", "websocket", "connect"))
 
 
-@pytest.fixture(scope="module")
-def wrong_servers(net, trust):
-    expired = Terminator(net.server, 443, trust.ours.context(NAME_EXPIRED, begin=days(-9), end=days(-1)), to=SIDE_DOOR,
-                         address=OTHER_EXPIRED)
-    ssh = Banner(net.server, 443, address=OTHER_SSH)
-    yield
-    expired.stop()
-    ssh.stop()
-
-
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 @pytest.mark.parametrize("host, name, code, words", [
     (NAME_EXPIRED, "cert-time", CERTIFICATE, "expired"), (NAME_ALIAS, "cert-name", CERTIFICATE, NAME_ALIAS),
@@ -109,3 +108,29 @@ def test_open(net, tls_serving, trust, tmp_path, scheme, way):
     secure = ["tls", "secure-offer", "rtmps", "rtmpts", "wss"]
     plain = ["port-1935", "rtmp", "offer", "rtmpt", "websocket"] if scheme == "rtmp" else []
     assert worked == ["name", "tcp"] + plain + secure
+
+
+@pytest.mark.parametrize("name, rules", ONLY_PLAIN)
+def test_only_plain_text_passes(net, tls_serving, squid, trust, tmp_path, name, rules):
+    obstacle, code = ONLY_PLAIN[name, rules]
+    with TlsFirewall(net, name, squid, trust, rules) as wall:
+        said = check(net, wall, tmp_path, "rtmp", 0)
+        assert said["works"] and not said["way"]["secure"]
+        said = check(net, wall, tmp_path, "rtmps", code)
+    assert findings(said) == [obstacle] and said["way"] is None
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
+def test_cuts_are_seen(net, tls_serving, trust, tmp_path, scheme):
+    with TlsFirewall(net, "443 only, cut", None, trust) as wall:
+        said = check(net, wall, tmp_path, scheme, 0, "--long", "8")
+    assert said["obstacle"] == "cut-later" and said["way"]["secure"]
+    assert 2 <= len(said["cuts_ms"]) <= 3
+    assert abs(said["period_ms"] - CUT_S * 1000) <= CUT_S * 100 + 500
+
+
+def test_who_checks_nothing_is_told(net, tls_serving, trust, tmp_path):
+    """--insecure gets through where somebody reads along, and says that somebody does."""
+    with TlsFirewall(net, "TLS read along, CA unknown", None, trust) as wall:
+        said = check(net, wall, tmp_path, "rtmps", 0, trusts=False)
+    assert said["works"] and "tls-opened" in findings(said)

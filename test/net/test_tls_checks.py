@@ -163,6 +163,16 @@ def test_the_server_chooses_the_cipher(strict):
     assert "Cipher is ECDHE-ECDSA-CHACHA20-POLY1305" in s_client(strict.port, "-tls1_2", "-cipher", chacha)
 
 
+def test_groups(strict, lax):
+    """No finite fields: they are dear (D(HE)at, CVE-2002-20001)."""
+    assert "Cipher is TLS_" in s_client(lax.port, "-tls1_3", "-groups", "ffdhe8192")
+    for name in ("ffdhe2048", "ffdhe8192"):
+        assert "Cipher is (NONE)" in s_client(strict.port, "-tls1_3", "-groups", name)
+    for name in ("X25519", "P-256", "P-384", "P-521", "X448"):
+        assert "Cipher is TLS_" in s_client(strict.port, "-tls1_3", "-groups", name)
+    assert "Server Temp Key: X25519" in s_client(strict.port, "-groups", "P-256:X25519")
+
+
 def test_no_compression(strict):
     """DEFLATE is offered (CRIME)."""
     kind, body = answer_to(strict.port, hello(0x0303, compressions=b"\1\0", extensions=EXTENSIONS))

@@ -10,12 +10,9 @@ import pytest
 import crossing
 import synth
 import tls_networks
-from certificates import days
 from crossing import play_through, publish_through, slug
-from firewalls import MIDDLEBOX_PORT, forward, redirected
-from netns import NAME_ALIAS, NAME_EXPIRED, NAME_SSH, OTHER_EXPIRED, OTHER_SSH, SIDE_DOOR
-from tls_networks import FLOOR_MS, KINDS, PASSING, TlsFirewall
-from tlsbox import Banner, Terminator
+from netns import NAME_ALIAS, NAME_EXPIRED, NAME_SSH
+from tls_networks import FLOOR_MS, KINDS, OPEN_80, PASSING, TlsFirewall
 from wiretap import Wiretap, plain_text
 
 FIRST_MEDIA_MAX_S = 3
@@ -30,7 +27,6 @@ REFUSING = {
     "TLS read along, CA unknown": CERTIFICATE,
     "squid, CONNECT, no password given": NO_WAY,
 }
-OPEN_80 = forward() + redirected(443, MIDDLEBOX_PORT)  # what a box does to 443 is all that happens
 
 
 @contextlib.contextmanager
@@ -174,16 +170,6 @@ def test_trust_of_the_environment(net, tls_serving, trust, source, tmp_path):
 
 
 # ---- servers with something wrong --------------------------------------------------------------
-
-@pytest.fixture
-def wrong_servers(net, trust):
-    expired = Terminator(net.server, 443, trust.ours.context(NAME_EXPIRED, begin=days(-9), end=days(-1)), to=SIDE_DOOR,
-                         address=OTHER_EXPIRED)
-    ssh = Banner(net.server, 443, address=OTHER_SSH)
-    yield
-    expired.stop()
-    ssh.stop()
-
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps"])
 @pytest.mark.parametrize("host, code, words", [

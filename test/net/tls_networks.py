@@ -78,6 +78,8 @@ KINDS = {
     "443 only, cut": TlsKind(Kind(cut_443(CUT_S))),
 }
 PASSING = [name for name, (kind, _) in KINDS.items() if kind.passes]
+# Instead of a kind's own: what its box does to 443 is all that happens.
+OPEN_80 = forward() + redirected(443, MIDDLEBOX_PORT)
 # What a network may turn into while somebody publishes.
 TLS_ONLY = {"reset": only_443(RESET), "silent": only_443()}
 # TCP, TLS 1.3, and then all in one flight.

@@ -14,14 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct cv_tls_server *server;
+static struct cv_tls_server *server, *stranger;
 static struct cv_tls_trust *trust;
 
 // ---- who is who -------------------------------------------------------------------------------
 
-static void make_all(void)
+// `out_trust` may be NULL.
+static void make(struct cv_tls_server **out_server, struct cv_tls_trust **out_trust)
 {
-    static const char *const names[] = {"localhost"};
+    static const char *const names[] = {"localhost", "127.0.0.1"};
     char folder[] = "/tmp/culvert_test_XXXXXX";
     char cert_file[64];
     char key_file[64];
@@ -32,13 +33,13 @@ static void make_all(void)
     snprintf(key_file, sizeof key_file, "%s/key.pem", folder);
     struct cv_tls_trust_config config = {.ca_file = cert_file};
     int64_t now_s = time(NULL);
-    int err = cv_tls_cert_make(cert_file, key_file, names, 1, now_s, &why);
+    int err = cv_tls_cert_make(cert_file, key_file, names, 2, now_s, &why);
     if (err == CV_OK)
         err = cv_tls_cert_load(&cert, cert_file, key_file, now_s, &why);
     if (err == CV_OK)
-        err = cv_tls_server_new(&server, &cert, 1, NULL, &why);
-    if (err == CV_OK)
-        err = cv_tls_trust_new(&trust, &config, &why);
+        err = cv_tls_server_new(out_server, &cert, 1, NULL, &why);
+    if (err == CV_OK && out_trust)
+        err = cv_tls_trust_new(out_trust, &config, &why);
     cv_tls_cert_unref(&cert);
     remove_tree(folder);
     if (err != CV_OK)
@@ -48,15 +49,21 @@ static void make_all(void)
 struct cv_tls_server *secure_kit_server(void)
 {
     if (!server)
-        make_all();
+        make(&server, &trust);
     return server;
 }
 
 struct cv_tls_trust *secure_kit_trust(void)
 {
-    if (!trust)
-        make_all();
+    secure_kit_server();
     return trust;
+}
+
+struct cv_tls_server *secure_kit_stranger(void)
+{
+    if (!stranger)
+        make(&stranger, NULL);
+    return stranger;
 }
 
 // ---- bridges ----------------------------------------------------------------------------------
@@ -218,5 +225,6 @@ void secure_kit_done(void)
 {
     secure_kit_hang_up();
     cv_tls_server_unref(&server);
+    cv_tls_server_unref(&stranger);
     cv_tls_trust_unref(&trust);
 }

@@ -6,9 +6,11 @@
 struct cv_tls_server;
 struct cv_tls_trust;
 
-// For "localhost", by itself. Made once; secure_kit_done frees what was made here.
+// For "localhost" and 127.0.0.1, by itself. Made once; secure_kit_done frees what was made here.
 struct cv_tls_server *secure_kit_server(void);
 struct cv_tls_trust *secure_kit_trust(void);
+// The same for the same names, and not trusted.
+struct cv_tls_server *secure_kit_stranger(void);
 
 // Takes over a connection to a server of ours, perhaps one that is still being connected, and gives
 // one for a client that knows no TLS.

@@ -1,457 +1,13 @@
-// The client's connection against real workers, over a road that the test owns: it passes bytes,
-// cuts, swallows, and speaks as filters and proxies do. One thread, all loops by hand.
-#include "server_kit.h"
+// The client's connection against real workers: ways, cuts, replaced ways, goodbyes, want of
+// memory; in plain text, and inside TLS.
+#include "road_kit.h"
 
 #include "base/mem.h"
-#include "cli/bench_stream.h"
-#include "client/connection_state.h"
 #include "io/clock.h"
 #include "io/loop.h"
-#include "io/openssl.h"
 #include "io/socket.h"
 
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
-
-// ---- the road ---------------------------------------------------------------------------------
-
-enum { ROADS_MAX = 64, PIECE = 16 * 1024 };
-
-enum habit {
-    PASSES,
-    HTTP_ONLY_RESETS,  // what is not HTTP is reset
-    HTTP_ONLY_IS_MUTE, // what is not HTTP is swallowed
-    STRIPS_THE_OFFER,  // no Upgrade gets through
-    ANSWERS_400,       // to what is not HTTP
-    PORTAL,            // redirects everything
-    REFUSES_PROXY,     // 407 to everything
-};
-
-struct lane {
-    int client;
-    int server;
-    bool judged; // its first bytes were looked at
-    bool mute;
-    size_t up;
-    size_t down;
-    uint64_t hold_us; // between two pieces that come down
-    uint64_t next_us;
-};
-
-struct road {
-    struct kit *kit;
-    int listener;
-    struct cv_addr addr;
-    enum habit habit;
-    struct lane lanes[ROADS_MAX];
-    unsigned count;
-    size_t cut_up; // each lane is cut behind so many bytes up; 0: never
-    size_t cut_down;
-    unsigned cuts_left;
-    bool closed;      // new lanes are refused
-    uint64_t hold_us; // of new lanes
-};
-
-static void road_open(struct road *road, struct kit *kit, enum habit habit)
-{
-    *road = (struct road){.kit = kit, .habit = habit};
-    struct cv_addr any = {.family = CV_ADDR_IPV4, .ip = {127, 0, 0, 1}};
-    assert_int_equal(cv_socket_listen(&any, &road->listener, 1, NULL), CV_OK);
-    assert_int_equal(cv_socket_local(road->listener, &road->addr), CV_OK);
-}
-
-static void lane_end(struct lane *lane, bool reset)
-{
-    if (reset) {
-        cv_socket_abort(&lane->client);
-        cv_socket_abort(&lane->server);
-    } else {
-        cv_socket_close(&lane->client);
-        cv_socket_close(&lane->server);
-    }
-}
-
-// From now on lanes are cut; those that are there behind so many bytes more.
-static void road_arm(struct road *road, size_t up, size_t down, unsigned cuts)
-{
-    road->cut_up = up;
-    road->cut_down = down;
-    road->cuts_left = cuts;
-    for (unsigned i = 0; i < road->count; i++)
-        road->lanes[i].up = road->lanes[i].down = 0;
-}
-
-static void road_cut(struct road *road)
-{
-    for (unsigned i = 0; i < road->count; i++)
-        lane_end(&road->lanes[i], true);
-}
-
-static void road_close(struct road *road)
-{
-    road_cut(road);
-    cv_socket_close(&road->listener);
-}
-
-static void say(int fd, const char *text)
-{
-    struct iovec vector = {(void *)(uintptr_t)text, strlen(text)};
-    cv_socket_write(fd, &vector, 1);
-}
-
-static bool starts(const char *data, size_t len, const char *with)
-{
-    return len >= strlen(with) && memcmp(data, with, strlen(with)) == 0;
-}
-
-// True when the bytes may go on.
-static bool judge(struct road *road, struct lane *lane, char *data, size_t len)
-{
-    bool http = starts(data, len, "POST ") || starts(data, len, "GET ");
-    switch (road->habit) {
-    case PASSES:
-        return true;
-    case HTTP_ONLY_RESETS:
-        if (!http)
-            lane_end(lane, true);
-        return http;
-    case HTTP_ONLY_IS_MUTE:
-        lane->mute = !http;
-        return http;
-    case STRIPS_THE_OFFER:
-        for (char *at = data; http && at + 14 < data + len; at++) {
-            if (memcmp(at, "\r\nUpgrade: rtmp", 15) == 0)
-                memcpy(at, "\r\nX-Other: rtmp", 15);
-        }
-        return true;
-    case ANSWERS_400:
-        if (!http) {
-            say(lane->client, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-            lane_end(lane, false);
-        }
-        return http;
-    case PORTAL:
-        say(lane->client, "HTTP/1.1 302 Found\r\nLocation: http://login.example/hotel\r\n"
-                          "Content-Length: 0\r\n\r\n");
-        lane_end(lane, false);
-        return false;
-    case REFUSES_PROXY:
-        say(lane->client, "HTTP/1.1 407 Proxy Authentication Required\r\n"
-                          "Proxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n");
-        lane_end(lane, false);
-        return false;
-    }
-    return true;
-}
-
-static bool is_open(const struct lane *lane)
-{
-    return lane->client >= 0;
-}
-
-static void write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0 && fd >= 0) {
-        struct iovec vector = {(void *)(uintptr_t)data, len};
-        int sent = cv_socket_write(fd, &vector, 1);
-        if (sent < 0 && sent != CV_E_AGAIN)
-            return;
-        data += sent > 0 ? sent : 0;
-        len -= sent > 0 ? (size_t)sent : 0;
-    }
-}
-
-// What may still pass of `len` bytes; behind the last one the lane is cut.
-static size_t allowance(const struct road *road, const struct lane *lane, bool up, size_t len)
-{
-    size_t limit = up ? road->cut_up : road->cut_down;
-    size_t passed = up ? lane->up : lane->down;
-    if (limit == 0 || road->cuts_left == 0)
-        return len;
-    return limit - passed < len ? limit - passed : len;
-}
-
-static void forward(struct road *road, struct lane *lane, bool up, const char *data, size_t len)
-{
-    size_t *passed = up ? &lane->up : &lane->down;
-    size_t limit = up ? road->cut_up : road->cut_down;
-    size_t part = allowance(road, lane, up, len);
-    write_all(up ? lane->server : lane->client, data, part);
-    *passed += part;
-    if (limit && road->cuts_left && *passed >= limit) {
-        road->cuts_left--;
-        lane_end(lane, true);
-    }
-}
-
-static void pass(struct road *road, struct lane *lane, bool up)
-{
-    char data[PIECE];
-    int len = cv_socket_read(up ? lane->client : lane->server, data, sizeof data);
-    if (len == CV_E_AGAIN)
-        return;
-    if (len < 0) {
-        lane_end(lane, false);
-        return;
-    }
-    bool first = up && !lane->judged;
-    lane->judged |= first;
-    if (!lane->mute && (!first || judge(road, lane, data, (size_t)len)))
-        forward(road, lane, up, data, (size_t)len);
-}
-
-// A lane that is not in use.
-static struct lane *free_lane(struct road *road)
-{
-    for (unsigned i = 0; i < road->count; i++) {
-        if (!is_open(&road->lanes[i]))
-            return &road->lanes[i];
-    }
-    assert_true(road->count < ROADS_MAX);
-    return &road->lanes[road->count++];
-}
-
-static void road_turn(struct road *road)
-{
-    struct cv_addr peer;
-    int fd;
-    while ((fd = cv_socket_accept(road->listener, &peer)) >= 0) {
-        int server = road->closed ? -1 : cv_socket_connect(&road->kit->addrs[0]);
-        if (server < 0) {
-            cv_socket_abort(&fd);
-            continue;
-        }
-        *free_lane(road) = (struct lane){.client = fd, .server = server, .hold_us = road->hold_us};
-    }
-    for (unsigned i = 0; i < road->count; i++) {
-        if (is_open(&road->lanes[i]))
-            pass(road, &road->lanes[i], true);
-        if (is_open(&road->lanes[i]) && cv_clock_now_us() >= road->lanes[i].next_us) {
-            road->lanes[i].next_us = cv_clock_now_us() + road->lanes[i].hold_us;
-            pass(road, &road->lanes[i], false);
-        }
-    }
-}
-
-// ---- the client -------------------------------------------------------------------------------
-
-struct caller {
-    struct cv_connection *connection;
-    struct cv_bench_source source;
-    struct cv_bench_checker checker;
-    bool publishes;
-    uint32_t limit;   // messages to be published
-    uint64_t pace_us; // between two of them
-    uint64_t due_us;
-    uint32_t made;
-    bool through;
-    bool started;
-    bool ended;
-    unsigned cuts;
-    unsigned returns;
-    uint64_t lost;
-    enum cv_connection_end end;
-    enum cv_obstacle obstacle;
-    enum cv_way way;
-    uint32_t attempts;
-    char name[40]; // of the way, as it was at THROUGH
-    char location[80];
-    char why[200];
-    unsigned results;
-    bool ok;
-    bool leaves; // is freed as soon as it is told anything
-};
-
-struct scene {
-    struct kit kit;
-    struct road road;
-    struct cv_loop *loop;
-    struct cv_attempt_room *room;
-};
-
-static void on_event(void *arg, const struct cv_connection_event *event)
-{
-    struct caller *caller = arg;
-    uint64_t sent_us;
-    if (caller->leaves) {
-        cv_connection_free(&caller->connection);
-        return;
-    }
-    switch (event->type) {
-    case CV_CONNECTION_THROUGH:
-        caller->through = true;
-        caller->way = event->way;
-        caller->attempts = event->attempts;
-        snprintf(caller->name, sizeof caller->name, "%s", event->stats.name);
-        return;
-    case CV_CONNECTION_STARTED:
-        assert_false(caller->started);
-        caller->started = true;
-        return;
-    case CV_CONNECTION_MESSAGE:
-        assert_true(caller->started);
-        if (event->msg.type != CV_MSG_DATA_AMF0)
-            cv_bench_check(&caller->checker, &event->msg, &sent_us);
-        return;
-    case CV_CONNECTION_CUT:
-        caller->cuts++;
-        return;
-    case CV_CONNECTION_RESUMED:
-        caller->returns++;
-        caller->lost += event->lost;
-        return;
-    case CV_CONNECTION_RESULT:
-        caller->results++;
-        caller->ok = event->ok;
-        return;
-    case CV_CONNECTION_ENDED:
-        assert_false(caller->ended);
-        caller->ended = true;
-        caller->end = event->end;
-        caller->obstacle = event->obstacle;
-        snprintf(caller->why, sizeof caller->why, "%s", event->why->text);
-        snprintf(caller->location, sizeof caller->location, "%s",
-                 event->location ? event->location : "");
-        return;
-    case CV_CONNECTION_TRYING:
-    case CV_CONNECTION_STATUS:
-    case CV_CONNECTION_ROOM:
-        return;
-    }
-}
-
-static void scene_open(struct scene *scene, enum habit habit, const char *yaml)
-{
-    kit_start(&scene->kit, 1, false, yaml);
-    road_open(&scene->road, &scene->kit, habit);
-    scene->loop = cv_loop_new();
-    assert_non_null(scene->loop);
-    scene->room = cv_attempt_room_new(scene->loop);
-    assert_non_null(scene->room);
-}
-
-static void scene_close(struct scene *scene)
-{
-    cv_attempt_room_free(scene->room);
-    cv_loop_free(scene->loop);
-    road_close(&scene->road);
-    kit_stop(&scene->kit);
-}
-
-static bool call_with(struct scene *scene, struct caller *caller, const struct cv_addr *to,
-                      const char *name, struct cv_connection_config *config)
-{
-    char url[128];
-    struct cv_target target;
-    snprintf(url, sizeof url, "rtmp://127.0.0.1:%u/live/%s", to->port, name);
-    assert_int_equal(cv_target_parse(&target, cv_text_of(url), NULL), CV_OK);
-    config->target = &target;
-    config->on_event = on_event;
-    config->arg = caller;
-    caller->publishes = config->mode == CV_RTMP_CLIENT_PUBLISH;
-    caller->checker.id = caller->source.id = 7;
-    caller->source.shape =
-        (struct cv_bench_shape){.bitrate_kbps = 400, .fps = 30, .audio_kbps = 64, .gop_s = 1};
-    caller->connection = cv_connection_new(scene->room, config);
-    return caller->connection != NULL;
-}
-
-static void call(struct scene *scene, struct caller *caller, const struct cv_addr *to,
-                 const char *name, enum cv_rtmp_client_mode mode, enum cv_via via)
-{
-    struct cv_connection_config config = {.mode = mode, .via = via};
-    assert_true(call_with(scene, caller, to, name, &config));
-}
-
-static void send_one(struct caller *caller, struct cv_msg *msg)
-{
-    assert_int_equal(cv_connection_send(caller->connection, msg), CV_OK);
-    cv_block_unref(&msg->payload);
-}
-
-// A few messages of its stream, each turn.
-static void publish_some(struct caller *caller)
-{
-    struct cv_msg msg;
-    if (!caller->started || caller->ended || caller->made == caller->limit)
-        return;
-    if (caller->made == 0) {
-        msg = (struct cv_msg){.type = CV_MSG_VIDEO, .payload = cv_bench_video_header()};
-        send_one(caller, &msg);
-        msg = (struct cv_msg){.type = CV_MSG_AUDIO, .payload = cv_bench_audio_header()};
-        send_one(caller, &msg);
-    }
-    if (cv_clock_now_us() < caller->due_us)
-        return;
-    caller->due_us = cv_clock_now_us() + caller->pace_us;
-    for (int i = 0; i < 2 && caller->made < caller->limit; i++, caller->made++) {
-        assert_int_equal(cv_bench_source_next(&caller->source, cv_clock_now_us(), &msg), CV_OK);
-        send_one(caller, &msg);
-    }
-}
-
-static void turn(struct scene *scene, struct caller *publisher)
-{
-    cv_loop_run_once(scene->loop);
-    if (publisher)
-        publish_some(publisher);
-    road_turn(&scene->road);
-    kit_turn(&scene->kit);
-}
-
-static void until(struct scene *scene, struct caller *publisher, const bool *done)
-{
-    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
-    while (!*done) {
-        assert_true(cv_clock_now_us() < end_us);
-        turn(scene, publisher);
-    }
-}
-
-// A caller of the stream "s", until it has started.
-static void start(struct scene *scene, struct caller *caller, const struct cv_addr *to,
-                  enum cv_rtmp_client_mode mode, enum cv_via via)
-{
-    call(scene, caller, to, "s", mode, via);
-    until(scene, NULL, &caller->started);
-}
-
-static void scene_end(struct scene *scene, struct caller *publisher, struct caller *player)
-{
-    cv_connection_free(&publisher->connection);
-    cv_connection_free(&player->connection);
-    scene_close(scene);
-}
-
-static void until_count(struct scene *scene, struct caller *publisher, const uint64_t *count,
-                        uint64_t wanted)
-{
-    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
-    while (*count < wanted) {
-        if (cv_clock_now_us() >= end_us)
-            fail_msg("%llu of %llu", (unsigned long long)*count, (unsigned long long)wanted);
-        turn(scene, publisher);
-    }
-}
-
-// Until it was told so, or all is over.
-static void until_told(struct scene *scene, struct caller *caller, const unsigned *count)
-{
-    uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
-    while (*count == 0 && !caller->ended) {
-        assert_true(cv_clock_now_us() < end_us);
-        turn(scene, caller);
-    }
-}
-
-static void expect_whole(const struct caller *player, uint64_t messages)
-{
-    assert_int_equal(player->checker.messages, messages);
-    assert_int_equal(player->checker.gaps, 0);
-    assert_int_equal(player->checker.doubles, 0);
-    assert_int_equal(player->checker.damaged, 0);
-}
 
 // ---- ways -------------------------------------------------------------------------------------
 
@@ -464,18 +20,18 @@ static void expect_through(enum habit habit, enum cv_via via, const char *way, u
     struct caller publisher = {.limit = MESSAGES};
     struct caller player = {0};
     scene_open(&scene, habit, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
-    start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, via);
-    until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
-    expect_whole(&player, MESSAGES);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
+    caller_start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, via);
+    scene_until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
+    caller_expect_whole(&player, MESSAGES);
     assert_string_equal(publisher.name, way);
     assert_string_equal(player.name, way);
     assert_int_equal(publisher.attempts, attempts);
     assert_int_equal(publisher.cuts + player.cuts, 0);
     cv_connection_close(publisher.connection);
-    until(&scene, NULL, &publisher.ended);
+    scene_until(&scene, NULL, &publisher.ended);
     assert_int_equal(publisher.end, CV_END_CLOSED);
-    until(&scene, NULL, &player.ended);
+    scene_until(&scene, NULL, &player.ended);
     assert_int_equal(player.end, CV_END_FINISHED);
     scene_end(&scene, &publisher, &player);
 }
@@ -483,20 +39,25 @@ static void expect_through(enum habit habit, enum cv_via via, const char *way, u
 static void an_open_road_is_rtmp_behind_an_offer(void **state)
 {
     (void)state;
-    expect_through(PASSES, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
+    const char *name =
+        road_is_secure() ? "RTMPS behind an HTTPS offer" : "RTMP behind an HTTP offer";
+    expect_through(PASSES, CV_VIA_AUTO, name, 1);
 }
 
 static void each_way_can_be_asked_for(void **state)
 {
     (void)state;
-    expect_through(PASSES, CV_VIA_RTMP, "RTMP", 1);
-    expect_through(PASSES, CV_VIA_RTMPT, "RTMPT", 1);
-    expect_through(PASSES, CV_VIA_SOCKET, "RTMP over WebSocket", 1);
+    expect_through(PASSES, CV_VIA_RTMP, road_is_secure() ? "RTMPS" : "RTMP", 1);
+    expect_through(PASSES, CV_VIA_RTMPT, road_is_secure() ? "RTMPTS" : "RTMPT", 1);
+    expect_through(PASSES, CV_VIA_SOCKET,
+                   road_is_secure() ? "secure WebSocket" : "RTMP over WebSocket", 1);
 }
 
 static void filters_for_http_are_passed_at_once(void **state)
 {
     (void)state;
+    if (road_is_secure())
+        return; // nobody reads along
     expect_through(HTTP_ONLY_RESETS, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
     expect_through(HTTP_ONLY_IS_MUTE, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
     expect_through(ANSWERS_400, CV_VIA_AUTO, "RTMP behind an HTTP offer", 1);
@@ -505,6 +66,8 @@ static void filters_for_http_are_passed_at_once(void **state)
 static void a_stripped_offer_is_a_tunnel(void **state)
 {
     (void)state;
+    if (road_is_secure())
+        return; // nobody reads along
     expect_through(STRIPS_THE_OFFER, CV_VIA_AUTO, "RTMPT", 1);
 }
 
@@ -515,8 +78,8 @@ static struct caller expect_no_way(enum habit habit, enum cv_ladder_order order)
     struct caller caller = {0};
     struct cv_connection_config config = {.mode = CV_RTMP_CLIENT_PLAY, .order = order};
     scene_open(&scene, habit, NULL);
-    assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
-    until(&scene, NULL, &caller.ended);
+    assert_true(caller_call_with(&scene, &caller, &scene.road.addr, "s", &config));
+    scene_until(&scene, NULL, &caller.ended);
     assert_int_equal(caller.end, CV_END_NO_WAY);
     assert_false(caller.through);
     cv_connection_free(&caller.connection);
@@ -527,6 +90,8 @@ static struct caller expect_no_way(enum habit habit, enum cv_ladder_order order)
 static void a_portal_is_named(void **state)
 {
     (void)state;
+    if (road_is_secure())
+        return; // nobody reads along
     struct caller caller = expect_no_way(PORTAL, CV_LADDER_OFFER_FIRST);
     assert_int_equal(caller.obstacle, CV_OBSTACLE_PORTAL);
     assert_string_equal(caller.location, "http://login.example/hotel");
@@ -538,6 +103,8 @@ static void a_portal_is_named(void **state)
 static void a_proxy_in_the_way_is_named(void **state)
 {
     (void)state;
+    if (road_is_secure())
+        return; // nobody reads along
     struct caller caller = expect_no_way(REFUSES_PROXY, CV_LADDER_OFFER_FIRST);
     assert_int_equal(caller.obstacle, CV_OBSTACLE_PROXY_AUTH);
 }
@@ -550,7 +117,7 @@ static void a_closed_port_is_named(void **state)
     scene_open(&scene, PASSES, NULL);
     struct cv_addr addr = scene.road.addr;
     cv_socket_close(&scene.road.listener);
-    call(&scene, &caller, &addr, "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    caller_call(&scene, &caller, &addr, "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
     uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
     while (!caller.ended && cv_clock_now_us() < end_us)
         cv_loop_run_once(scene.loop);
@@ -569,8 +136,9 @@ static void a_refusal_is_told_as_such(void **state)
     struct scene scene = {0};
     struct caller caller = {0};
     scene_open(&scene, PASSES, keyed);
-    call(&scene, &caller, &scene.road.addr, "s?key=wrong", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
-    until(&scene, NULL, &caller.ended);
+    caller_call(&scene, &caller, &scene.road.addr, "s?key=wrong", CV_RTMP_CLIENT_PUBLISH,
+                CV_VIA_AUTO);
+    scene_until(&scene, NULL, &caller.ended);
     assert_true(caller.through);
     assert_false(caller.started);
     assert_int_equal(caller.end, CV_END_REFUSED);
@@ -585,13 +153,13 @@ static void a_function_can_be_called(void **state)
     struct caller caller = {0};
     uint32_t number = 0;
     scene_open(&scene, PASSES, NULL);
-    call(&scene, &caller, &scene.road.addr, "", CV_RTMP_CLIENT_CALL, CV_VIA_AUTO);
-    until(&scene, NULL, &caller.started);
+    caller_call(&scene, &caller, &scene.road.addr, "", CV_RTMP_CLIENT_CALL, CV_VIA_AUTO);
+    scene_until(&scene, NULL, &caller.started);
     assert_int_equal(
         cv_connection_call(caller.connection, "noSuchThing", (struct cv_text){0}, &number), CV_OK);
     bool told = false;
     while (!told) {
-        turn(&scene, NULL);
+        scene_turn(&scene, NULL);
         told = caller.results == 1;
     }
     assert_false(caller.ok);
@@ -610,16 +178,17 @@ static void publish_through_cuts(enum habit habit, enum cv_via via, size_t up, s
     struct caller publisher = {.limit = MESSAGES, .pace_us = down ? 10000 : 0};
     struct caller player = {0};
     scene_open(&scene, habit, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
-    start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
+    caller_start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
     road_arm(&scene.road, up, down, cuts);
-    until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
-    expect_whole(&player, MESSAGES);
+    scene_until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
+    caller_expect_whole(&player, MESSAGES);
     assert_int_equal(publisher.lost, 0);
     assert_int_equal(publisher.cuts, publisher.returns);
     assert_int_equal(player.cuts, 0);
     assert_true(scene.road.cuts_left < cuts);
-    assert_in_range(publisher.cuts, habit == PASSES, cuts); // a tunnel survives most
+    bool tunnel = habit != PASSES || via == CV_VIA_RTMPT;
+    assert_in_range(publisher.cuts, !tunnel, cuts); // a tunnel survives most
     scene_end(&scene, &publisher, &player);
 }
 
@@ -640,23 +209,26 @@ static void a_cut_in_what_the_server_says_loses_nothing(void **state)
 static void a_tunnel_does_not_mind_cuts(void **state)
 {
     (void)state;
-    publish_through_cuts(STRIPS_THE_OFFER, CV_VIA_AUTO, 20011, 0, 3);
+    publish_through_cuts(PASSES, CV_VIA_RTMPT, 20011, 0, 3);
+    if (!road_is_secure())
+        publish_through_cuts(STRIPS_THE_OFFER, CV_VIA_AUTO, 20011, 0, 3);
     publish_through_cuts(PASSES, CV_VIA_SOCKET, 20011, 0, 2);
 }
 
 static void a_player_misses_nothing(void **state)
 {
     (void)state;
-    for (size_t down = 9001; down < 60000; down += 10007) {
+    // What is cut within a record of TLS has not come at all: not even where to go on.
+    for (size_t down = road_is_secure() ? 29017 : 9001; down < 60000; down += 10007) {
         struct scene scene = {0};
         struct caller publisher = {.limit = MESSAGES};
         struct caller player = {0};
         scene_open(&scene, PASSES, NULL);
-        start(&scene, &publisher, &scene.kit.addrs[0], CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+        caller_start(&scene, &publisher, &scene.kit.addrs[0], CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
         road_arm(&scene.road, 0, down, 2);
-        start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
-        until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
-        expect_whole(&player, MESSAGES);
+        caller_start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+        scene_until_count(&scene, &publisher, &player.checker.messages, MESSAGES);
+        caller_expect_whole(&player, MESSAGES);
         assert_true(player.cuts > 0);
         scene_end(&scene, &publisher, &player);
     }
@@ -670,19 +242,19 @@ static void renew_while_it_flows(enum cv_via via, bool publisher_renews, bool he
     struct caller publisher = {.limit = 4 * MESSAGES, .pace_us = 1000};
     struct caller player = {0};
     scene_open(&scene, PASSES, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
-    start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, via);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, via);
+    caller_start(&scene, &player, &scene.road.addr, CV_RTMP_CLIENT_PLAY, via);
     struct caller *who = publisher_renews ? &publisher : &player;
     scene.road.hold_us = held ? 5000 : 0;
     for (uint64_t wanted = 40; wanted <= 160; wanted += 40) {
-        until_count(&scene, &publisher, &player.checker.messages, wanted);
+        scene_until_count(&scene, &publisher, &player.checker.messages, wanted);
         unsigned before = who->returns;
         cv__connection_renew(who->connection);
         while (who->returns == before)
-            turn(&scene, &publisher);
+            scene_turn(&scene, &publisher);
     }
-    until_count(&scene, &publisher, &player.checker.messages, publisher.limit);
-    expect_whole(&player, publisher.limit);
+    scene_until_count(&scene, &publisher, &player.checker.messages, publisher.limit);
+    caller_expect_whole(&player, publisher.limit);
     assert_int_equal(who->returns, 4);
     assert_int_equal(who->cuts, 0);
     assert_int_equal(who->lost, 0);
@@ -708,15 +280,15 @@ static void what_was_sent_last_arrives(void **state)
     struct caller publisher = {.limit = MESSAGES};
     struct caller player = {0};
     scene_open(&scene, PASSES, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
-    start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    caller_start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
     while (publisher.made < MESSAGES)
-        turn(&scene, &publisher);
+        scene_turn(&scene, &publisher);
     cv_connection_close(publisher.connection);
-    until(&scene, NULL, &publisher.ended);
+    scene_until(&scene, NULL, &publisher.ended);
     assert_int_equal(publisher.end, CV_END_CLOSED);
-    until(&scene, NULL, &player.ended);
-    expect_whole(&player, MESSAGES);
+    scene_until(&scene, NULL, &player.ended);
+    caller_expect_whole(&player, MESSAGES);
     scene_end(&scene, &publisher, &player);
 }
 
@@ -728,18 +300,18 @@ static void what_was_sent_before_the_start_arrives(void **state)
     struct caller publisher = {.limit = 10, .started = true};
     struct caller player = {0};
     scene_open(&scene, PASSES, NULL);
-    call(&scene, &player, &scene.kit.addrs[0], "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
-    until(&scene, NULL, &player.through);
-    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    caller_call(&scene, &player, &scene.kit.addrs[0], "s", CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    scene_until(&scene, NULL, &player.through);
+    caller_call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
     while (publisher.made < publisher.limit)
-        publish_some(&publisher);
+        caller_publish(&publisher);
     cv_connection_close(publisher.connection);
     publisher.started = false; // it is told, all the same
-    until(&scene, NULL, &publisher.ended);
+    scene_until(&scene, NULL, &publisher.ended);
     assert_int_equal(publisher.end, CV_END_CLOSED);
     assert_true(publisher.started);
-    until(&scene, NULL, &player.ended);
-    expect_whole(&player, 10);
+    scene_until(&scene, NULL, &player.ended);
+    caller_expect_whole(&player, 10);
     scene_end(&scene, &publisher, &player);
 }
 
@@ -750,12 +322,12 @@ static void leaving_before_the_start_is_quick(void **state)
     struct scene scene = {0};
     struct caller publisher = {0};
     scene_open(&scene, HTTP_ONLY_IS_MUTE, NULL);
-    call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
+    caller_call(&scene, &publisher, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
     for (int i = 0; i < 20; i++)
-        turn(&scene, NULL);
+        scene_turn(&scene, NULL);
     uint64_t since_us = cv_clock_now_us();
     cv_connection_close(publisher.connection);
-    until(&scene, NULL, &publisher.ended);
+    scene_until(&scene, NULL, &publisher.ended);
     assert_int_equal(publisher.end, CV_END_CLOSED);
     assert_true(cv_clock_now_us() - since_us < CV_TUNNEL_GOODBYE_MS * UINT64_C(1000));
     cv_connection_free(&publisher.connection);
@@ -769,11 +341,11 @@ static void it_gives_up_after_its_time(void **state)
     struct caller caller = {0};
     struct cv_connection_config config = {.mode = CV_RTMP_CLIENT_PUBLISH, .return_s = 1};
     scene_open(&scene, PASSES, NULL);
-    assert_true(call_with(&scene, &caller, &scene.road.addr, "s", &config));
-    until(&scene, NULL, &caller.started);
+    assert_true(caller_call_with(&scene, &caller, &scene.road.addr, "s", &config));
+    scene_until(&scene, NULL, &caller.started);
     scene.road.closed = true;
     road_cut(&scene.road);
-    until(&scene, NULL, &caller.ended);
+    scene_until(&scene, NULL, &caller.ended);
     assert_int_equal(caller.end, CV_END_LOST);
     assert_int_equal(caller.cuts, 1);
     cv_connection_free(&caller.connection);
@@ -789,17 +361,17 @@ static void expect_cut(bool given_up)
     struct scene scene = {0};
     struct caller publisher = {0};
     scene_open(&scene, PASSES, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
     cv__connection_renew(publisher.connection);
     scene.road.closed = true;
     if (given_up)
         cv__connection_lose(publisher.connection);
     else
         road_cut(&scene.road);
-    until_told(&scene, &publisher, &publisher.cuts);
+    scene_until_told(&scene, &publisher, &publisher.cuts);
     assert_false(publisher.ended);
     scene.road.closed = false;
-    until_told(&scene, &publisher, &publisher.returns);
+    scene_until_told(&scene, &publisher, &publisher.returns);
     assert_false(publisher.ended);
     assert_int_equal(publisher.cuts, 1);
     cv_connection_free(&publisher.connection);
@@ -828,21 +400,21 @@ static void expect_last_words(bool close_first, size_t up)
     struct caller publisher = {.limit = MESSAGES};
     struct caller player = {0};
     scene_open(&scene, PASSES, NULL);
-    start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
-    start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
+    caller_start(&scene, &publisher, &scene.road.addr, CV_RTMP_CLIENT_PUBLISH, CV_VIA_RTMP);
+    caller_start(&scene, &player, &scene.kit.addrs[0], CV_RTMP_CLIENT_PLAY, CV_VIA_AUTO);
     road_arm(&scene.road, up, 0, 1);
     while (publisher.made < MESSAGES)
-        publish_some(&publisher);
+        caller_publish(&publisher);
     cv_connection_flush(publisher.connection);
     if (close_first)
         cv_connection_close(publisher.connection);
-    until_told(&scene, &publisher, &publisher.cuts);
+    scene_until_told(&scene, &publisher, &publisher.cuts);
     if (!close_first)
         cv_connection_close(publisher.connection);
-    until(&scene, NULL, &publisher.ended);
+    scene_until(&scene, NULL, &publisher.ended);
     assert_int_equal(publisher.end, CV_END_CLOSED);
-    until(&scene, NULL, &player.ended);
-    expect_whole(&player, MESSAGES);
+    scene_until(&scene, NULL, &player.ended);
+    caller_expect_whole(&player, MESSAGES);
     assert_int_equal(publisher.returns, 1);
     scene_end(&scene, &publisher, &player);
 }
@@ -871,7 +443,7 @@ static void what_no_server_takes_is_refused(void **state)
     struct scene scene = {0};
     struct caller caller = {0};
     scene_open(&scene, PASSES, NULL);
-    call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
+    caller_call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, CV_VIA_AUTO);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct cv_msg msg = {.type = cases[i].type, .payload = cv_block_new(cases[i].len)};
         assert_non_null(msg.payload);
@@ -893,10 +465,10 @@ static void it_may_be_freed_when_it_is_told_anything(void **state)
         struct scene scene = {0};
         struct caller caller = {.leaves = true};
         scene_open(&scene, PASSES, NULL);
-        call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, vias[i]);
+        caller_call(&scene, &caller, &scene.road.addr, "s", CV_RTMP_CLIENT_PUBLISH, vias[i]);
         for (int turns = 0; caller.connection; turns++) {
             assert_in_range(turns, 0, 10000);
-            turn(&scene, NULL);
+            scene_turn(&scene, NULL);
         }
         scene_close(&scene);
     }
@@ -919,14 +491,14 @@ static bool run_short_of_memory(void *arg)
     struct scene *scene = failing->scene;
     char name[16];
     snprintf(name, sizeof name, "s%u", failing->runs++); // the one before may still be held
-    if (!call_with(scene, &caller, &scene->road.addr, name, &config))
+    if (!caller_call_with(scene, &caller, &scene->road.addr, name, &config))
         return false;
     uint64_t end_us = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
     while (!caller.started && !caller.ended && cv_clock_now_us() < end_us)
-        turn(scene, NULL);
+        scene_turn(scene, NULL);
     cv_connection_free(&caller.connection);
     for (int i = 0; i < 20; i++)
-        turn(scene, NULL);
+        scene_turn(scene, NULL);
     return caller.started;
 }
 
@@ -976,5 +548,7 @@ int main(void)
         cmocka_unit_test(it_may_be_freed_when_it_is_told_anything),
         cmocka_unit_test(want_of_memory_ends_in_words),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    secure_kit_done();
+    return failures;
 }

@@ -1,6 +1,7 @@
 // TLS on a connection: bytes both ways through small sockets, what is held back, what waits, ends,
 // new keys, hostile peers. Failures of the handshake are in test_tls_refusals.c.
 #include "harness.h"
+#include "secure_kit.h"
 #include "tls_kit.h"
 
 #include "base/limits.h"
@@ -93,34 +94,21 @@ static void http_1_1_is_offered(void **state)
     tls_ends_close(&ends);
 }
 
-// With a server as the program has it.
-static struct cv_tls_server *real_server(struct cv_tls_cert **out_cert, char authority[64])
+// With a server as the program has it; the kit's own takes no tickets.
+static struct tls_ends ends_of_ours(const char *host)
 {
-    char key[64];
-    const char *names[] = {"localhost"};
-    struct cv_tls_server *server;
-    snprintf(authority, 64, "/tmp/culvert_test_%d.crt", getpid());
-    snprintf(key, sizeof key, "/tmp/culvert_test_%d.key", getpid());
-    int64_t now_s = time(NULL);
-    assert_int_equal(cv_tls_cert_make(authority, key, names, 1, now_s, NULL), 0);
-    assert_int_equal(cv_tls_cert_load(out_cert, authority, key, now_s, NULL), 0);
-    assert_int_equal(cv_tls_server_new(&server, out_cert, 1, NULL, NULL), 0);
-    unlink(key);
-    return server;
+    struct tls_ends ends = tls_ends_open(tls_kit_good_server(), secure_kit_trust(), host, 0);
+    cv_tls_free(ends.server.tls);
+    ends.server.tls = cv_tls_accept(secure_kit_server(), ends.server.fd);
+    assert_non_null(ends.server.tls);
+    return ends;
 }
 
 static void what_was_read_before_comes_first(void **state)
 {
     (void)state;
-    char file[64], got[8];
     uint8_t hello[2048];
-    struct cv_tls_cert *cert;
-    struct cv_tls_trust *trust;
-    struct cv_tls_server *server = real_server(&cert, file);
-    assert_int_equal(cv_tls_trust_new(&trust, &(struct cv_tls_trust_config){file, false}, NULL), 0);
-    struct tls_ends ends = tls_ends_open(tls_kit_good_server(), trust, "localhost", 0);
-    cv_tls_free(ends.server.tls);
-    ends.server.tls = cv_tls_accept(server, ends.server.fd);
+    struct tls_ends ends = ends_of_ours("localhost");
     cv_tls_handshake(ends.client.tls, ends.client.room, NULL);
     int len = cv_socket_read(ends.server.fd, hello, sizeof hello);
     assert_true(len > 100);
@@ -129,13 +117,76 @@ static void what_was_read_before_comes_first(void **state)
     tls_ends_shake(&ends);
     assert_int_equal(ends.client.code, CV_OK);
     assert_int_equal(ends.server.code, CV_OK);
-    cv_tls_server_unref(&server);
-    cv_tls_trust_unref(&trust);
-    cv_tls_cert_unref(&cert);
-    assert_int_equal(write_text(&ends.client, "x"), 1);
-    assert_int_equal(read_some(&ends.server, got, sizeof got), 1);
     tls_ends_close(&ends);
-    unlink(file);
+}
+
+// Connects, and says whether that was a resumption.
+static bool resumes(const char *host, bool reads)
+{
+    char byte;
+    struct tls_ends ends = ends_of_ours(host);
+    tls_ends_shake(&ends);
+    assert_int_equal(ends.server.code, CV_OK);
+    bool resumed = cv_tls_info(ends.server.tls).resumed;
+    assert_int_equal(cv_tls_info(ends.client.tls).resumed, resumed);
+    assert_string_equal(cv_tls_info(ends.server.tls).server, host);
+    if (reads) // the ticket is behind the handshake
+        assert_int_equal(read_some(&ends.client, &byte, 1), CV_E_AGAIN);
+    tls_ends_close(&ends);
+    return resumed;
+}
+
+static void sessions_are_resumed(void **state)
+{
+    (void)state;
+    assert_false(resumes("localhost", false));
+    assert_false(resumes("localhost", true));
+    for (int i = 0; i < 3; i++)
+        assert_true(resumes("localhost", true)); // each brings another ticket
+    assert_true(resumes("localhost", false));
+    assert_false(resumes("localhost", true)); // they serve once (RFC 8446, C.4)
+    struct tls_ends ends = ends_of_ours("localhost");
+    cv_tls_handshake(ends.client.tls, ends.client.room, NULL);
+    cv_socket_shutdown(ends.server.fd);
+    assert_int_equal(cv_tls_handshake(ends.client.tls, ends.client.room, NULL), CV_E_CLOSED);
+    tls_ends_close(&ends);
+    assert_false(resumes("localhost", true)); // what has failed is forgotten
+    assert_true(resumes("localhost", true));
+}
+
+static void sessions_of_few_hosts_are_kept(void **state)
+{
+    (void)state;
+    struct tls_paper authority =
+        tls_paper_make(&(struct tls_paper_spec){.name = "CA", .authority = true});
+    struct tls_paper paper = tls_paper_make(
+        &(struct tls_paper_spec){.name = "x", .hosts = "DNS:*.live.example", .signer = &authority});
+    SSL_CTX *server = tls_kit_server(&paper, NULL);
+    struct cv_tls_trust *trust = tls_kit_trust(&authority);
+    for (int i = 0; i < 3 * CV_LIMIT_TLS_SESSIONS; i++) {
+        char host[32], byte;
+        // each host twice in a row, then the first of the last so many, and one that was pushed out
+        snprintf(host, sizeof host, "h%d.live.example", i / 2);
+        struct tls_ends ends = tls_ends_open(server, trust, host, 0);
+        tls_ends_shake(&ends);
+        assert_int_equal(ends.client.code, CV_OK);
+        assert_int_equal(cv_tls_info(ends.client.tls).resumed, i % 2);
+        assert_int_equal(read_some(&ends.client, &byte, 1), CV_E_AGAIN);
+        tls_ends_close(&ends);
+    }
+    const int last = (3 * CV_LIMIT_TLS_SESSIONS - 1) / 2;
+    for (int i = 0; i <= last; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "h%d.live.example", i);
+        struct tls_ends ends = tls_ends_open(server, trust, host, 0);
+        tls_ends_shake(&ends);
+        assert_int_equal(cv_tls_info(ends.client.tls).resumed, i > last - CV_LIMIT_TLS_SESSIONS);
+        tls_ends_close(&ends);
+    }
+    cv_tls_trust_unref(&trust);
+    SSL_CTX_free(server);
+    tls_paper_free(&paper);
+    tls_paper_free(&authority);
 }
 
 // ---- bytes ------------------------------------------------------------------------------------
@@ -579,6 +630,13 @@ static void errors_of_others_do_not_matter(void **state)
     tls_ends_close(&ends);
 }
 
+static int done(void **state)
+{
+    (void)state;
+    secure_kit_done();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +646,8 @@ int main(void)
         cmocka_unit_test(an_address_is_no_server_name),
         cmocka_unit_test(http_1_1_is_offered),
         cmocka_unit_test(what_was_read_before_comes_first),
+        cmocka_unit_test(sessions_are_resumed),
+        cmocka_unit_test(sessions_of_few_hosts_are_kept),
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(random_gathers_arrive_whole),
         cmocka_unit_test(held_back_byte_is_reported_once),
@@ -610,5 +670,5 @@ int main(void)
         cmocka_unit_test(turned_bits_are_noticed),
         cmocka_unit_test(errors_of_others_do_not_matter),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, done);
 }
