@@ -256,17 +256,19 @@ int cv_tunnel_make_id(struct cv_worker *worker, struct cv_rtmpt_id *out)
 
 // NULL: no memory; the peer is counted out again by then, or will be at the end of the turn.
 static struct cv_tunnel *tunnel_new(struct cv_worker *worker, const char *id,
-                                    const struct cv_addr *peer)
+                                    const struct cv_origin *client)
 {
     struct cv_tunnel *tunnel = cv_mem_zero(1, sizeof *tunnel);
     if (!tunnel) {
-        cv_conn_dismiss(worker, peer);
+        cv_conn_dismiss(worker, &client->peer);
         return NULL;
     }
-    struct cv_origin origin = {
-        .peer = *peer, .id = ++worker->last_conn_id, .opened_us = cv_loop_now_us(worker->loop)};
+    struct cv_origin origin = {.peer = client->peer,
+                               .id = ++worker->last_conn_id,
+                               .tls = client->tls,
+                               .opened_us = cv_loop_now_us(worker->loop)};
     if (cv_netconn_init(&tunnel->net, worker, &tunnel_carrier, &origin) != CV_OK) {
-        cv_conn_dismiss(worker, peer);
+        cv_conn_dismiss(worker, &client->peer);
         cv_mem_free(tunnel);
         return NULL;
     }
@@ -316,7 +318,7 @@ bool cv_tunnel_is_elsewhere(struct cv_worker *worker, struct cv_text id, unsigne
 }
 
 struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt_target *target,
-                                 const struct cv_addr *peer)
+                                 const struct cv_origin *origin)
 {
     struct cv_tunnel *tunnel = NULL;
     if (target->id.len != CV_RTMPT_ID_CHARS)
@@ -324,9 +326,9 @@ struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt
     HASH_FIND(hh, worker->tunnels, target->id.at, CV_RTMPT_ID_CHARS, tunnel);
     if (tunnel || worker->stopping || !may_begin(worker, target))
         return tunnel;
-    if (!cv_conn_admit(worker, peer))
+    if (!cv_conn_admit(worker, &origin->peer))
         return NULL;
-    return tunnel_new(worker, target->id.at, peer);
+    return tunnel_new(worker, target->id.at, origin);
 }
 
 // The id, its LF, and what the engine says already (NULL: nothing).
@@ -359,16 +361,16 @@ static struct cv_block *take_beginning(struct cv_tunnel *tunnel)
     return block;
 }
 
-int cv_tunnel_begin(struct cv_worker *worker, const struct cv_addr *peer,
+int cv_tunnel_begin(struct cv_worker *worker, const struct cv_origin *origin,
                     const struct cv_block *first, struct cv_block **out)
 {
     struct cv_rtmpt_id id;
     int err = cv_tunnel_make_id(worker, &id);
-    if (err == CV_OK && (worker->stopping || !cv_conn_admit(worker, peer)))
+    if (err == CV_OK && (worker->stopping || !cv_conn_admit(worker, &origin->peer)))
         err = CV_E_TOO_MANY;
     if (err != CV_OK)
         return err;
-    struct cv_tunnel *tunnel = tunnel_new(worker, id.text, peer);
+    struct cv_tunnel *tunnel = tunnel_new(worker, id.text, origin);
     if (!tunnel)
         return CV_E_NOMEM;
     cv_netconn_take(&tunnel->net, first->data, first->len);

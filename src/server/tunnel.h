@@ -6,22 +6,23 @@
 #ifndef CV_SERVER_TUNNEL_H
 #define CV_SERVER_TUNNEL_H
 
-#include "io/addr.h"
 #include "proto/rtmpt.h"
 
+struct cv_origin;
 struct cv_tunnel;
 struct cv_worker;
 
 // A new session's id, the answer to /open; nothing is kept for it. 0 or an error of the crypto.
 int cv_tunnel_make_id(struct cv_worker *worker, struct cv_rtmpt_id *out);
 // The same, and the session begins at once with these first bytes of the client: *out, a reference
-// of the caller's, is the answer, with what the server says to them. 0 or an error.
-int cv_tunnel_begin(struct cv_worker *worker, const struct cv_addr *peer,
+// of the caller's, is the answer, with what the server says to them. Of `origin` only the client
+// counts, and its TLS. 0 or an error.
+int cv_tunnel_begin(struct cv_worker *worker, const struct cv_origin *origin,
                     const struct cv_block *first, struct cv_block **out);
 // The session that a send, idle or close belongs to: an existing one, or a new one when the id is
 // fresh and this is its first request. NULL: there is none, or no more are allowed.
 struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt_target *target,
-                                 const struct cv_addr *peer);
+                                 const struct cv_origin *origin);
 
 bool cv_tunnel_is(const struct cv_tunnel *tunnel, struct cv_text id);
 // This server has made the id, whenever that was.

@@ -8,6 +8,7 @@
 #include "proto/http1_write.h"
 #include "server/client_addr.h"
 #include "server/conn.h"
+#include "server/netconn.h"
 #include "server/plain.h"
 #include "server/tunnel.h"
 #include "server/web.h"
@@ -51,7 +52,8 @@ static void answer_handshake(struct opening *opening)
 {
     struct cv_web *web = opening->web;
     struct cv_conn *conn = cv_web_conn(web);
-    struct cv_addr client = cv_client_addr(conn, cv_web_head(web));
+    struct cv_origin client = {.peer = cv_client_addr(conn, cv_web_head(web)),
+                               .tls = cv_conn_tls_version(conn)};
     struct cv_block *first = NULL;
     int err = cv_tunnel_begin(conn->worker, &client, opening->body, &first);
     opening_free(opening);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "server/client_addr.h"
+#include "server/netconn.h"
 #include "server/web_open.h"
 #include "server/web_state.h"
 #include "server/worker.h"
@@ -376,7 +377,8 @@ static int route_session(struct cv_web *web, const struct cv_http1_head *head,
     unsigned thread;
     if (cv_tunnel_is_elsewhere(conn->worker, target->id, &thread))
         return move(web, thread);
-    struct cv_addr client = cv_client_addr(conn, head);
+    struct cv_origin client = {.peer = cv_client_addr(conn, head),
+                               .tls = cv_conn_tls_version(conn)};
     struct cv_tunnel *tunnel = cv_tunnel_find(conn->worker, target, &client);
     if (!tunnel || !begin(web, tunnel, head, target))
         return 0;
