@@ -40,6 +40,7 @@ gstreamer1.0-plugins-good   GStreamer: FLV
 gstreamer1.0-plugins-bad    GStreamer: RTMP
 gstreamer1.0-plugins-ugly   GStreamer: H.264
 gstreamer1.0-libav          GStreamer: AAC
+glib-networking             GStreamer: TLS
 squid                       real forward proxy
 privoxy                     real forward proxy
 haproxy                     real reverse proxy, PROXY protocol

@@ -10,6 +10,7 @@ import synth
 import tls_kit
 from clients import PLAYERS, PUBLISHERS, Playing
 from flv_raw import FlvParser, HttpPlayer
+from proxies import Proxy
 from rtmp_raw import VIDEO
 from rtmpt_raw import Http, Tunnel, Upgraded
 from server import wait_until
@@ -287,6 +288,21 @@ def test_a_proxy_header_before_tls(start_secure, upstream, header, step):
     assert fields["x-forwarded-for"] == "203.0.113.7, 127.0.0.1" or fields["x-forwarded-for"] == "203.0.113.7"
     assert fields["x-forwarded-proto"] == "https"
     assert lines_with(server, "conn.secure", "peer=203.0.113.7:4007")
+
+
+def test_through_a_proxy_that_passes_tls_on(start_secure, clients, short_clip, tmp_path):
+    """As doc/behind-a-proxy.md has it for TCP: the proxy opens nothing, and tells who the client is."""
+    server = start_secure(**PROXIES)
+    proxy = Proxy("haproxy-tcp", tmp_path / "proxy", server.port)
+    try:
+        playing = [Playing(clients, "ffmpeg", url(proxy, scheme), tmp_path / f"{scheme}.flv")
+                   for scheme in ("rtmps", "rtmpts", "rtmp")]
+        clients.ffmpeg_publish(url(proxy, "rtmps"), short_clip).wait(30)
+        for one in playing:
+            one.finish(short_clip)
+    finally:
+        proxy.stop()
+    assert lines_with(server, "conn.proxy", "via=127.0.0.1:")
 
 
 def test_a_proxy_header_inside_tls_is_refused(start_secure):
