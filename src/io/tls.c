@@ -138,7 +138,9 @@ static bool ask_for_host(struct cv_tls *tls)
 {
     struct cv_ip ip;
     X509_VERIFY_PARAM *rules = SSL_get0_param(tls->ssl);
-    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set_hostflags(rules,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                        X509_CHECK_FLAG_NEVER_CHECK_SUBJECT); // RFC 9525, 6.3
     struct cv_text text = {.at = tls->host, .len = strlen(tls->host)};
     if (cv_ip_parse(text, &ip) == CV_OK)
         return X509_VERIFY_PARAM_set1_ip(rules, ip.bytes, ip.family == 4 ? 4 : 16);
