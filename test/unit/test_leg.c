@@ -525,6 +525,16 @@ static void handshakes_that_fail_are_told_with_their_words(void **state)
     }
 }
 
+// The zone of an address is this machine's own affair.
+static void a_certificate_is_for_an_address_without_its_zone(void **state)
+{
+    (void)state;
+    open_scene(&(struct script){.secure = true});
+    dial(secure_kit_trust(), "127.0.0.1%lo");
+    run_until(is_up);
+    close_scene();
+}
+
 static bool is_connected(void)
 {
     return near.story[0];
@@ -646,6 +656,7 @@ int main(void)
         cmocka_unit_test(bytes_behind_the_yes_are_the_servers),
         cmocka_unit_test(connections_that_fail_are_told),
         cmocka_unit_test(handshakes_that_fail_are_told_with_their_words),
+        cmocka_unit_test(a_certificate_is_for_an_address_without_its_zone),
         cmocka_unit_test(a_server_that_never_shakes_hands_is_waited_for),
         cmocka_unit_test(it_may_be_closed_wherever_it_tells_something),
         cmocka_unit_test(it_may_be_closed_after_any_number_of_turns),
