@@ -28,6 +28,7 @@ clang-format                lint: layout
 pmccabe                     lint: size and complexity of functions
 python3                     lint and network tests
 python3-pytest              network tests
+python3-pytest-xdist        network tests: two at a time
 python3-yaml                network tests: configuration files
 python3-cryptography        network tests: certificates
 ffmpeg                      real publisher and player

@@ -87,12 +87,12 @@ pytest_run()
         $PYTHON -m pytest -v -ra -p no:cacheprovider --junitxml="$results" "$@"
 }
 
-# net_tests NAME FOLDER [ARGUMENT...]
+# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something
 net_tests()
 {
     local name=$1 folder=$2
     shift 2
-    pytest_run "$name" "$folder" "$folder/net.xml" test/net "$@"
+    pytest_run "$name" "$folder" "$folder/net.xml" -n 2 --dist loadfile test/net "$@"
 }
 
 # steady_net_tests NAME FOLDER: real programs on a busy machine may miss a deadline. The few that do
