@@ -82,8 +82,9 @@ static int run(const struct cv_bench_options *args, struct cv_bench_result *resu
 {
     struct cv_why why = {.code = CV_OK};
     int err = cv_bench_run(args, result, &why);
+    bool distrusts = cv_err_class(err) == CV_CLASS_REFUSED; // nothing else of it ends a bench
     if (err != CV_OK)
-        return cv_cli_fail(CV_EXIT_FAILURE, why.text);
+        return cv_cli_fail(distrusts ? CV_EXIT_CERTIFICATE : CV_EXIT_FAILURE, why.text);
     return cv_bench_report(args, result) ? CV_EXIT_OK : CV_EXIT_FAILURE;
 }
 

@@ -150,6 +150,8 @@ static void on_met(void *arg, const struct cv_met_report *report)
     cv_rung_words(CV_RUNG_RTMP, &result, words, sizeof words);
     snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(bench), is_secure(bench)),
              why->code != CV_OK ? why->text : words);
+    if (report->met == CV_MET_CERTIFICATE) // the first failure names the code
+        cv_why_set(bench->why, report->code, place, "%s", text);
     lose(peer, text);
 }
 
