@@ -263,3 +263,8 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("measured")
     for line in told:
         terminalreporter.line(line)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Bytes by their length: random ones would give a test another name in each process that runs tests."""
+    return f"{argname}{len(val)}" if isinstance(val, bytes) and len(val) > 40 else None
