@@ -81,10 +81,16 @@ def test_check_whose_reader_has_gone(server):
     assert "the reader of the output has gone" in done.said
 
 
+def heed_ctrl_c():
+    """A shell's background jobs, and so all that they start, are deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_while_nobody_reads_the_named_pipe(server, tmp_path):
     """Opening it waits for its reader; that must not hold Ctrl-C up."""
     os.mkfifo(tmp_path / "pipe")
-    running = subprocess.Popen([str(find_binary()), "play", server.url(), "-o", tmp_path / "pipe"])
+    running = subprocess.Popen([str(find_binary()), "play", server.url(), "-o", tmp_path / "pipe"],
+                               preexec_fn=heed_ctrl_c)
     try:
         with pytest.raises(subprocess.TimeoutExpired):
             running.wait(1)

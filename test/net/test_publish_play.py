@@ -125,7 +125,7 @@ def test_wait_for_a_publisher(server, cli, short_clip, tmp_path, start_server):
 
 # ---- failures: one sentence, one code -------------------------------------------------------
 
-@pytest.mark.parametrize("url", ["nothing", "rtmp://", "rtmp://localhost/live", "rtmps://localhost/live/a",
+@pytest.mark.parametrize("url", ["nothing", "rtmp://", "rtmp://localhost/live", "rtmps://localhost/live",
                                  "rtmp://localhost:99999/live/a", "ftp://localhost/live/a"])
 @pytest.mark.parametrize("command", ["publish", "play"])
 def test_wrong_url(cli, short_clip, tmp_path, command, url):
