@@ -81,10 +81,12 @@ meson_tests()
 # pytest_run NAME FOLDER RESULT_FILE ARGUMENT...
 pytest_run()
 {
-    local name=$1 folder=$2 results=$3
+    local name=$1 folder=$2 results=$3 files
     shift 3
+    files=$(mktemp -d "${TMPDIR:-/tmp}/net.XXXX") # short: messages that name files are cut
     CULVERT_BIN=$PWD/$folder/culvert run "$name" "$results" \
-        $PYTHON -m pytest -v -ra -p no:cacheprovider --junitxml="$results" "$@"
+        $PYTHON -m pytest -v -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
+    rm -rf "$files"
 }
 
 # net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something
