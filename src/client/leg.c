@@ -12,9 +12,8 @@
 
 static const char place[] = "leg";
 
-enum {
-    QUICK_READS = 16
-}; // the answers to commands: servers with Nagle's algorithm wait for our ACK
+// The answers to commands: servers with Nagle's algorithm wait for our ACK.
+enum { QUICK_READS = 16 };
 
 struct cv_leg {
     struct cv_leg_room *room;

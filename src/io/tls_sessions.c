@@ -50,6 +50,12 @@ static struct sessions *sessions_of(SSL *ssl)
     return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index);
 }
 
+// Whom the client asks for; NULL: an address, which is no name.
+static const char *host_of(SSL *ssl)
+{
+    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+}
+
 // ---- under the lock -----------------------------------------------------------------------------
 
 // Where it is; count when it is not there.
@@ -87,7 +93,7 @@ static void put(struct sessions *sessions, struct kept kept)
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct sessions *sessions = sessions_of(ssl);
-    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const char *host = host_of(ssl);
     char *copy = host ? cv_mem_text(host, strlen(host)) : NULL;
     if (!copy)
         return 0;
@@ -119,7 +125,7 @@ bool cv__tls_sessions_keep(SSL_CTX *context)
 void cv__tls_sessions_offer(SSL *ssl)
 {
     struct sessions *sessions = sessions_of(ssl);
-    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const char *host = host_of(ssl);
     if (!host)
         return;
     pthread_mutex_lock(&sessions->lock);
@@ -132,7 +138,7 @@ void cv__tls_sessions_offer(SSL *ssl)
 void cv__tls_sessions_forget(SSL *ssl)
 {
     struct sessions *sessions = sessions_of(ssl);
-    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const char *host = host_of(ssl);
     if (!host)
         return;
     pthread_mutex_lock(&sessions->lock);

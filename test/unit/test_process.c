@@ -193,6 +193,14 @@ static void its_files_are_private_and_ours_are_as_before(void **state)
     assert_int_equal(umask(before), 022);
 }
 
+static void until_it_speaks(const struct seen *seen, uint64_t deadline_us)
+{
+    while (!seen->lines && cv_clock_now_us() < deadline_us) {
+        cv_loop_sleep(seen->loop, 100);
+        cv_loop_run_once(seen->loop);
+    }
+}
+
 // The shell, and its child, are gone when the other end of their pipe says so.
 static void free_kills_the_whole_group(void **state)
 {
@@ -201,10 +209,7 @@ static void free_kills_the_whole_group(void **state)
     struct seen seen = seen_new();
     assert_int_equal(start(&seen, argv, NULL, LIMIT_MS), CV_OK);
     uint64_t deadline_us = cv_clock_now_us() + WAIT_US;
-    while (!seen.lines && cv_clock_now_us() < deadline_us) {
-        cv_loop_sleep(seen.loop, 100);
-        cv_loop_run_once(seen.loop);
-    }
+    until_it_speaks(&seen, deadline_us);
     pid_t child = (pid_t)strtol(seen.text, NULL, 10);
     assert_int_equal(kill(child, 0), 0);
     cv_process_free(&seen.process);
@@ -232,10 +237,7 @@ static void no_zombie_is_left_where_the_loop_runs_on(void **state)
     struct seen seen = seen_new();
     assert_int_equal(start(&seen, argv, NULL, LIMIT_MS), CV_OK);
     uint64_t deadline_us = cv_clock_now_us() + WAIT_US;
-    while (!seen.lines && cv_clock_now_us() < deadline_us) {
-        cv_loop_sleep(seen.loop, 100);
-        cv_loop_run_once(seen.loop);
-    }
+    until_it_speaks(&seen, deadline_us);
     pid_t shell = (pid_t)strtol(seen.text, NULL, 10);
     assert_true(shell > 1);
     cv_process_free(&seen.process);
