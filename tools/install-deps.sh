@@ -25,6 +25,7 @@ libcmocka-dev               unit tests
 clang                       fuzzers, headers compiled as C++
 libclang-rt-14-dev          fuzzers: runtime
 clang-format                lint: layout
+valgrind                    instructions of the fan-out
 pmccabe                     lint: size and complexity of functions
 python3                     lint and network tests
 python3-pytest              network tests

@@ -34,10 +34,11 @@ void cv_seat_leave(struct cv_seat *seat)
 int cv_seat_next(struct cv_seat *seat, struct cv_msg *out)
 {
     struct cv_worker_stats *stats = &seat->outlet->worker->stats;
-    struct cv_cursor before = seat->cursor;
+    uint32_t jumps = seat->cursor.jumps;
+    uint64_t skipped = seat->cursor.skipped;
     int more = cv_cursor_next(&seat->cursor, seat->outlet->log, out);
-    stats->jumps += seat->cursor.jumps - before.jumps;
-    stats->skipped += seat->cursor.skipped - before.skipped;
+    stats->jumps += seat->cursor.jumps - jumps;
+    stats->skipped += seat->cursor.skipped - skipped;
     return more;
 }
 
