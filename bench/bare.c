@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/bench_stream.h"
 #include "cli/histogram.h"
+#include "cli/softirq.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "io/thread.h"
@@ -35,6 +36,7 @@ enum {
     READ_BYTES = 256 * 1024,
     READ_EVERY = 10,
     US_PER_S = 1000000,
+    WARM_US = US_PER_S, // before anything is measured
 };
 
 struct bare {
@@ -50,8 +52,14 @@ struct bare {
     uint64_t due_us[BATCH_MAX];
     struct iovec vectors[2 * BATCH_MAX];
     int count; // messages that wait
-    uint64_t writes;
-    uint64_t bytes;
+    struct cost {
+        uint64_t writes;
+        uint64_t bytes;
+        uint64_t user_us;
+        uint64_t kernel_us;
+        uint64_t softirq_us; // of the kernel's thread, which helps when much is sent at once
+    } now, begin;
+    bool warm;                  // `begin` is set
     struct cv_histogram age_us; // of a message in the middle of its flush
 };
 
@@ -130,7 +138,7 @@ static size_t write_once(struct bare *bare, int fd, const struct iovec *from, in
     if (sent == CV_E_AGAIN)
         poll(&ready, 1, 1000);
     bare_must(sent > 0 || sent == CV_E_AGAIN, "the connection broke");
-    bare->writes++;
+    bare->now.writes++;
     return sent > 0 ? (size_t)sent : 0;
 }
 
@@ -162,7 +170,7 @@ static void send_sealed(struct bare *bare)
 static void send_by_ring(struct bare *bare)
 {
     bare_ring_send(bare->ring, bare->vectors, 2 * bare->count, bare->sent);
-    bare->writes += bare->players;
+    bare->now.writes += bare->players;
     for (unsigned i = 0; i < bare->players; i++) {
         bare_must(bare->sent[i] > 0 || bare->sent[i] == -EAGAIN, "the connection broke");
         size_t sent = bare->sent[i] > 0 ? (size_t)bare->sent[i] : 0;
@@ -181,8 +189,9 @@ static void flush(struct bare *bare, uint64_t begin_us)
         send_plain(bare);
     uint64_t middle_us = (first_us + cv_clock_now_us() - begin_us) / 2;
     for (int i = 0; i < bare->count; i++) {
-        cv_histogram_add(&bare->age_us, middle_us - bare->due_us[i]);
-        bare->bytes += (uint64_t)bare->blocks[i]->len * bare->players;
+        if (bare->warm)
+            cv_histogram_add(&bare->age_us, middle_us - bare->due_us[i]);
+        bare->now.bytes += (uint64_t)bare->blocks[i]->len * bare->players;
         cv_block_unref(&bare->blocks[i]);
     }
     bare->count = 0;
@@ -211,6 +220,17 @@ static void sleep_until(uint64_t us)
     nanosleep(&left, NULL);
 }
 
+static void read_cost(struct bare *bare)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    bare->now.user_us =
+        (uint64_t)usage.ru_utime.tv_sec * US_PER_S + (uint64_t)usage.ru_utime.tv_usec;
+    bare->now.kernel_us =
+        (uint64_t)usage.ru_stime.tv_sec * US_PER_S + (uint64_t)usage.ru_stime.tv_usec;
+    bare->now.softirq_us = cv_softirq_us(0);
+}
+
 // Wakes only to send: at the end of each window, or with each message.
 static void write_all(struct bare *bare)
 {
@@ -218,6 +238,11 @@ static void write_all(struct bare *bare)
     uint64_t flush_us = 0;
     while (flush_us < bare->end_us) {
         sleep_until(begin_us + flush_us);
+        if (!bare->warm && flush_us >= WARM_US) {
+            read_cost(bare);
+            bare->begin = bare->now;
+            bare->warm = true;
+        }
         uint64_t due_us = cv_bench_source_due_us(&bare->source);
         for (; bare->count < BATCH_MAX && due_us <= flush_us;
              due_us = cv_bench_source_due_us(&bare->source)) {
@@ -231,19 +256,22 @@ static void write_all(struct bare *bare)
     }
 }
 
-static void report(const struct bare *bare)
+static void report(struct bare *bare)
 {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double user = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6;
-    double kernel = (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec * 1e-6;
-    double seconds = (double)bare->end_us / US_PER_S;
-    printf("{\"server_cpu_percent\": %.1f, \"server_user_share_percent\": %.1f, "
-           "\"server_cpu_s_per_gb\": %.4f, \"megabits_per_s\": %.1f, \"bytes_per_write\": %.0f, "
-           "\"latency_p50_ms\": %.2f, \"latency_p99_ms\": %.2f}\n",
-           100 * (user + kernel) / seconds, 100 * user / (user + kernel),
-           (user + kernel) / ((double)bare->bytes * 1e-9), (double)bare->bytes * 8e-6 / seconds,
-           (double)bare->bytes / (double)bare->writes,
+    const struct cost *now = &bare->now;
+    const struct cost *begin = &bare->begin;
+    read_cost(bare);
+    double seconds = (double)(bare->end_us - WARM_US) / US_PER_S;
+    double user = (double)(now->user_us - begin->user_us) / US_PER_S;
+    double own = user + (double)(now->kernel_us - begin->kernel_us) / US_PER_S;
+    double softirq = (double)(now->softirq_us - begin->softirq_us) / US_PER_S;
+    double bytes = (double)(now->bytes - begin->bytes);
+    printf("{\"server_cpu_percent\": %.2f, \"server_user_share_percent\": %.1f, "
+           "\"server_softirq_percent\": %.2f, \"server_cpu_s_per_gb\": %.4f, "
+           "\"megabits_per_s\": %.1f, \"bytes_per_write\": %.0f, \"latency_p50_ms\": %.2f, "
+           "\"latency_p99_ms\": %.2f}\n",
+           100 * own / seconds, 100 * user / own, 100 * softirq / seconds, own / (bytes * 1e-9),
+           bytes * 8e-6 / seconds, bytes / (double)(now->writes - begin->writes),
            (double)cv_histogram_at(&bare->age_us, 50) / 1000,
            (double)cv_histogram_at(&bare->age_us, 99) / 1000);
 }
@@ -284,7 +312,7 @@ int main(int argc, char **argv)
               "usage: bare [--uring | --seal] PLAYERS SECONDS WINDOW_MS BITRATE_KBPS");
     char **numbers = argv + argc - 4;
     bare.players = number(numbers[0]);
-    bare.end_us = number(numbers[1]) * UINT64_C(1000000);
+    bare.end_us = WARM_US + number(numbers[1]) * UINT64_C(1000000);
     bare.window_us = number(numbers[2]) * UINT64_C(1000);
     bare.source.shape = (struct cv_bench_shape){
         .bitrate_kbps = number(numbers[3]), .fps = 30, .audio_kbps = 128, .gop_s = 2};
