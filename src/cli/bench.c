@@ -26,6 +26,7 @@ static int read_number(const char *name, const char *value, uint32_t min, uint32
 #define NUMBERS(ROW)                                                                               \
     ROW(set_publishers, "publishers", publishers, 1, 10000)                                        \
     ROW(set_players, "players", players, 1, 100000)                                                \
+    ROW(set_checked, "checked", checked, 1, 100000)                                                \
     ROW(set_idle, "idle", idle, 1, 100000)                                                         \
     ROW(set_bitrate, "bitrate-kbps", shape.bitrate_kbps, 16, 100000)                               \
     ROW(set_fps, "fps", shape.fps, 1, 240)                                                         \
@@ -55,11 +56,31 @@ static int set_server_pid(void *into, const char *value, struct cv_why *why)
     return err;
 }
 
+// "0,2-3": the processors 0, 2 and 3.
+static int set_server_cpus(void *into, const char *value, struct cv_why *why)
+{
+    if (cv_bench_read_cpus(cv_text_of(value), &((struct cv_bench_options *)into)->server_cpus))
+        return CV_OK;
+    return cv_why_set(why, CV_E_USAGE, "options",
+                      "--server-cpus %.60s: a list is needed, like 0 or 0,2-3; the last is %d",
+                      value, CV_BENCH_CPUS_MAX - 1);
+}
+
+static int set_bench_cpu(void *into, const char *value, struct cv_why *why)
+{
+    uint32_t cpu = 0;
+    int err = read_number("bench-cpu", value, 0, CV_BENCH_CPUS_MAX - 1, &cpu, why);
+    if (err == CV_OK)
+        ((struct cv_bench_options *)into)->bench_cpus = UINT64_C(1) << cpu;
+    return err;
+}
+
 CV_OPTION_FLAG(set_tls, struct cv_bench_options, tls)
 
 static const struct cv_option options[] = {
     {"publishers", 0, "N", "streams (default 1)", set_publishers},
     {"players", 0, "N", "players of each stream (default 100)", set_players},
+    {"checked", 0, "N", "of them all only N check what comes (default all)", set_checked},
     {"bitrate-kbps", 0, "N", "of a stream, with its audio (default 2500)", set_bitrate},
     {"audio-kbps", 0, "N", "of that for audio; 0 is none (default 128)", set_audio},
     {"fps", 0, "N", "frames per second (default 30)", set_fps},
@@ -68,6 +89,8 @@ static const struct cv_option options[] = {
     {"idle", 0, "N", "only the memory of N players who wait", set_idle},
     {"threads", 0, "N", "threads of the server (default 1)", set_threads},
     {"latency-ms", 0, "N", "flush window of the server (default 20)", set_latency},
+    {"server-cpus", 0, "LIST", "where it runs, like 0,2-3 (one thread: 0)", set_server_cpus},
+    {"bench-cpu", 0, "N", "where the bench itself runs (default 1)", set_bench_cpu},
     {"tls", 0, NULL, "everything inside TLS", set_tls},
     {"url", 0, "URL", "rtmp[s]://HOST[:PORT]/APP: a server that runs", set_url},
     {"server-pid", 0, "PID", "its process here, to measure it", set_server_pid},
@@ -83,6 +106,8 @@ static int run(const struct cv_bench_options *args, struct cv_bench_result *resu
     struct cv_why why = {.code = CV_OK};
     int err = cv_bench_run(args, result, &why);
     bool distrusts = cv_err_class(err) == CV_CLASS_REFUSED; // nothing else of it ends a bench
+    if (err == CV_E_USAGE)
+        return cv_cli_fail(CV_EXIT_USAGE, why.text);
     if (err != CV_OK)
         return cv_cli_fail(distrusts ? CV_EXIT_CERTIFICATE : CV_EXIT_FAILURE, why.text);
     return cv_bench_report(args, result) ? CV_EXIT_OK : CV_EXIT_FAILURE;
@@ -107,6 +132,8 @@ static int run_bench(const struct cv_command *command, int argc, char **argv)
         return cv_cli_usage(command, "--audio-kbps must be less than --bitrate-kbps");
     if (args.server_pid && !args.url)
         return cv_cli_usage(command, "--server-pid goes with --url");
+    if (args.server_cpus && args.url)
+        return cv_cli_usage(command, "--server-cpus is for the bench's own server");
     if (args.tls && args.url)
         return cv_cli_usage(command, "--tls is for the bench's own server; else --url rtmps://...");
     struct cv_bench_result *result = cv_mem_zero(1, sizeof *result);
@@ -126,6 +153,9 @@ const struct cv_command cv_command_bench = {
              "already. Each player checks every message: number, size, content. Prints what\n"
              "was delivered, how late, and what it cost the server. Ends with 1 when anything\n"
              "was lost, doubled or damaged.\n\n"
+             "With --checked the other players, once they play, only throw away what comes,\n"
+             "unseen, so that the bench itself costs little: they count for the bytes and the\n"
+             "costs, those who check for the rest.\n\n"
              "A URL that has a query, rtmp://host/live?key=KEY, hands it over with the names\n"
              "of the streams.",
     .examples = "  culvert bench --players 500\n"

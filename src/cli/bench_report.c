@@ -11,7 +11,7 @@ struct metric {
     double value;
 };
 
-enum { METRICS_MAX = 40 };
+enum { METRICS_MAX = 64 };
 
 struct metrics {
     struct metric rows[METRICS_MAX];
@@ -45,6 +45,7 @@ static void add_scenario(struct metrics *metrics, const struct cv_bench_options 
 {
     add(metrics, "publishers", "publishers", "", 0, options->idle ? 1 : options->publishers);
     add(metrics, "players", "players in all", "", 0, result->players);
+    add(metrics, "checked", "who check every message", "", 0, result->checked);
     if (!options->idle) {
         add(metrics, "bitrate_kbps", "bit rate of a stream", "kb/s", 0,
             options->shape.bitrate_kbps);
@@ -90,6 +91,10 @@ static void add_cpu(struct metrics *metrics, const struct cv_bench_result *resul
     double kernel = difference(result->end.system_us, result->begin.system_us) * 1e-6;
     add(metrics, "server_cpu_percent", "server: processor", "% of one", 1,
         100 * ratio(user + kernel, result->seconds));
+    add(metrics, "server_thread_cpu_percent_max", "server: busiest thread", "% of one", 1,
+        result->threads.percent_max);
+    add(metrics, "server_threads_busy", "server: threads with 1 % or more", "", 0,
+        result->threads.busy);
     add(metrics, "server_user_s", "server: in user space", "s", 2, user);
     add(metrics, "server_system_s", "server: in the kernel", "s", 2, kernel);
     add(metrics, "server_user_share_percent", "server: user space's share", "%", 1,
