@@ -58,7 +58,15 @@ openssl                     certificates of that authority itself
 
 bench='
 nginx                       the proxy to compare with, and the site behind both
+libnginx-mod-rtmp           the RTMP server to compare with
 curl                        downloads
+liburing-dev                the machine's limit through io_uring
+librtmp-dev                 a publisher like OBS
+openssl                     the cipher by itself
+iproute2                    sockets in use
+util-linux                  processes tied to a processor
+python3                     measuring, tables
+python3-matplotlib          the plot
 '
 
 list()
