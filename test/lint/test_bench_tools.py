@@ -92,7 +92,7 @@ def test_tls_is_counted_in_what_the_cipher_costs():
 
 def test_scaling_is_of_the_busiest_thread_for_the_same_load():
     metrics = ("server_thread_cpu_percent_max", "megabits_per_s")
-    results = {key_of(CULVERT, "1 x 1500", "RTMP, one of two processors", 20):
+    results = {plain(20, scenarios.ONE_THREAD, "1 x 1500"):
                [dict(zip(metrics, (40, 4000)))],
                plain(20, scenarios.TWO_THREADS, "1 x 1500"): [dict(zip(metrics, (11, 2000)))]}
     assert abs(found(results, "busiest of two").measured - 40 / 22) < 1e-9
