@@ -1,4 +1,5 @@
 """From what `make bench` has measured to tables and targets. Pure: no processes, no files."""
+import re
 import statistics
 
 import kit
@@ -8,6 +9,12 @@ from scenarios import (BARE, CULVERT, MANNERS, NGINX, ONE_THREAD, PARKED, RING, 
 
 COST = "server_cpu_s_per_gb"
 SRS_QUOTED = 2.8  # SRS 5, merged write 100 ms, times the bare limit's: 1.15 and 0.41 CPU s per GB
+
+
+def ring_word(log):
+    """What the server says at its start about io_uring: yes, off, or why not."""
+    said = re.search(r' io_uring=("[^"]*"|\S+)', log)
+    return said.group(1).strip('"') if said else "not built in"
 
 
 def with_softirq(result):

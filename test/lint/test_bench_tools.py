@@ -104,6 +104,12 @@ def test_softirq_is_work_too():
     assert targets.with_softirq({"idle": 1}) == {"idle": 1}
 
 
+def test_server_says_whether_it_has_a_ring():
+    assert targets.ring_word("info server.ready threads=1 io_uring=yes\n") == "yes"
+    assert targets.ring_word('info server.ready io_uring="not permitted" x=1\n') == "not permitted"
+    assert targets.ring_word("info server.ready threads=1\n") == "not built in"
+
+
 def test_verdict_names_what_was_missed():
     text = targets.verdict([kit.Target("good", 1, 2), kit.Target("bad", 3, 2),
                             kit.Target("absent", None, 2, why="no")])
