@@ -2,18 +2,19 @@
 """Measures how fast Culvert is beside the machine's own limit and beside other servers, and writes
 bench/RESULTS.md and bench/RESULTS.svg: `make bench`.
 
-usage: bench/fast.py [--build DIR] [--only PART,...] [--runs N] [--seconds N] [--quick]
-                     [--peer 'NAME=COMMAND']... [--raw FILE] [--out FILE]
+usage: bench/fast.py [--build DIR] [--only PART,...] [--rows REGEX] [--runs N] [--seconds N]
+                     [--quick] [--peer 'NAME=COMMAND']... [--raw FILE] [--out FILE]
 
 All programs take turns, in rounds; ratios are of the same round. nginx-rtmp is measured where it is
 installed, others by --peer: a command that serves rtmp://127.0.0.1:{port}/live and, if it likes, has
 a folder of its own, {folder}: --peer 'SRS=sh -c "sed s/1935/{port}/ srs.conf > {folder}/c; exec srs
--c {folder}/c"'. --raw keeps each result, and goes on from what is there (--runs 0: only report).
+-c {folder}/c"'. A run of less than all only prints, unless --out is given. --raw keeps each result, and goes on from what is there (--runs 0: only report).
 Ends with 1 when something was not intact or a program failed; not when a target is missed.
 """
 import argparse
 import json
 import os
+import re
 import sys
 import time
 import types
@@ -28,7 +29,7 @@ import tunnel
 from kit import CLIENT_CPU
 from scenarios import BARE, MANNERS, PARKED, RING, SEAL
 
-TITLE = "Fast (`make bench`)"
+TITLE = "Live fan-out (`make bench`)"
 QUICK = {"runs": 1, "seconds": 2, "parts": "fanout,via,many"}
 BARE_OPTIONS = {BARE: (), RING: ("--uring",), SEAL: ("--seal",)}
 LATE_FACTOR = 6  # a program that takes so many times longer has failed
@@ -144,7 +145,9 @@ class Rounds:
 
 def report(args, runs, names, failed):
     parts = args.only.split(",")
-    found = targets.all_targets(runs, names, uses_ring(runs))
+    with kit.Culvert(args.build) as server:
+        ring = targets.ring_word(server.log())
+    found = targets.all_targets(runs, names, ring == "yes")
     texts = [kit.target_table(found)]
     for part in parts:
         text = targets.table(runs, part, list(scenarios.PARTS[part](names)))
@@ -154,34 +157,33 @@ def report(args, runs, names, failed):
             f"Streams of 2.5 Mb/s, 73\nmessages a second, where nothing else is said; {args.seconds} "
             f"s each, medians of {args.runs} rounds (least to most). In a round\nall take turns, and "
             "ratios are of one round. Latency is from the publisher's send call to the player's "
-            "check. Processor time\nis that of the process. "
-            "A row: `culvert bench` with the row's publishers x players and `--latency-ms`; "
-            "`bench/bare\n[--uring|--seal] PLAYERS SECONDS WINDOW 2500`. The plot of the costs: "
-            "[RESULTS.svg](RESULTS.svg).")
+            "check. Processor time\nis that of the process, and of the kernel's ksoftirqd beside it, "
+            f"which takes over when much is sent at once. Culvert's io_uring: {ring}.\nA row: `culvert "
+            "bench` with the row's publishers x players and `--latency-ms`; `bench/bare [--uring|--seal] "
+            "PLAYERS\nSECONDS WINDOW 2500`. The plot of the costs: [RESULTS.svg](RESULTS.svg).")
     print("\n\n".join(texts), flush=True)
-    kit.write_section(args.out, TITLE, "\n\n".join([head, *texts]))
-    jobs = scenarios.jobs_of(parts, names)
-    if not plot.draw(targets.points(runs, jobs), os.path.splitext(args.out)[0] + ".svg"):
-        kit.say("no plot: install python3-matplotlib, and run this by Debian's own python3")
     print(targets.verdict(found))
-
-
-def uses_ring(runs):
-    return any(run and run.get("server_uring") for runs_of in runs.results.values()
-               for run in runs_of)
+    if args.out:
+        kit.write_section(args.out, TITLE, "\n\n".join([head, *texts]))
+        jobs = scenarios.jobs_of(parts, names)
+        if not plot.draw(targets.points(runs, jobs), os.path.splitext(args.out)[0] + ".svg"):
+            kit.say("no plot: install python3-matplotlib, and run this by Debian's own python3")
 
 
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(kit.ROOT, "build"))
     parser.add_argument("--only", metavar="PART,...", help=", ".join(scenarios.PARTS))
+    parser.add_argument("--rows", metavar="REGEX", default="", help="of them only such rows")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--quick", action="store_true", help="one short round of the chief parts")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND")
     parser.add_argument("--raw", metavar="FILE")
-    parser.add_argument("--out", default=kit.RESULTS)
+    parser.add_argument("--out", metavar="FILE")
     args = parser.parse_args()
+    if not (args.out or args.only or args.rows or args.quick):
+        args.out = kit.RESULTS
     args.runs = args.runs if args.runs is not None else QUICK["runs"] if args.quick else 5
     args.seconds = args.seconds or (QUICK["seconds"] if args.quick else 4)
     args.only = args.only or (QUICK["parts"] if args.quick else ",".join(scenarios.PARTS))
@@ -203,7 +205,9 @@ def main():
         commands = {scenarios.NGINX: peers.nginx} | commands
     else:
         kit.say("nginx-rtmp is not installed (libnginx-mod-rtmp): left out")
-    rounds = Rounds(args, scenarios.jobs_of(args.only.split(","), commands))
+    jobs = [job for job in scenarios.jobs_of(args.only.split(","), commands)
+            if re.search(args.rows, job.key)]
+    rounds = Rounds(args, jobs)
     rounds.run(Machine(args, commands))
     runs = targets.Runs(rounds.results)
     report(args, runs, list(commands), rounds.failed)

@@ -1,8 +1,8 @@
 """What `make bench` measures: one table of jobs, each a program and what it is to do."""
 import dataclasses
 
-CULVERT, TWO_THREADS, BARE, RING, SEAL = (
-    "Culvert", "Culvert, 2 threads", "bare", "bare, io_uring", "bare, sealed")
+CULVERT, ONE_THREAD, TWO_THREADS, BARE, RING, SEAL = (
+    "Culvert", "Culvert, 1 thread", "Culvert, 2 threads", "bare", "bare, io_uring", "bare, sealed")
 NGINX = "nginx-rtmp"
 BITRATE_KBPS = 2500
 SOME = ("--checked", 50)
@@ -101,7 +101,7 @@ def _threads(peers):
     both = ("--server-cpus", "0,1", "--bench-cpu", 1)
     yield Job("threads", TWO_THREADS, "1 x 1500", window_ms=20, options=("--threads", 2, *both),
               rounds_max=FEW)
-    yield Job("threads", CULVERT, "1 x 1500", "RTMP, one of two processors", 20, options=both,
+    yield Job("threads", ONE_THREAD, "1 x 1500", window_ms=20, options=both,
               rounds_max=FEW)
 
 

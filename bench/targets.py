@@ -1,12 +1,20 @@
 """From what `make bench` has measured to tables and targets. Pure: no processes, no files."""
+import re
 import statistics
 
 import kit
 from kit import Target
-from scenarios import (BARE, CULVERT, MANNERS, NGINX, PARKED, RING, SEAL, TWO_THREADS, Job)
+from scenarios import (BARE, CULVERT, MANNERS, NGINX, ONE_THREAD, PARKED, RING, SEAL, TWO_THREADS,
+                       Job)
 
 COST = "server_cpu_s_per_gb"
 SRS_QUOTED = 2.8  # SRS 5, merged write 100 ms, times the bare limit's: 1.15 and 0.41 CPU s per GB
+
+
+def ring_word(log):
+    """What the server says at its start about io_uring: yes, off, or why not."""
+    said = re.search(r' io_uring=("[^"]*"|\S+)', log)
+    return said.group(1).strip('"') if said else "not built in"
 
 
 def with_softirq(result):
@@ -172,7 +180,7 @@ def scaling(runs):
     """What one thread needs for a load, over what the busiest of two needs."""
     return runs.by_round(lambda one, its_load, busiest, load: one / its_load / (busiest / load),
                          *((key, metric) for key in (
-                             key_of(CULVERT, "1 x 1500", "RTMP, one of two processors", 20),
+                             plain(20, ONE_THREAD, "1 x 1500"),
                              plain(20, TWO_THREADS, "1 x 1500"))
                            for metric in ("server_thread_cpu_percent_max", "megabits_per_s")))
 

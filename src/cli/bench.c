@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 // ---- options --------------------------------------------------------------------------------
 
@@ -75,6 +76,16 @@ static int set_bench_cpu(void *into, const char *value, struct cv_why *why)
     return err;
 }
 
+static int set_via(void *into, const char *value, struct cv_why *why)
+{
+    struct cv_bench_options *args = into;
+    struct cv_why unsaid = {.code = CV_OK};
+    args->flv = strcmp(value, "flv") == 0;
+    if (cv_stream_set_via(into, args->flv ? "rtmp" : value, &unsaid) == CV_OK)
+        return CV_OK;
+    return cv_why_set(why, CV_E_USAGE, "options", "--via %.60s: rtmp, rtmpt, ws or flv", value);
+}
+
 CV_OPTION_FLAG(set_tls, struct cv_bench_options, tls)
 
 static const struct cv_option options[] = {
@@ -94,7 +105,7 @@ static const struct cv_option options[] = {
     {"tls", 0, NULL, "everything inside TLS", set_tls},
     {"url", 0, "URL", "rtmp[s]://HOST[:PORT]/APP: a server that runs", set_url},
     {"server-pid", 0, "PID", "its process here, to measure it", set_server_pid},
-    {"via", 0, "WAY", "rtmp, rtmpt or ws (default: as URL says, or rtmp)", cv_stream_set_via},
+    {"via", 0, "WAY", "rtmp, rtmpt, ws, or flv to play (default: as URL says)", set_via},
     CV_STREAM_TLS_OPTIONS,
     {"json", 0, NULL, "print JSON", cv_stream_set_json},
 };

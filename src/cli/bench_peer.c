@@ -16,18 +16,20 @@ static const char place[] = "bench";
 
 bool cv__bench_peer_is_open(const struct cv_bench_peer *peer)
 {
-    return peer->attempt;
+    return peer->attempt || peer->flv;
 }
 
 void cv__bench_peer_drop(struct cv_bench_peer *peer)
 {
     cv_timer_stop(&peer->patience);
     cv_attempt_free(&peer->attempt);
+    cv__bench_flv_close(&peer->flv);
 }
 
 int cv__bench_peer_take_descriptor(struct cv_bench_peer *peer)
 {
-    int fd = cv_attempt_take_descriptor(&peer->attempt);
+    int fd = peer->flv ? cv__bench_flv_take_descriptor(&peer->flv)
+                       : cv_attempt_take_descriptor(&peer->attempt);
     if (fd >= 0)
         cv__bench_peer_drop(peer);
     return fd;
@@ -63,7 +65,7 @@ static enum cv_way way_of(const struct cv_bench *bench)
     return ways[bench->plan.via];
 }
 
-static bool is_secure(const struct cv_bench *bench)
+bool cv__bench_is_secure(const struct cv_bench *bench)
 {
     return bench->plan.target.security == CV_SECURITY_ONLY;
 }
@@ -81,7 +83,7 @@ static void on_met(void *arg, const struct cv_met_report *report)
     struct cv_rung_result result = {.end = cv_rung_end_of(report->met), .status = report->status};
     const struct cv_why *why = cv_attempt_why(peer->attempt);
     cv_rung_words(CV_RUNG_RTMP, &result, words, sizeof words);
-    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(bench), is_secure(bench)),
+    snprintf(text, sizeof text, "%s: %s", cv_way_name(way_of(bench), cv__bench_is_secure(bench)),
              why->code != CV_OK ? why->text : words);
     if (report->met == CV_MET_CERTIFICATE) // the first failure names the code
         cv_why_set(bench->why, report->code, place, "%s", text);
@@ -120,7 +122,7 @@ static int open_attempt(struct cv_bench_peer *peer, enum cv_rtmp_client_mode mod
     cv__bench_peer_name(peer, name, sizeof name);
     struct cv_attempt_config config = {
         .way = way_of(bench),
-        .secure = is_secure(bench),
+        .secure = cv__bench_is_secure(bench),
         .trust = bench->plan.trust,
         .target = target,
         .addrs = bench->addrs,
@@ -145,5 +147,7 @@ int cv__bench_peer_open(struct cv_bench_peer *peer, enum cv_rtmp_client_mode mod
     peer->opened_us = cv_clock_now_us();
     cv_timer_init(&peer->patience, peer->bench->loop, on_patience, peer);
     cv_timer_start(&peer->patience, CV_BENCH_WAIT_US);
+    if (mode == CV_RTMP_CLIENT_PLAY && peer->bench->options->flv)
+        return cv__bench_flv_open(&peer->flv, peer);
     return open_attempt(peer, mode);
 }

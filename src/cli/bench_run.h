@@ -12,6 +12,7 @@ enum { CV_BENCH_CPUS_MAX = 64 };
 
 struct cv_bench_options {
     struct cv_stream_options stream; // first: its setters work on it. Used: via, json
+    bool flv;                        // players get FLV over HTTP
     const char *url;                 // NULL: a server of our own
     pid_t server_pid;
     uint32_t publishers;

@@ -48,11 +48,18 @@ bool cv__bench_peer_is_open(const struct cv_bench_peer *peer);
 // Drops it but for its connection: the descriptor is the caller's. CV_E_CLOSED: goes on as it was,
 // since it is not one connection.
 int cv__bench_peer_take_descriptor(struct cv_bench_peer *peer);
+bool cv__bench_is_secure(const struct cv_bench *bench);
 // What the ways tell.
 void cv__bench_peer_started(struct cv_bench_peer *peer);
 void cv__bench_peer_lose(struct cv_bench_peer *peer, const char *what);
 // The stream's name on the server, with the query of URL behind it.
 void cv__bench_peer_name(const struct cv_bench_peer *peer, char *out, size_t size);
+
+// A player's, instead of an attempt. 0 or CV_E_NOMEM.
+int cv__bench_flv_open(struct cv_bench_flv **out, struct cv_bench_peer *peer);
+// *flv is cleared; NULL inside is allowed.
+void cv__bench_flv_close(struct cv_bench_flv **flv);
+int cv__bench_flv_take_descriptor(struct cv_bench_flv **flv);
 
 // ---- publishers (bench_publish.c) -------------------------------------------------------------
 

@@ -92,7 +92,7 @@ def test_tls_is_counted_in_what_the_cipher_costs():
 
 def test_scaling_is_of_the_busiest_thread_for_the_same_load():
     metrics = ("server_thread_cpu_percent_max", "megabits_per_s")
-    results = {key_of(CULVERT, "1 x 1500", "RTMP, one of two processors", 20):
+    results = {plain(20, scenarios.ONE_THREAD, "1 x 1500"):
                [dict(zip(metrics, (40, 4000)))],
                plain(20, scenarios.TWO_THREADS, "1 x 1500"): [dict(zip(metrics, (11, 2000)))]}
     assert abs(found(results, "busiest of two").measured - 40 / 22) < 1e-9
@@ -102,6 +102,12 @@ def test_softirq_is_work_too():
     result = targets.with_softirq({COST: 1.0, "server_cpu_percent": 20.0, "server_softirq_percent": 5.0})
     assert result[COST] == 1.25 and result["server_cpu_percent"] == 25
     assert targets.with_softirq({"idle": 1}) == {"idle": 1}
+
+
+def test_server_says_whether_it_has_a_ring():
+    assert targets.ring_word("info server.ready threads=1 io_uring=yes\n") == "yes"
+    assert targets.ring_word('info server.ready io_uring="not permitted" x=1\n') == "not permitted"
+    assert targets.ring_word("info server.ready threads=1\n") == "not built in"
 
 
 def test_verdict_names_what_was_missed():
