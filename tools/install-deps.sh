@@ -10,6 +10,7 @@ meson                       build
 ninja-build                 build
 pkg-config                  finds the libraries
 libuv1-dev                  event loop, sockets, DNS
+liburing-dev                sending to many sockets by one system call
 libcyaml-dev                configuration file
 libyaml-dev                 configuration file
 uthash-dev                  hash tables and lists
