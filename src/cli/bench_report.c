@@ -127,6 +127,9 @@ static void add_cpu(struct metrics *metrics, const struct cv_bench_result *resul
         result->threads.percent_max);
     add(metrics, "server_threads_busy", "server: threads with 1 % or more", "", 0,
         result->threads.busy);
+    add(metrics, "server_softirq_percent", "beside it: the kernel's ksoftirqd", "% of one", 1,
+        100 * ratio(difference(result->end.softirq_us, result->begin.softirq_us) * 1e-6,
+                    result->seconds));
     add(metrics, "server_user_s", "server: in user space", "s", 2, user);
     add(metrics, "server_system_s", "server: in the kernel", "s", 2, kernel);
     add(metrics, "server_user_share_percent", "server: user space's share", "%", 1,

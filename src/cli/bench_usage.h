@@ -1,4 +1,4 @@
-// What the system knows of a process that is measured: proc(5). Thin.
+// What the system knows of a process that is measured: proc(5), /proc/PID/schedstat. Thin.
 #ifndef CV_CLI_BENCH_USAGE_H
 #define CV_CLI_BENCH_USAGE_H
 
@@ -9,6 +9,7 @@ struct cv_bench_usage {
     uint64_t user_us;
     uint64_t system_us;
     uint64_t rss_bytes;
+    uint64_t softirq_us; // cli/softirq.h: of the processor where it ran last
 };
 
 enum { CV_BENCH_THREADS_MAX = 128 }; // more are not looked at
