@@ -86,11 +86,12 @@ pytest_run()
     shift 3
     files=$(mktemp -d "${TMPDIR:-/tmp}/net.XXXX") # short: messages that name files are cut
     CULVERT_BIN=$PWD/$folder/culvert run "$name" "$results" \
-        $PYTHON -m pytest -v -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
+        $PYTHON -m pytest -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
     rm -rf "$files"
 }
 
-# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something
+# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something.
+# Never with -v: see pytest_testnodeready in test/net/conftest.py.
 net_tests()
 {
     local name=$1 folder=$2

@@ -137,9 +137,41 @@ static void plain_flush(struct cv_netconn *net)
         after_drain(plain_of(net));
 }
 
+static void go_on(struct cv_plain *plain, int sent, bool more)
+{
+    if (cv_netconn_write_on(&plain->net, write_once, sent, more))
+        after_drain(plain);
+}
+
+static bool plain_join(struct cv_netconn *net, struct cv_send_batch *batch, void *owner)
+{
+    struct cv_plain *plain = plain_of(net);
+    const struct cv_gather *gather;
+    bool more;
+    if (!cv_conn_can_join(plain->conn))
+        return false;
+    int waits = prepare(plain, &more, &gather);
+    net->joined = waits > 0;
+    if (net->joined)
+        cv_conn_join(plain->conn, gather, batch, owner, more);
+    else
+        go_on(plain, waits, more);
+    return true;
+}
+
+static void plain_joined(struct cv_netconn *net, const struct cv_send *send)
+{
+    struct cv_plain *plain = plain_of(net);
+    bool more = send->more;
+    int sent = settle(plain, send->bytes, cv_conn_joined(plain->conn, send), &more);
+    go_on(plain, sent, more);
+}
+
 static const struct cv_carrier plain_carrier = {
     .name = "rtmp",
     .flush = plain_flush,
+    .join = plain_join,
+    .joined = plain_joined,
     .watch = plain_watch,
     .free = plain_free,
 };

@@ -17,6 +17,7 @@ int cv_seat_take(struct cv_seat *seat, struct cv_worker *worker, const struct cv
     pass->path = *path;
     pass->waiting_us = cv_loop_now_us(worker->loop);
     DL_APPEND(seat->outlet->seats, seat);
+    seat->outlet->seat_count++;
     worker->stats.viewers++;
     return CV_OK;
 }
@@ -26,6 +27,7 @@ void cv_seat_leave(struct cv_seat *seat)
     struct cv_pass *pass = seat->pass;
     seat->outlet->worker->stats.viewers--;
     DL_DELETE(seat->outlet->seats, seat);
+    seat->outlet->seat_count--;
     cv_outlet_release(seat->outlet);
     cv_policy_leave_viewer(pass->policy, pass->app, &pass->path);
     cv_policy_unref(&pass->policy);
