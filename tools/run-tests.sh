@@ -79,13 +79,16 @@ meson_tests()
 }
 
 # pytest_run NAME FOLDER RESULT_FILE ARGUMENT...
+# Without -v: with it xdist asks each of its processes for its versions first, and execnet (1.9) may
+# then run the tests beside the main thread, where no signal can be handled: each fails at once, and
+# as it is so quick, that process gets nearly all of them.
 pytest_run()
 {
     local name=$1 folder=$2 results=$3 files
     shift 3
     files=$(mktemp -d "${TMPDIR:-/tmp}/net.XXXX") # short: messages that name files are cut
     CULVERT_BIN=$PWD/$folder/culvert run "$name" "$results" \
-        $PYTHON -m pytest -v -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
+        $PYTHON -m pytest -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
     rm -rf "$files"
 }
 
