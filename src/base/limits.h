@@ -55,6 +55,9 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
+    // ---- one flush
+    CV_BATCH_VIEWERS = 256, // from so many on they are sent to together
+
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
@@ -211,6 +214,7 @@ enum {
     CV_TUNNEL_STREAM_AFTER = 16,   // sends before the first one that stays open
     CV_TUNNEL_IDLE_GAP_MS = 100,   // between idles of servers that do not hold them
     CV_TUNNEL_KEEPALIVE_MS = 1000, // a publisher is heard at least so often
+    CV_TUNNEL_TAKEN_MS = 300,      // behind its last send: by then a server of ours has counted it
     CV_TUNNEL_REPLY_S = 15,        // nothing comes: the connection counts as lost
     CV_TUNNEL_PROBE_MS = 2000,     // the same while pipelining is tried
     CV_TUNNEL_RETRY_MS = 250,      // before a connection is tried again
