@@ -1,6 +1,7 @@
 #!/bin/bash
 # All tests: unit, simulation, fuzz corpora and lint with address and undefined-behaviour
-# sanitizers; what has threads once more with the thread sanitizer; real programs over real sockets.
+# sanitizers; what has threads once more with the thread sanitizer; real programs over real sockets;
+# the fan-out's instructions (test/cost).
 # Ends with "N passed, N failed[, N skipped]"; exit code 0 only if something ran and nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -92,7 +93,8 @@ pytest_run()
     rm -rf "$files"
 }
 
-# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something
+# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something.
+# Never with -v: see pytest_testnodeready in test/net/conftest.py.
 net_tests()
 {
     local name=$1 folder=$2
@@ -125,7 +127,8 @@ has_thread_tests()
 }
 
 if build build-asan address,undefined; then
-    meson_tests 'unit, simulation, fuzz corpora, lint (address, undefined)' build-asan
+    limited ninja -C build-asan test/cost/fanout || note_failure 'build test/cost/fanout'
+    meson_tests 'unit, simulation, fuzz corpora, lint (address, undefined), cost' build-asan
     if has_net_tests; then
         steady_net_tests 'network (address, undefined)' build-asan
     fi

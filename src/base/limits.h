@@ -55,6 +55,9 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
+    // ---- one flush
+    CV_BATCH_VIEWERS = 256, // from so many on they are sent to together
+
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine

@@ -154,6 +154,20 @@ void cv_leg_close(struct cv_leg **place_of_leg)
         free_now(leg);
 }
 
+int cv_leg_take_descriptor(struct cv_leg **place_of_leg)
+{
+    struct cv_leg *leg = *place_of_leg;
+    CV_ASSERT(cv_leg_is_up(leg));
+    *place_of_leg = NULL;
+    leg->closed = leg->over = true;
+    cv_timer_stop(&leg->bad_news);
+    struct cv_channel_ends ends = cv_channel_detach(&leg->channel, free_now, leg);
+    int fd = ends.fd;
+    ends.fd = -1;
+    cv_channel_ends_free(&ends);
+    return fd;
+}
+
 void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void *arg)
 {
     leg->owner = owner;

@@ -23,6 +23,7 @@ struct cv_outlet {
     struct cv_stream_log *log;    // the stream's, or own_log
     struct cv_stream_log own_log; //
     struct cv_seat *seats;        // list: its viewers
+    uint32_t seat_count;          // of them
     struct cv_note *unsubscribe;  // made in advance: saying goodbye cannot fail
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed

@@ -55,26 +55,38 @@ static void commit(struct cv_plain *plain, size_t sent)
         cv_rtmp_sent(plain->net.rtmp, sent - ahead);
 }
 
-// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
-static int write_once(struct cv_netconn *net, bool *more)
+// What one write would carry is in the gather: its bytes, 0 when nothing waits, or an error.
+static int prepare(struct cv_plain *plain, bool *more)
 {
-    struct cv_plain *plain = plain_of(net);
-    struct cv_gather *gather = &net->worker->gather;
-    int filled = cv_netconn_fill(net);
+    struct cv_gather *gather = &plain->net.worker->gather;
+    int filled = cv_netconn_fill(&plain->net);
     *more = filled > 0;
     if (filled < 0)
         return filled;
     pull(plain, gather);
-    if (gather->count == 0)
-        return 0;
-    int sent = cv_conn_write(plain->conn, gather);
+    return (int)gather->bytes;
+}
+
+// Behind a write of `offered` bytes. Bytes that left, or CV_E_AGAIN when the socket is full.
+static int settle(struct cv_plain *plain, size_t offered, int sent, bool *more)
+{
     if (sent <= 0)
         return sent;
-    bool short_count = (size_t)sent < gather->bytes;
     commit(plain, (size_t)sent);
-    cv_netconn_progress(net);
-    *more |= !cv_rtmp_out_empty(net->rtmp);
-    return short_count ? CV_E_AGAIN : sent;
+    cv_netconn_progress(&plain->net);
+    *more |= !cv_rtmp_out_empty(plain->net.rtmp);
+    return (size_t)sent < offered ? CV_E_AGAIN : sent;
+}
+
+// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
+static int write_once(struct cv_netconn *net, bool *more)
+{
+    struct cv_plain *plain = plain_of(net);
+    int waits = prepare(plain, more);
+    if (waits <= 0)
+        return waits;
+    int sent = cv_conn_write(plain->conn, &net->worker->gather);
+    return settle(plain, (size_t)waits, sent, more);
 }
 
 static void after_drain(struct cv_plain *plain)
@@ -93,9 +105,40 @@ static void plain_flush(struct cv_netconn *net)
         after_drain(plain_of(net));
 }
 
+static void go_on(struct cv_plain *plain, int sent, bool more)
+{
+    if (cv_netconn_write_on(&plain->net, write_once, sent, more))
+        after_drain(plain);
+}
+
+static bool plain_join(struct cv_netconn *net, struct cv_send_batch *batch, void *owner)
+{
+    struct cv_plain *plain = plain_of(net);
+    bool more;
+    if (!cv_conn_can_join(plain->conn))
+        return false;
+    int waits = prepare(plain, &more);
+    net->joined = waits > 0;
+    if (net->joined)
+        cv_conn_join(plain->conn, &net->worker->gather, batch, owner, more);
+    else
+        go_on(plain, waits, more);
+    return true;
+}
+
+static void plain_joined(struct cv_netconn *net, const struct cv_send *send)
+{
+    struct cv_plain *plain = plain_of(net);
+    bool more = send->more;
+    int sent = settle(plain, send->bytes, cv_conn_joined(plain->conn, send), &more);
+    go_on(plain, sent, more);
+}
+
 static const struct cv_carrier plain_carrier = {
     .name = "rtmp",
     .flush = plain_flush,
+    .join = plain_join,
+    .joined = plain_joined,
     .watch = plain_watch,
     .free = plain_free,
 };

@@ -61,6 +61,16 @@ static void on_flush(struct cv_seat *seat)
     cv_netconn_flush(viewer_of(seat)->conn);
 }
 
+static void on_join(struct cv_seat *seat, struct cv_send_batch *batch)
+{
+    cv_netconn_join(viewer_of(seat)->conn, batch, seat);
+}
+
+static void on_joined(struct cv_seat *seat, const struct cv_send *send)
+{
+    cv_netconn_joined(viewer_of(seat)->conn, send);
+}
+
 static void on_state(struct cv_seat *seat)
 {
     struct cv_netconn *conn = viewer_of(seat)->conn;
@@ -81,6 +91,8 @@ static void on_prefetch_engine(const struct cv_seat *seat)
 
 static const struct cv_seat_kind seat_kind = {
     .flush = on_flush,
+    .join = on_join,
+    .joined = on_joined,
     .on_state = on_state,
     .prefetch = on_prefetch,
     .prefetch_engine = on_prefetch_engine,

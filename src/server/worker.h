@@ -22,6 +22,7 @@ struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
 struct cv_publisher;
+struct cv_send_batch;
 struct cv_stream;
 struct cv_thread;
 struct cv_tunnel;
@@ -91,6 +92,8 @@ struct cv_worker {
     struct cv_timer stop_deadline;
     bool stopping;
     struct cv_worker_stats stats;
+    struct cv_send_batch *batch; // NULL: none yet, or it cannot be had
+    bool batch_tried;
     struct cv_gather gather;
     uint8_t read_buffer[CV_READ_BUFFER_BYTES];
 };
@@ -103,6 +106,9 @@ void cv_worker_free(struct cv_worker *worker);
 int cv_worker_listen(struct cv_worker *worker, int fd, enum cv_listen_takes takes);
 // The thread's function: runs until a STOP note and the end of its connections.
 void cv_worker_run(void *worker);
+
+// What a flush of so many viewers is sent by: empty; or NULL, and each of them writes by itself.
+struct cv_send_batch *cv_worker_batch(struct cv_worker *worker, unsigned viewers);
 
 // The thread that a name chooses: always the same one for the same bytes.
 unsigned cv_worker_choose(const struct cv_worker *worker, const void *name, size_t len);

@@ -271,6 +271,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(line)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node):
+    """Names of tests, not dots, as with -v, which itself must not be said beside -n: pytest-xdist then asks
+    each process for its version first, and if the answer's thread is not quite done, execnet runs all tests
+    of that process outside its main thread, where time_limit can set no signal: all of them fail."""
+    node.config.option.verbose = 1
+
+
 def pytest_make_parametrize_id(val, argname):
     """Bytes by their length: random ones would give a test another name in each process that runs tests."""
     return f"{argname}{len(val)}" if isinstance(val, bytes) and len(val) > 40 else None

@@ -37,6 +37,8 @@ static struct cv_policy *policy_of(struct kit *kit, const char *yaml)
     const char *text = yaml ? yaml : default_yaml;
     if (cv_config_parse("kit", text, strlen(text), NULL, &config, &why) != CV_OK)
         fail_msg("%s", why.text);
+    if (getenv("KIT_URING"))
+        config->io_uring = CV_USE_ON;
     struct cv_keys *keys = make_keys();
     assert_non_null(keys);
     cv_log_set_level(config->log_level);

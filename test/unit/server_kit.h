@@ -33,8 +33,9 @@ struct kit {
 // first, or, where the environment has KIT_TLS, the server of secure_kit.
 extern struct cv_tls_server *kit_tls;
 
-// Workers with this configuration (YAML; NULL: one app "live", open to all). `threads`: on threads.
-// Where it is not open, the app "live" has the keys "one" and "two".
+// Workers with this configuration (YAML; NULL: one app "live", open to all; where the environment
+// has KIT_URING, io_uring is on, however few the viewers). `threads`: on threads. Where it is not
+// open, the app "live" has the keys "one" and "two".
 void kit_start(struct kit *kit, unsigned workers, bool threads, const char *yaml);
 // One more port of this worker's, which takes only this.
 struct cv_addr kit_listen(struct kit *kit, unsigned worker, enum cv_listen_takes takes);
