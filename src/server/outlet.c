@@ -214,7 +214,9 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     }
     cv_timer_stop(&outlet->window);
     outlet->flushed_us = now_us;
+    cv_run_begin(&worker->run, outlet->log);
     flush_seats(outlet);
+    cv_run_end(&worker->run);
 }
 
 // ---- from home ------------------------------------------------------------------------------
