@@ -4,6 +4,8 @@
 #include "io/clock.h"
 #include "io/thread.h"
 
+#include <string.h>
+
 enum {
     SETTLE_US = CV_BENCH_US_PER_S,    // before memory is read
     WARM_US = CV_BENCH_US_PER_S,      // and one group of pictures, before anything is measured
@@ -20,12 +22,21 @@ static struct cv_bench_usage usage(const struct cv_bench *bench)
     return cv_bench_usage_of(cv_bench_server_pid(bench->server));
 }
 
+void cv__bench_note_memory(struct cv_bench *bench)
+{
+    bench->result->before = usage(bench);
+}
+
 // ---- measuring ------------------------------------------------------------------------------
 
 void cv__bench_measure(struct cv_bench *bench)
 {
     struct cv_bench_checker sum;
     cv__bench_sum_players(bench, &sum);
+    for (uint32_t i = 0; i < bench->publisher_count; i++)
+        bench->publishers[i].sequence_measured = bench->publishers[i].source.sequence;
+    memset(&bench->result->latency_us, 0, sizeof bench->result->latency_us);
+    memset(&bench->result->lag_us, 0, sizeof bench->result->lag_us);
     bench->result->messages = sum.messages;
     bench->result->bytes = sum.bytes;
     bench->first = cv_bench_server_counters(bench->server);
@@ -48,28 +59,38 @@ void cv__bench_measured(struct cv_bench *bench)
     result->bytes = sum.bytes - result->bytes;
     result->seconds = (double)us / CV_BENCH_US_PER_S;
     result->end = usage(bench);
+    result->has_usage = result->end.rss_bytes > 0;
     result->own_cpu_us = cv_process_cpu_us() - bench->own_cpu_us;
     cv_bench_threads_of(cv_bench_server_pid(bench->server), &threads);
     result->threads = cv_bench_thread_load(&bench->threads, &threads, us ? us : 1);
 }
 
+void cv__bench_count_faults(struct cv_bench *bench)
+{
+    struct cv_bench_checker sum;
+    cv__bench_sum_players(bench, &sum);
+    bench->result->gaps = sum.gaps;
+    bench->result->doubles = sum.doubles;
+    bench->result->damaged = sum.damaged;
+}
+
 // ---- the steps ------------------------------------------------------------------------------
 
-static void begin_server(struct cv_bench *bench)
+void cv__bench_begin_server(struct cv_bench *bench)
 {
     int err = cv__bench_find_server(bench);
     if (err != CV_OK)
         cv__bench_give_up(bench, cv_err_text(err));
 }
 
-static bool server_done(struct cv_bench *bench)
+bool cv__bench_server_done(struct cv_bench *bench)
 {
     if (cv_bench_server_has_died(bench->server))
         cv__bench_give_up(bench, cv_bench_server_last_words(bench->server));
     return cv_bench_server_is_ready(bench->server) && !bench->resolve;
 }
 
-static bool publish_done(struct cv_bench *bench)
+bool cv__bench_publish_done(struct cv_bench *bench)
 {
     return bench->started == bench->publisher_count;
 }
@@ -86,13 +107,13 @@ static bool settle_done(struct cv_bench *bench)
 
 static void begin_join(struct cv_bench *bench)
 {
-    bench->result->before = usage(bench);
-    cv__bench_open_players(bench, bench->player_count);
+    cv__bench_note_memory(bench);
+    cv__bench_open_players(bench);
 }
 
 static bool join_done(struct cv_bench *bench)
 {
-    cv__bench_open_players(bench, bench->player_count);
+    cv__bench_open_players(bench);
     return bench->playing == bench->player_count;
 }
 
@@ -103,24 +124,19 @@ static void begin_warm(struct cv_bench *bench)
         cv__bench_flow(bench);
 }
 
-static bool warm_done(struct cv_bench *bench)
+bool cv__bench_warm_done(struct cv_bench *bench)
 {
     return bench->options->idle || cv__bench_has_lasted(bench, WARM_US + gop_us(bench));
 }
 
-static void begin_ask(struct cv_bench *bench)
+void cv__bench_ask(struct cv_bench *bench)
 {
     cv_bench_server_ask(bench->server);
 }
 
-static bool ask_done(struct cv_bench *bench)
+bool cv__bench_ask_done(struct cv_bench *bench)
 {
     return cv_bench_server_has_counters(bench->server);
-}
-
-static void begin_steady(struct cv_bench *bench)
-{
-    cv__bench_measure(bench);
 }
 
 static bool steady_done(struct cv_bench *bench)
@@ -135,7 +151,7 @@ static void begin_last_ask(struct cv_bench *bench)
     cv_bench_server_ask(bench->server);
 }
 
-static void begin_drain(struct cv_bench *bench)
+void cv__bench_count_up(struct cv_bench *bench)
 {
     struct cv_bench_counters last = cv_bench_server_counters(bench->server);
     struct cv_bench_counters *counted = &bench->result->counted;
@@ -147,7 +163,11 @@ static void begin_drain(struct cv_bench *bench)
     counted->skipped = last.skipped - bench->first.skipped;
     counted->allocs = last.allocs - bench->first.allocs;
     bench->result->has_counters = last.messages_out > 0;
-    bench->result->has_usage = bench->result->end.rss_bytes > 0;
+}
+
+static void begin_drain(struct cv_bench *bench)
+{
+    cv__bench_count_up(bench);
     bench->flowing = false;
 }
 
@@ -157,15 +177,15 @@ static bool drain_done(struct cv_bench *bench)
 }
 
 const struct cv_bench_phase cv__bench_phases[] = {
-    {"the server's start", begin_server, server_done},
-    {"publishing", cv__bench_publish, publish_done},
-    {"settling", begin_nothing, settle_done},
-    {"joining", begin_join, join_done},
-    {"settling", begin_nothing, settle_done},
-    {"warming up", begin_warm, warm_done},
-    {"the server's counters", begin_ask, ask_done},
-    {"measuring", begin_steady, steady_done},
-    {"the server's counters", begin_last_ask, ask_done},
-    {"draining", begin_drain, drain_done},
-    {NULL, NULL, NULL},
+    {"the server's start", cv__bench_begin_server, cv__bench_server_done, NULL},
+    {"publishing", cv__bench_publish, cv__bench_publish_done, NULL},
+    {"settling", begin_nothing, settle_done, NULL},
+    {"joining", begin_join, join_done, NULL},
+    {"settling", begin_nothing, settle_done, NULL},
+    {"warming up", begin_warm, cv__bench_warm_done, NULL},
+    {"the server's counters", cv__bench_ask, cv__bench_ask_done, NULL},
+    {"measuring", cv__bench_measure, steady_done, NULL},
+    {"the server's counters", begin_last_ask, cv__bench_ask_done, NULL},
+    {"draining", begin_drain, drain_done, NULL},
+    {NULL, NULL, NULL, NULL},
 };

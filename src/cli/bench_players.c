@@ -63,6 +63,7 @@ static void lighten(struct cv_bench_player *player)
 static void on_started(struct cv_bench_peer *peer)
 {
     struct cv_bench_player *player = (struct cv_bench_player *)peer;
+    player->started = true;
     peer->bench->playing++;
     if (!player->checks)
         lighten(player);
@@ -72,8 +73,9 @@ static void on_lost(struct cv_bench_peer *peer, const char *what)
 {
     struct cv_bench *bench = peer->bench;
     bench->result->lost++;
+    bench->unborn += !((const struct cv_bench_player *)peer)->started;
     cv__bench_note_trouble(bench, what);
-    if (bench->playing < bench->player_count)
+    if (!bench->until && bench->playing < bench->player_count)
         cv__bench_give_up(bench, what);
 }
 
@@ -106,17 +108,48 @@ bool cv_bench_is_picked(uint64_t number, uint64_t picked, uint64_t of)
     return (number + 1) * picked / of > number * picked / of;
 }
 
-// Players come in turn to each stream; those who check are spread over the streams and over time.
+// Of the latest: players come in turn to each stream; those who check are spread over the streams
+// and over time.
 static bool is_checked(const struct cv_bench *bench, uint32_t index)
 {
+    uint64_t count = bench->player_count - bench->batch_from;
     uint64_t streams = bench->publisher_count;
-    uint64_t at = index % streams * (bench->player_count / streams) + index / streams;
-    return cv_bench_is_picked(at, bench->result->checked, bench->player_count);
+    uint64_t at = index - bench->batch_from;
+    if (count % streams == 0)
+        at = at % streams * (count / streams) + at / streams;
+    return cv_bench_is_picked(at, bench->batch_checked, count);
 }
 
-void cv__bench_open_players(struct cv_bench *bench, uint32_t count)
+static void thin_out(struct cv_bench *bench, uint32_t from_checked, uint32_t to_checked)
 {
-    while (bench->opened < count && bench->opened - bench->playing < JOINING_MAX) {
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < bench->opened; i++) {
+        struct cv_bench_player *player = &bench->players[i];
+        if (!player->checks)
+            continue;
+        bool stays = cv_bench_is_picked(seen++, to_checked, from_checked);
+        if (!stays && player->started && cv__bench_peer_is_open(&player->peer))
+            lighten(player);
+    }
+}
+
+void cv__bench_add_players(struct cv_bench *bench, uint32_t count)
+{
+    uint32_t all = bench->player_count + count;
+    uint32_t checked = bench->options->checked;
+    if (checked == 0 || checked > all)
+        checked = all;
+    bench->batch_from = bench->player_count;
+    bench->batch_checked = all ? (uint32_t)((uint64_t)checked * count / all) : 0;
+    thin_out(bench, bench->result->checked, checked - bench->batch_checked);
+    bench->player_count = all;
+    bench->result->checked = checked;
+}
+
+void cv__bench_open_players(struct cv_bench *bench)
+{
+    while (bench->opened < bench->player_count &&
+           bench->opened - bench->playing - bench->unborn < JOINING_MAX) {
         uint32_t index = bench->opened++;
         struct cv_bench_player *player = &bench->players[index];
         uint32_t stream = index % bench->publisher_count;
@@ -140,13 +173,29 @@ void cv__bench_close_players(struct cv_bench *bench)
     }
 }
 
+static bool is_checking(const struct cv_bench_player *player)
+{
+    return player->checks && cv__bench_peer_is_open(&player->peer);
+}
+
+uint64_t cv__bench_messages_due(const struct cv_bench *bench)
+{
+    uint64_t due = 0;
+    for (uint32_t i = 0; i < bench->opened; i++) {
+        const struct cv_bench_player *player = &bench->players[i];
+        const struct cv_bench_publisher *publisher = &bench->publishers[player->peer.stream];
+        if (is_checking(player))
+            due += publisher->source.sequence - publisher->sequence_measured;
+    }
+    return due;
+}
+
 bool cv__bench_has_arrived(const struct cv_bench *bench)
 {
     for (uint32_t i = 0; i < bench->opened; i++) {
         const struct cv_bench_player *player = &bench->players[i];
         const struct cv_bench_publisher *publisher = &bench->publishers[player->peer.stream];
-        if (player->checks && cv__bench_peer_is_open(&player->peer) &&
-            player->checker.next < publisher->source.sequence)
+        if (is_checking(player) && player->checker.next < publisher->source.sequence)
             return false;
     }
     return true;

@@ -48,7 +48,8 @@ static void on_lost(struct cv_bench_peer *peer, const char *what)
     struct cv_bench *bench = peer->bench;
     bench->result->lost++;
     cv__bench_note_trouble(bench, what);
-    if (bench->started < bench->publisher_count || bench->playing < bench->player_count)
+    bool joining = !bench->until && bench->playing < bench->player_count;
+    if (bench->started < bench->publisher_count || joining)
         cv__bench_give_up(bench, what);
 }
 

@@ -66,7 +66,7 @@ static void on_tick(void *arg)
     if (cv_bench_server_is_ready(bench->server) && cv_bench_server_has_died(bench->server))
         cv__bench_give_up(bench, "the server has died");
     if (!is_over(bench) && bench->phase->done(bench) && !is_over(bench))
-        begin_phase(bench, bench->phase + 1);
+        begin_phase(bench, bench->phase->next ? bench->phase->next(bench) : bench->phase + 1);
     if (is_over(bench))
         return;
     check_clock(bench);
@@ -75,15 +75,53 @@ static void on_tick(void *arg)
 
 // ---- running --------------------------------------------------------------------------------
 
+// Each kind of run has its own phases.
+static const struct cv_bench_phase *phases_of(const struct cv_bench *bench)
+{
+    if (bench->until)
+        return cv__bench_until_phases;
+    return bench->joins ? cv__bench_join_phases : cv__bench_phases;
+}
+
 static void count(struct cv_bench *bench)
 {
     const struct cv_bench_options *options = bench->options;
-    struct cv_bench_result *result = bench->result;
     bench->publisher_count = options->idle ? 1 : options->publishers;
-    bench->player_count = options->idle ? options->idle : options->publishers * options->players;
-    bool all = options->checked == 0 || options->checked > bench->player_count;
-    result->players = bench->player_count;
-    result->checked = all ? bench->player_count : options->checked;
+    bench->players_max = options->idle ? options->idle : options->publishers * options->players;
+    if (options->until.p99_ms)
+        bench->players_max = options->until.players_max;
+    else if (options->join_rate)
+        bench->players_max = options->players;
+    else
+        cv__bench_add_players(bench, bench->players_max);
+    bench->result->players = bench->players_max;
+}
+
+// As many descriptors as there are decide how many players a search may end with.
+static int raise_descriptors(struct cv_bench *bench)
+{
+    uint64_t each = bench->options->stream.via == CV_VIA_RTMPT ? CV_RTMPT_SLOTS : 1;
+    uint64_t others = bench->publisher_count * each + 64;
+    uint64_t most = cv_process_raise_descriptors();
+    uint64_t players = most > others ? (most - others) / each : 0;
+    if (players >= bench->players_max)
+        return CV_OK;
+    if (!bench->until || players == 0)
+        return cv_why_set(bench->why, CV_E_NO_DESCRIPTORS, place,
+                          "%u connections need a higher limit of descriptors (ulimit -n)",
+                          bench->players_max);
+    bench->players_max = (uint32_t)players;
+    return CV_OK;
+}
+
+static int make_kind(struct cv_bench *bench)
+{
+    int err = CV_OK;
+    if (bench->options->until.p99_ms)
+        err = cv__bench_until_init(bench);
+    else if (bench->options->join_rate)
+        err = cv__bench_joins_init(bench);
+    return err;
 }
 
 static bool has_parts(const struct cv_bench *bench)
@@ -93,29 +131,23 @@ static bool has_parts(const struct cv_bench *bench)
 
 static int make(struct cv_bench *bench)
 {
-    const struct cv_bench_options *options = bench->options;
     count(bench);
     bench->publishers = cv_mem_zero(bench->publisher_count, sizeof *bench->publishers);
-    bench->players = cv_mem_zero(bench->player_count, sizeof *bench->players);
+    bench->players = cv_mem_zero(bench->players_max, sizeof *bench->players);
     bench->loop = cv_loop_new();
     bench->room = bench->loop ? cv_attempt_room_new(bench->loop) : NULL;
     bench->legs = bench->loop ? cv_mem_zero(1, sizeof *bench->legs) : NULL;
-    if (!has_parts(bench))
+    if (!has_parts(bench) || make_kind(bench) != CV_OK)
         return cv_why_set(bench->why, CV_E_NOMEM, place, "no memory");
     cv_leg_room_init(bench->legs, bench->loop);
-    uint64_t wanted = bench->publisher_count + bench->player_count;
-    if (options->stream.via == CV_VIA_RTMPT)
-        wanted *= CV_RTMPT_SLOTS;
-    if (cv_process_raise_descriptors() < wanted + 64)
-        return cv_why_set(bench->why, CV_E_NO_DESCRIPTORS, place,
-                          "%u connections need a higher limit of descriptors (ulimit -n)",
-                          bench->player_count);
     cv_timer_init(&bench->tick, bench->loop, on_tick, bench);
-    return CV_OK;
+    return raise_descriptors(bench);
 }
 
 static void close_all(struct cv_bench *bench)
 {
+    cv__bench_joins_done(bench);
+    cv__bench_until_done(bench);
     cv__bench_close_publishers(bench);
     cv__bench_close_players(bench);
     cv_timer_stop(&bench->tick);
@@ -134,7 +166,7 @@ static void close_all(struct cv_bench *bench)
 
 static void run(struct cv_bench *bench)
 {
-    begin_phase(bench, cv__bench_phases);
+    begin_phase(bench, phases_of(bench));
     cv_timer_start(&bench->tick, TICK_US);
     if (bench->why->code == CV_OK)
         cv_loop_run(bench->loop);
@@ -142,11 +174,9 @@ static void run(struct cv_bench *bench)
 
 static void conclude(struct cv_bench *bench)
 {
-    struct cv_bench_checker sum;
-    cv__bench_sum_players(bench, &sum);
-    bench->result->gaps = sum.gaps;
-    bench->result->doubles = sum.doubles;
-    bench->result->damaged = sum.damaged;
+    if (bench->until && bench->why->code == CV_OK)
+        return; // it was, step by step
+    cv__bench_count_faults(bench);
     if (bench->why->code == CV_OK && !cv__bench_has_arrived(bench))
         cv__bench_note_trouble(bench, "the last messages did not arrive");
 }

@@ -67,7 +67,8 @@ struct cv_bench_publisher {
     struct cv_bench_peer peer; // first
     struct cv_bench_source source;
     struct cv_timer timer;
-    uint64_t base_us; // when the clock of its stream was 0
+    uint64_t base_us;           // when the clock of its stream was 0
+    uint64_t sequence_measured; // the first message of what is measured
 };
 
 void cv__bench_publish(struct cv_bench *bench);
@@ -81,16 +82,21 @@ struct cv_bench_player {
     struct cv_bench_peer peer; // first
     struct cv_bench_checker checker;
     bool checks;    // every message; else only counts bytes
+    bool started;   // is playing, or was
     bool joined;    // has its first key frame
     int fd;         // of one that does not check: all that is left of its connection. -1: none
     uint64_t bytes; // that were not checked
 };
 
-// Opens players up to `count`, some at a time: call again until as many are playing.
-void cv__bench_open_players(struct cv_bench *bench, uint32_t count);
+// So many more are wanted: `checked` of all are to check from now on, as evenly as can be.
+void cv__bench_add_players(struct cv_bench *bench, uint32_t count);
+// Opens those that are wanted, some at a time: call again until all are playing.
+void cv__bench_open_players(struct cv_bench *bench);
 void cv__bench_close_players(struct cv_bench *bench);
 // All that check have everything that was published.
 bool cv__bench_has_arrived(const struct cv_bench *bench);
+// The messages that those who check should have got since cv__bench_measure.
+uint64_t cv__bench_messages_due(const struct cv_bench *bench);
 void cv__bench_sum_players(const struct cv_bench *bench, struct cv_bench_checker *out);
 
 // ---- the run (bench_run.c) --------------------------------------------------------------------
@@ -100,6 +106,7 @@ struct cv_bench_phase {
     const char *name; // NULL: the end of the table
     void (*begin)(struct cv_bench *bench);
     bool (*done)(struct cv_bench *bench);
+    const struct cv_bench_phase *(*next)(struct cv_bench *bench); // NULL: the one behind it
 };
 
 struct cv_bench {
@@ -114,10 +121,14 @@ struct cv_bench {
     struct cv_bench_publisher *publishers;
     struct cv_bench_player *players;
     uint32_t publisher_count;
-    uint32_t player_count;
+    uint32_t players_max;
+    uint32_t player_count; // that are wanted now
+    uint32_t batch_from;   // the first of those who were wanted last
+    uint32_t batch_checked;
     uint32_t opened;  // players, so far
     uint32_t started; // publishers
     uint32_t playing; // players who were told that it begins
+    uint32_t unborn;  // players who were lost before
     const struct cv_bench_phase *phase;
     uint64_t phase_us; // when it began
     struct cv_timer tick;
@@ -132,12 +143,36 @@ struct cv_bench {
     uint64_t own_cpu_us;
     struct cv_bench_counters first;
     struct cv_bench_threads threads;
+    struct cv_bench_until *until; // bench_until.c
+    struct cv_bench_joins *joins; // bench_joins.c
 };
 
-extern const struct cv_bench_phase cv__bench_phases[]; // bench_phases.c
+// bench_phases.c
+extern const struct cv_bench_phase cv__bench_phases[];
+void cv__bench_begin_server(struct cv_bench *bench);
+bool cv__bench_server_done(struct cv_bench *bench);
+bool cv__bench_publish_done(struct cv_bench *bench);
+bool cv__bench_warm_done(struct cv_bench *bench);
+void cv__bench_ask(struct cv_bench *bench);
+bool cv__bench_ask_done(struct cv_bench *bench);
+void cv__bench_count_up(struct cv_bench *bench);
+// The server's, before there are players.
+void cv__bench_note_memory(struct cv_bench *bench);
 // Around what is measured: traffic, processor time and memory, into the result.
 void cv__bench_measure(struct cv_bench *bench);
 void cv__bench_measured(struct cv_bench *bench);
+// What players have missed so far, into the result.
+void cv__bench_count_faults(struct cv_bench *bench);
+
+// bench_until.c: --until-p99-ms. 0 or CV_E_NOMEM.
+extern const struct cv_bench_phase cv__bench_until_phases[];
+int cv__bench_until_init(struct cv_bench *bench);
+void cv__bench_until_done(struct cv_bench *bench);
+
+// bench_joins.c: --join-rate. The same.
+extern const struct cv_bench_phase cv__bench_join_phases[];
+int cv__bench_joins_init(struct cv_bench *bench);
+void cv__bench_joins_done(struct cv_bench *bench);
 
 void cv__bench_give_up(struct cv_bench *bench, const char *what);
 void cv__bench_note_trouble(struct cv_bench *bench, const char *what);

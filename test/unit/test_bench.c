@@ -208,6 +208,31 @@ static void picked_are_as_many_as_wanted_and_evenly_spread(void **state)
     }
 }
 
+static void steps_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        struct cv_bench_step step;
+        bool held;
+        enum cv_bench_verdict verdict;
+    } rows[] = {
+        // lost, messages, due, p99, processor of the bench
+        {{0, 1000, 1000, 999.9, 50}, true, CV_BENCH_HOLDS},
+        {{0, 900, 1000, 1000, 95}, true, CV_BENCH_HOLDS},
+        {{0, 1000, 1000, 1000.1, 50}, false, CV_BENCH_LIMITED_P99},
+        {{0, 899, 1000, 10, 50}, false, CV_BENCH_LIMITED_P99}, // the rest is later still
+        {{0, 0, 1000, 0, 5}, false, CV_BENCH_LIMITED_P99},
+        {{1, 1000, 1000, 10, 50}, false, CV_BENCH_LIMITED_LOST},
+        {{1, 1000, 1000, 5000, 50}, false, CV_BENCH_LIMITED_LOST},
+        {{0, 1000, 1000, 10, 96}, true, CV_BENCH_LIMITED_BENCH},
+        {{1, 1000, 1000, 5000, 99}, false, CV_BENCH_LIMITED_BENCH},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(cv_bench_step_held(&rows[i].step, 1000), rows[i].held);
+        assert_int_equal(cv_bench_judge(&rows[i].step, 1000), rows[i].verdict);
+    }
+}
+
 static void lists_of_processors_are_read(void **state)
 {
     (void)state;
@@ -281,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_damaged_byte_is_seen),
         cmocka_unit_test(cut_and_foreign_messages_are_damaged),
         cmocka_unit_test(picked_are_as_many_as_wanted_and_evenly_spread),
+        cmocka_unit_test(steps_are_judged),
         cmocka_unit_test(lists_of_processors_are_read),
         cmocka_unit_test(load_of_threads_is_told_by_what_they_used_in_between),
         cmocka_unit_test(own_process_has_threads_and_memory),
