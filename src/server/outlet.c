@@ -241,7 +241,9 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     outlet->flushed_us = now_us;
     outlet->flushed_seq = outlet->log->head;
     outlet->ride_us = 0;
+    cv_run_begin(&worker->run, outlet->log);
     flush_seats(outlet);
+    cv_run_end(&worker->run);
 }
 
 // ---- from home ------------------------------------------------------------------------------

@@ -496,6 +496,11 @@ int cv_session_fill(struct cv_session *session)
     return more;
 }
 
+struct cv_viewer *cv_session_only_viewer(const struct cv_session *session)
+{
+    return session->stream_count == 1 ? session->streams[0].viewer : NULL;
+}
+
 bool cv_session_make_room(struct cv_session *session)
 {
     bool room = true;

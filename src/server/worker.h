@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "media/run.h"
 #include "proto/rtmpt_path.h"
 #include "server/note.h"
 
@@ -67,10 +68,11 @@ struct cv_worker {
     struct cv_tunnel *tunnels;                               // hash by session id
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
-    struct cv_web *webs;                                     // hash by the connection's id
-    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
-    struct cv_conn *sockets;                                 // list of all TCP connections
-    struct cv_netconn *conns;                                // hash by id
+    uint64_t tls_failure_us;           // until then failed handshakes are counted, and not told
+    struct cv_web *webs;               // hash by the connection's id
+    struct cv_upstreams *upstreams;    // to the site; NULL: none yet
+    struct cv_conn *sockets;           // list of all TCP connections
+    struct cv_netconn *conns;          // hash by id
     struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
     struct cv_stream *streams;         // hash by path: those whose home is here
     struct cv_outlet *outlets;         // hash by path: those with viewers here
@@ -94,6 +96,7 @@ struct cv_worker {
     struct cv_send_batch *batch; // NULL: none yet, or it cannot be had
     bool batch_tried;
     struct cv_gather gather;
+    struct cv_run run; // while an outlet flushes
     uint8_t read_buffer[CV_READ_BUFFER_BYTES];
 };
 
