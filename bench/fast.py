@@ -7,8 +7,12 @@ usage: bench/fast.py [--build DIR] [--only PART,...] [--rows REGEX] [--runs N] [
 
 All programs take turns, in rounds; ratios are of the same round. nginx-rtmp is measured where it is
 installed, others by --peer: a command that serves rtmp://127.0.0.1:{port}/live and, if it likes, has
-a folder of its own, {folder}: --peer 'SRS=sh -c "sed s/1935/{port}/ srs.conf > {folder}/c; exec srs
--c {folder}/c"'. A run of less than all only prints, unless --out is given. --raw keeps each result, and goes on from what is there (--runs 0: only report).
+a folder of its own, {folder}:
+
+    --peer 'SRS=sh -c "sed s/1935/{port}/ srs.conf > {folder}/conf; exec srs -c {folder}/conf"'
+
+A run of less than all only prints, unless --out is given. --raw keeps each result, and goes on from
+what is there; --runs 0 only reports.
 Ends with 1 when something was not intact or a program failed; not when a target is missed.
 """
 import argparse

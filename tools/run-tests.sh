@@ -80,6 +80,9 @@ meson_tests()
 }
 
 # pytest_run NAME FOLDER RESULT_FILE ARGUMENT...
+# Without -v: with it xdist asks each of its processes for its versions first, and execnet (1.9) may
+# then run the tests beside the main thread, where no signal can be handled: each fails at once, and
+# as it is so quick, that process gets nearly all of them.
 pytest_run()
 {
     local name=$1 folder=$2 results=$3 files

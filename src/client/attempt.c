@@ -212,6 +212,7 @@ int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot,
         .addrs = config->addrs,
         .addr_count = config->addr_count,
         .ipv4_first = config->ipv4_first,
+        .up_ms = attempt->up ? CV_TUNNEL_LEG_MS : 0, // of the first one the owner is the judge
         .owner = owner,
         .arg = arg,
     };

@@ -45,6 +45,8 @@ struct cv_leg_config {
     const struct cv_proxy *connect;
     // TLS as a client, on top of that: up comes behind the handshake. NULL: plain. Borrowed.
     struct cv_tls_trust *trust;
+    // For CONNECT and TLS, from TCP's connection on: then `down` says CV_E_TIMEOUT. 0: for ever.
+    uint32_t up_ms;
     const struct cv_addr *addrs; // the host's, known already; copied; of no use with `connect`
     unsigned addr_count;
     bool ipv4_first;

@@ -68,10 +68,11 @@ struct cv_worker {
     struct cv_tunnel *tunnels;                               // hash by session id
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
-    struct cv_web *webs;                                     // hash by the connection's id
-    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
-    struct cv_conn *sockets;                                 // list of all TCP connections
-    struct cv_netconn *conns;                                // hash by id
+    uint64_t tls_failure_us;           // until then failed handshakes are counted, and not told
+    struct cv_web *webs;               // hash by the connection's id
+    struct cv_upstreams *upstreams;    // to the site; NULL: none yet
+    struct cv_conn *sockets;           // list of all TCP connections
+    struct cv_netconn *conns;          // hash by id
     struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
     struct cv_stream *streams;         // hash by path: those whose home is here
     struct cv_outlet *outlets;         // hash by path: those with viewers here

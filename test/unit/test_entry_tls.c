@@ -170,6 +170,12 @@ static void expect_silence(void)
     assert_int_equal(cv_socket_read(log_fds[0], logged, LOG_BYTES), CV_E_AGAIN);
 }
 
+// Some are told of, and not all: that is tested by itself.
+static void forget_failures(void)
+{
+    kit.workers[0]->tls_failure_us = 0;
+}
+
 static void expect_refused(struct wire wire, const void *data, size_t len, const char *words)
 {
     put(&wire, data, len);
@@ -177,6 +183,7 @@ static void expect_refused(struct wire wire, const void *data, size_t len, const
     hang_up(&wire);
     assert_true(kit_until(&kit, nobody_left, NULL));
     expect_logged(words, " info ");
+    forget_failures();
 }
 
 // ---- ports ------------------------------------------------------------------------------------
@@ -331,6 +338,27 @@ static void bug_30_broken_tls_handshakes_end_at_once(void **state)
     stop();
 }
 
+// Anybody can make them by the thousand: one is told, and all are counted.
+static void bug_30_failed_tls_handshakes_do_not_fill_the_log(void **state)
+{
+    (void)state;
+    static const char no_hello[] = "\x16\x03\x01\0\x04\x0e\0\0";
+    start(secure_kit_server(), PATIENT);
+    for (int i = 0; i < 20; i++) {
+        struct wire wire = dial();
+        put(&wire, no_hello, sizeof no_hello);
+        assert_true(kit_until(&kit, is_closed, &wire));
+        hang_up(&wire);
+        assert_true(kit_until(&kit, nobody_left, NULL));
+    }
+    expect_logged("err=TLS", " info ");
+    expect_silence();
+    assert_int_equal(kit_stats(&kit).tls_failed, 20);
+    kit.workers[0]->tls_failure_us = cv_loop_now_us(kit.workers[0]->loop); // it is over
+    expect_refused(dial(), no_hello, sizeof no_hello, "err=TLS");
+    stop();
+}
+
 // Who leaves in the middle is no news.
 static void ends_in_the_handshake_are_not_worth_a_line(void **state)
 {
@@ -429,6 +457,7 @@ int main(void)
         cmocka_unit_test(tls_inside_tls_is_refused),
         cmocka_unit_test(a_proxy_header_goes_before_tls),
         cmocka_unit_test(bug_30_broken_tls_handshakes_end_at_once),
+        cmocka_unit_test(bug_30_failed_tls_handshakes_do_not_fill_the_log),
         cmocka_unit_test(ends_in_the_handshake_are_not_worth_a_line),
         cmocka_unit_test(bug_30_slow_tls_handshakes_have_one_limit),
         cmocka_unit_test(bug_24_every_allocation_of_a_secure_entry_fails_once),
