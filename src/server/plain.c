@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "server/netconn.h"
+#include "server/viewer.h"
 #include "server/worker.h"
 
 #include <stddef.h>
@@ -11,6 +12,7 @@ struct cv_plain {
     struct cv_netconn net;
     struct cv_block *greeting; // goes ahead of everything; NULL: there is none, or it has left
     size_t greeting_sent;
+    struct cv_viewer *runs; // it is the worker's run that is written to it; NULL: the engine's
 };
 
 static struct cv_plain *plain_of(struct cv_netconn *net)
@@ -55,38 +57,68 @@ static void commit(struct cv_plain *plain, size_t sent)
         cv_rtmp_sent(plain->net.rtmp, sent - ahead);
 }
 
-// What one write would carry is in the gather: its bytes, 0 when nothing waits, or an error.
-static int prepare(struct cv_plain *plain, bool *more)
+// Who gets the worker's run: what most viewers get at a flush is made once for all of them. NULL:
+// it is not for this connection.
+static struct cv_viewer *run_viewer(const struct cv_plain *plain)
 {
-    struct cv_gather *gather = &plain->net.worker->gather;
+    const struct cv_netconn *net = &plain->net;
+    struct cv_viewer *viewer = cv_session_only_viewer(&net->session);
+    bool can = viewer && net->phase == CV_NETCONN_OPEN && !plain->greeting;
+    return can && cv_viewer_run(viewer) ? viewer : NULL;
+}
+
+// What one write would carry: its bytes, 0 when nothing waits, or an error.
+static int prepare(struct cv_plain *plain, bool *more, const struct cv_gather **out)
+{
+    struct cv_worker *worker = plain->net.worker;
+    plain->runs = run_viewer(plain);
+    if (plain->runs) {
+        *more = worker->run.to < worker->run.log->head;
+        *out = &worker->run.gather;
+        return (int)worker->run.gather.bytes;
+    }
     int filled = cv_netconn_fill(&plain->net);
     *more = filled > 0;
     if (filled < 0)
         return filled;
-    pull(plain, gather);
-    return (int)gather->bytes;
+    pull(plain, &worker->gather);
+    *out = &worker->gather;
+    return (int)worker->gather.bytes;
+}
+
+// What is left of a run waits in the engine, which goes on as if it had begun it.
+static int leave_run(struct cv_viewer *viewer, int sent)
+{
+    bool goes_on = sent > 0 || sent == CV_E_AGAIN;
+    return goes_on ? cv_viewer_fill(viewer) : CV_OK;
 }
 
 // Behind a write of `offered` bytes. Bytes that left, or CV_E_AGAIN when the socket is full.
 static int settle(struct cv_plain *plain, size_t offered, int sent, bool *more)
 {
-    if (sent <= 0)
-        return sent;
-    commit(plain, (size_t)sent);
-    cv_netconn_progress(&plain->net);
-    *more |= !cv_rtmp_out_empty(plain->net.rtmp);
-    return (size_t)sent < offered ? CV_E_AGAIN : sent;
+    struct cv_netconn *net = &plain->net;
+    bool whole = sent == (int)offered;
+    int filled = plain->runs && !whole ? leave_run(plain->runs, sent) : CV_OK;
+    if (filled < 0 || sent <= 0)
+        return filled < 0 ? filled : sent;
+    if (plain->runs && whole)
+        cv_viewer_took_run(plain->runs, offered);
+    else
+        commit(plain, (size_t)sent);
+    cv_netconn_progress(net);
+    *more |= !cv_rtmp_out_empty(net->rtmp);
+    return whole ? sent : CV_E_AGAIN;
 }
 
 // One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
 static int write_once(struct cv_netconn *net, bool *more)
 {
     struct cv_plain *plain = plain_of(net);
-    int waits = prepare(plain, more);
+    const struct cv_gather *gather;
+    int waits = prepare(plain, more, &gather);
     if (waits <= 0)
         return waits;
-    int sent = cv_conn_write(plain->conn, &net->worker->gather);
-    return settle(plain, (size_t)waits, sent, more);
+    return settle(plain, (size_t)waits, cv_conn_write(plain->conn, gather), more);
 }
 
 static void after_drain(struct cv_plain *plain)
@@ -114,13 +146,14 @@ static void go_on(struct cv_plain *plain, int sent, bool more)
 static bool plain_join(struct cv_netconn *net, struct cv_send_batch *batch, void *owner)
 {
     struct cv_plain *plain = plain_of(net);
+    const struct cv_gather *gather;
     bool more;
     if (!cv_conn_can_join(plain->conn))
         return false;
-    int waits = prepare(plain, &more);
+    int waits = prepare(plain, &more, &gather);
     net->joined = waits > 0;
     if (net->joined)
-        cv_conn_join(plain->conn, &net->worker->gather, batch, owner, more);
+        cv_conn_join(plain->conn, gather, batch, owner, more);
     else
         go_on(plain, waits, more);
     return true;

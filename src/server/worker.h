@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "media/run.h"
 #include "proto/rtmpt_path.h"
 #include "server/note.h"
 
@@ -95,6 +96,7 @@ struct cv_worker {
     struct cv_send_batch *batch; // NULL: none yet, or it cannot be had
     bool batch_tried;
     struct cv_gather gather;
+    struct cv_run run; // while an outlet flushes
     uint8_t read_buffer[CV_READ_BUFFER_BYTES];
 };
 
