@@ -54,7 +54,8 @@ bool cv_send_batch_has_ring(const struct cv_send_batch *batch);
 // True when anything that a gather holds can be added. An empty batch always has room.
 bool cv_send_batch_has_room(const struct cv_send_batch *batch);
 // One socket's share, copied from the gather (which holds at least a byte): vectors and scratch,
-// not what is borrowed. A socket is added once until the next clear. Only when there is room.
+// not what is borrowed; those of an edition (base/gather.h) once for all that get it. A socket is
+// added once until the next clear. Only when there is room.
 void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gather *gather,
                        void *owner, bool more);
 // Sends all that was added since the last clear. How many there are. Where the kernel refuses the

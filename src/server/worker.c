@@ -157,7 +157,7 @@ static void make_batch(struct cv_worker *worker)
 static bool wants_batch(const struct cv_worker *worker, unsigned viewers)
 {
     enum cv_use use = worker->policy->config->io_uring;
-    return use == CV_USE_ON || (use == CV_USE_AUTO && viewers >= CV_BATCH_VIEWERS);
+    return use == CV_USE_ON || (use == CV_USE_AUTO && viewers >= CV_MANY_VIEWERS);
 }
 
 struct cv_send_batch *cv_worker_batch(struct cv_worker *worker, unsigned viewers)
