@@ -11,7 +11,7 @@ struct far;
 struct far_carrier {
     const char *name;
     bool tls;
-    bool ring; // the server sends by io_uring
+    bool ring;                      // the server sends by io_uring
     void (*enter)(struct far *far); // asks for the stream
     void (*again)(struct far *far); // has been given something; NULL: need not say more
 };
