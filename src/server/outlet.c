@@ -169,7 +169,7 @@ void cv_outlet_turn(struct cv_outlet *outlet)
         return;
     }
     cv_timer_stop(&outlet->window);
-    outlet->flushed_us = now_us;
+    outlet->flushed_us = cv_pace_floor_us(now_us, window_us);
     flush_seats(outlet);
 }
 
