@@ -23,9 +23,9 @@ test:     ## all tests, with sanitizers; ends with "N passed, N failed"
 	@tools/install-deps.sh build test
 	@tools/run-tests.sh
 
-bench: build  ## measure, and write bench/RESULTS.md
-	@tools/install-deps.sh build test
-	bench/run.sh live $(ARGS)
+bench: build  ## measure beside the machine's limit and other servers: bench/RESULTS.md (25 min)
+	@tools/install-deps.sh build bench
+	bench/run.sh fast $(ARGS)
 
 bench-tunnel: build  ## the same for RTMPT beside RTMP (as root: it makes networks of its own)
 	@tools/install-deps.sh build test

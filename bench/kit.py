@@ -45,11 +45,20 @@ def pinned(cpu, command):
     return [*pin, *map(str, command)]
 
 
-def run_json(command):
+class Failed(SystemExit):
+    """A program of a measurement has failed: ends us, unless somebody goes on without it."""
+
+
+def run_json(command, limit_s=None):
     """What a program prints, as JSON; its exit code does not matter, its silence ends us."""
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    words = " ".join(map(str, command))
+    try:
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                                check=False, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{words}: not within {limit_s:.0f} s") from None
     if not result.stdout.strip():
-        sys.exit(f"{' '.join(map(str, command))}: {result.stderr.strip()}")
+        raise Failed(f"{words}: {result.stderr.strip() or 'says nothing'}")
     return json.loads(result.stdout)
 
 
@@ -93,7 +102,7 @@ def wait_until(condition, what, limit_s=START_S):
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit(f"{what}: not within {limit_s} s")
+            raise Failed(f"{what}: not within {limit_s} s")
         time.sleep(0.02)
 
 
@@ -143,7 +152,7 @@ class Culvert:
         wait_until(lambda: "server.ready" in self.log() or self.process.poll() is not None,
                    "the server's start")
         if self.process.poll() is not None:
-            sys.exit(f"the server did not start: {self.log()}")
+            raise Failed(f"the server did not start: {self.log()}")
 
     @property
     def pid(self):
@@ -164,13 +173,24 @@ class Culvert:
 @dataclasses.dataclass
 class Target:
     what: str
-    measured: float
+    measured: float | None  # None: was not
     limit: float
     at_most: bool = True
     unit: str = ""
+    span: tuple | None = None  # least and most of all runs
+    why: str = ""  # not measured
 
     def holds(self):
+        """None: that is not known."""
+        if self.measured is None:
+            return None
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
+
+    def measured_text(self):
+        if self.measured is None:
+            return f"not measured: {self.why}"
+        text = f"{cell(self.measured)} {self.unit}".strip()
+        return text + (f" ({cell(self.span[0])} to {cell(self.span[1])})" if self.span else "")
 
 
 def cell(value):
@@ -191,10 +211,11 @@ def table(titles, rows):
 
 
 def target_table(targets):
+    words = {True: "yes", False: "NO", None: "?"}
     return table(["target", "measured", "limit", "holds"],
-                 [[target.what, f"{cell(target.measured)} {target.unit}".strip(),
+                 [[target.what, target.measured_text(),
                    f"{'<=' if target.at_most else '>='} {cell(target.limit)} {target.unit}".strip(),
-                   "yes" if target.holds() else "NO"] for target in targets])
+                   words[target.holds()]] for target in targets])
 
 
 def write_section(path, title, body):

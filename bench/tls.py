@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What TLS costs the server, beside plain RTMP and beside OpenSSL itself: live fan-out, and
-handshakes.
+handshakes. The cipher's own cost is that of sealing the same records by a program that does nothing
+else (bench/bare --seal), less that of the same program without; `openssl speed` stands beside it.
 
 usage: bench/tls.py [--build DIR] [--seconds N] [--runs N] [--parts fanout,handshakes] [--out FILE]
 """
@@ -10,7 +11,9 @@ import statistics
 import subprocess
 
 import kit
+import scenarios
 from kit import Culvert, Target, median_of, run_json
+from targets import COST, cipher_times, target, with_softirq
 
 TITLE = "TLS (`make bench-tls`)"
 CONFIG = "tls:\n  self_signed: true\n"
@@ -18,6 +21,8 @@ CIPHER = "aes-128-gcm"
 PLAYERS = 200
 LATENCIES_MS = (20, 100)
 RECORD_BYTES = 16384
+BARE = {scenarios.BARE: (), scenarios.SEAL: ("--seal",)}
+FAN_OUT_WAYS = (scenarios.BARE, scenarios.SEAL, "RTMP", "TLS")
 HANDSHAKES = (("TLS 1.3", "-tls1_3"), ("TLS 1.2", "-tls1_2"))
 
 
@@ -47,36 +52,40 @@ def cipher_s_per_gb(record_bytes):
     return 1e9 / rate
 
 
-def fan_out_once(build, latency_ms, tls, seconds):
+def fan_out_once(build, latency_ms, way, seconds):
+    if way in BARE:
+        return run_json([os.path.join(build, "bench/bare"), *BARE[way], PLAYERS, seconds,
+                         latency_ms, scenarios.BITRATE_KBPS])
     return run_json([os.path.join(build, "culvert"), "bench", "--json", "--players", PLAYERS,
-                     "--latency-ms", latency_ms, "--seconds", seconds, *(["--tls"] if tls else [])])
+                     *scenarios.SOME, "--latency-ms", latency_ms, "--seconds", seconds,
+                     *scenarios.WAYS[way]])
+
+
+def fan_out_row(way, latency_ms, results):
+    middle = median_of(results)
+    writes = middle["bytes_per_write"]
+    record = writes / max(1, round(writes / RECORD_BYTES + 0.49))
+    return [f"{way}, window {latency_ms} ms", middle[COST],
+            cipher_s_per_gb(record) if way == "TLS" else None,
+            middle["server_user_share_percent"], writes, middle["latency_p99_ms"],
+            middle.get("load_viewer_kib"), "yes" if middle["intact"] else "NO"]
 
 
 def fan_out(args):
     rows, targets = [], []
     for latency_ms in LATENCIES_MS:
-        runs = {"RTMP": [], "RTMPS": []}
-        ciphers, ratios = [], []
+        results = {way: [] for way in FAN_OUT_WAYS}
         for number in range(args.runs):
-            for scheme, results in runs.items():
-                kit.say(f"run {number + 1}: {scheme}, window {latency_ms} ms")
-                results.append(fan_out_once(args.build, latency_ms, scheme == "RTMPS",
-                                            args.seconds))
-            plain, tls = runs["RTMP"][-1], runs["RTMPS"][-1]
-            writes = tls["bytes_per_write"]
-            cipher = cipher_s_per_gb(writes / max(1, round(writes / RECORD_BYTES + 0.49)))
-            ciphers.append(cipher)
-            ratios.append((tls["server_cpu_s_per_gb"] - plain["server_cpu_s_per_gb"]) / cipher)
-        for scheme, results in runs.items():
-            middle = median_of(results)
-            rows.append([f"{scheme}, window {latency_ms} ms", middle["server_cpu_s_per_gb"],
-                         statistics.median(ciphers) if scheme == "RTMPS" else None,
-                         middle["server_user_share_percent"], middle["bytes_per_write"],
-                         middle["latency_p99_ms"], middle["load_viewer_kib"],
-                         "yes" if middle["intact"] else "NO"])
-        targets.append(Target(f"{PLAYERS} players, window {latency_ms} ms: what TLS adds, times the "
-                              "cipher's own cost", statistics.median(ratios), 1.25))
-    titles = ["", "CPU s/GB", f"{CIPHER} alone, s/GB", "user %", "bytes/write", "p99 ms",
+            for way in FAN_OUT_WAYS:
+                kit.say(f"run {number + 1}: {way}, window {latency_ms} ms")
+                results[way].append(with_softirq(fan_out_once(args.build, latency_ms, way,
+                                                              args.seconds)))
+        rows += [fan_out_row(way, latency_ms, results[way]) for way in FAN_OUT_WAYS]
+        times = [cipher_times(*(run[COST] for run in runs)) for runs in zip(
+            results["TLS"], results["RTMP"], results[scenarios.SEAL], results[scenarios.BARE])]
+        targets.append(target(f"{PLAYERS} players, window {latency_ms} ms: what TLS adds, times the "
+                              "cipher's own cost", [one for one in times if one is not None], 1.25))
+    titles = ["", "CPU s/GB", f"openssl speed {CIPHER}, s/GB", "user %", "bytes/write", "p99 ms",
               "KiB/viewer", "intact"]
     return kit.table(titles, rows), targets
 
@@ -138,9 +147,10 @@ def handshakes(args):
 
 
 PARTS = {
-    "fanout": (fan_out, f"Live fan-out to {PLAYERS} players: the server's processor. The cipher alone "
-               f"is `openssl speed -aead\n-evp {CIPHER}` with records as long as ours, on the same "
-               "processor."),
+    "fanout": (fan_out, f"Live fan-out to {PLAYERS} players: the server's processor. Bare: a program "
+               "that does nothing but write the same\nbytes; sealed: as records of TLS, so that what "
+               "this adds is the cipher's own cost, with the same caches. Beside it: `openssl\nspeed "
+               f"-aead -evp {CIPHER}` with records as long as ours, on the same processor."),
     "handshakes": (handshakes, "New connections one after the other (`openssl s_time -new`): "
                    "handshakes for each second of the\nserver's processor, connection and all."),
 }

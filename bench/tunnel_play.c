@@ -6,8 +6,8 @@
 #include "player.h"
 
 #include "base/url.h"
-#include "cli/bench_server.h"
 #include "cli/bench_stream.h"
+#include "cli/bench_usage.h"
 #include "cli/histogram.h"
 #include "cli/options.h"
 #include "io/clock.h"
@@ -60,7 +60,6 @@ static struct {
 
     struct player *players;
     struct seen *seen;
-    struct cv_bench_server *server;
     struct cv_timer tick;
     enum phase phase;
     uint64_t phase_us;
@@ -141,7 +140,7 @@ static void finish(void)
 {
     if (run.end_us)
         return;
-    run.finish = cv_bench_server_usage(run.server);
+    run.finish = cv_bench_usage_of((pid_t)run.server_pid);
     run.end_us = cv_clock_now_us();
     cv_loop_stop(run.room.loop);
 }
@@ -188,7 +187,7 @@ static void begin_measuring(void)
         run.seen[i].bytes_out = run.players[i].bytes_out;
         run.seen[i].requests = run.players[i].requests;
     }
-    run.begin = cv_bench_server_usage(run.server);
+    run.begin = cv_bench_usage_of((pid_t)run.server_pid);
 }
 
 static void go_to(enum phase phase, uint64_t now_us)
@@ -365,8 +364,7 @@ static bool prepare(void)
     run.room.loop = cv_loop_new();
     run.players = calloc(run.sessions, sizeof *run.players);
     run.seen = calloc(run.sessions, sizeof *run.seen);
-    run.server = cv_bench_server_attach((pid_t)run.server_pid);
-    if (!run.room.loop || !run.players || !run.seen || !run.server)
+    if (!run.room.loop || !run.players || !run.seen)
         return false;
     cv_timer_init(&run.tick, run.room.loop, on_tick, NULL);
     return cv_process_raise_descriptors() > run.sessions + 16;
@@ -389,7 +387,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "tunnel_play: not enough memory or descriptors\n");
         return 1;
     }
-    run.before = run.begin = cv_bench_server_usage(run.server);
+    run.before = run.begin = cv_bench_usage_of((pid_t)run.server_pid);
     run.phase_us = cv_clock_now_us();
     cv_timer_start(&run.tick, 0);
     cv_loop_run(run.room.loop);
@@ -398,7 +396,6 @@ int main(int argc, char **argv)
         player_stop(&run.players[i]);
     cv_timer_stop(&run.tick);
     cv_loop_free(run.room.loop);
-    cv_bench_server_free(run.server);
     free(run.players);
     free(run.seen);
     return intact ? 0 : 1;

@@ -10,6 +10,7 @@ meson                       build
 ninja-build                 build
 pkg-config                  finds the libraries
 libuv1-dev                  event loop, sockets, DNS
+liburing-dev                sending to many sockets by one system call
 libcyaml-dev                configuration file
 libyaml-dev                 configuration file
 uthash-dev                  hash tables and lists
@@ -25,6 +26,7 @@ libcmocka-dev               unit tests
 clang                       fuzzers, headers compiled as C++
 libclang-rt-14-dev          fuzzers: runtime
 clang-format                lint: layout
+valgrind                    instructions of the fan-out
 pmccabe                     lint: size and complexity of functions
 python3                     lint and network tests
 python3-pytest              network tests
@@ -57,7 +59,15 @@ openssl                     certificates of that authority itself
 
 bench='
 nginx                       the proxy to compare with, and the site behind both
+libnginx-mod-rtmp           the RTMP server to compare with
 curl                        downloads
+liburing-dev                the machine's limit through io_uring
+librtmp-dev                 a publisher like OBS
+openssl                     the cipher by itself
+iproute2                    sockets in use
+util-linux                  processes tied to a processor
+python3                     measuring, tables
+python3-matplotlib          the plot
 '
 
 list()

@@ -1,6 +1,7 @@
 #!/bin/bash
 # All tests: unit, simulation, fuzz corpora and lint with address and undefined-behaviour
-# sanitizers; what has threads once more with the thread sanitizer; real programs over real sockets.
+# sanitizers; what has threads once more with the thread sanitizer; real programs over real sockets;
+# the fan-out's instructions (test/cost).
 # Ends with "N passed, N failed[, N skipped]"; exit code 0 only if something ran and nothing failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -79,17 +80,21 @@ meson_tests()
 }
 
 # pytest_run NAME FOLDER RESULT_FILE ARGUMENT...
+# Without -v: with it xdist asks each of its processes for its versions first, and execnet (1.9) may
+# then run the tests beside the main thread, where no signal can be handled: each fails at once, and
+# as it is so quick, that process gets nearly all of them.
 pytest_run()
 {
     local name=$1 folder=$2 results=$3 files
     shift 3
     files=$(mktemp -d "${TMPDIR:-/tmp}/net.XXXX") # short: messages that name files are cut
     CULVERT_BIN=$PWD/$folder/culvert run "$name" "$results" \
-        $PYTHON -m pytest -v -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
+        $PYTHON -m pytest -ra -p no:cacheprovider --basetemp="$files" --junitxml="$results" "$@"
     rm -rf "$files"
 }
 
-# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something
+# net_tests NAME FOLDER [ARGUMENT...]: two files at a time, since most tests wait for something.
+# Never with -v: see pytest_testnodeready in test/net/conftest.py.
 net_tests()
 {
     local name=$1 folder=$2
@@ -122,7 +127,8 @@ has_thread_tests()
 }
 
 if build build-asan address,undefined; then
-    meson_tests 'unit, simulation, fuzz corpora, lint (address, undefined)' build-asan
+    limited ninja -C build-asan test/cost/fanout || note_failure 'build test/cost/fanout'
+    meson_tests 'unit, simulation, fuzz corpora, lint (address, undefined), cost' build-asan
     if has_net_tests; then
         steady_net_tests 'network (address, undefined)' build-asan
     fi

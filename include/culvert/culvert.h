@@ -98,7 +98,7 @@ struct culvert_config {
     uint32_t return_s;  // tries so long to come back after a cut; 0: 60
     // TLS: whom to trust, certificates in a PEM file; NULL: the system's store.
     const char *ca_file;
-    bool insecure; // TLS: anybody is believed to be the server; for trials only
+    bool insecure; // TLS: anybody is believed to be the server; for trials only. Not with ca_file
 };
 
 // One connection to a server.

@@ -55,6 +55,10 @@ enum {
     CV_LIMIT_UNREAD_REPLIES =
         256, // answers to pings and Acks that wait for a peer that reads nothing
 
+    // ---- one flush
+    CV_MANY_VIEWERS = 256, // of a stream on a thread: from here on sending is worth waiting for
+    CV_AUDIO_RIDE_US = 15 * 1000, // audio to many may wait so long for the next picture
+
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2
     CV_LIMIT_OUT_MESSAGES = 1024,          // commands and media waiting in one connection's engine
@@ -140,7 +144,8 @@ enum {
         4 * 3600,          // a ticket is taken for so long; its key is used for new ones as long
     CV_TLS_WATCH_S = 60,   // renewed files are noticed within [config]
     CV_TLS_WARN_DAYS = 14, // before a certificate expires
-    CV_SELF_SIGNED_DAYS = 800, // such a certificate is valid: some clients take no more than 825
+    CV_TLS_FAILURE_TOLD_S = 60, // between two failed handshakes that a thread tells of
+    CV_SELF_SIGNED_DAYS = 800,  // such a certificate is valid: some clients take no more than 825
 
     // ---- server: what an administrator may set, with what it is when nothing is set [config]
     CV_PORT_HTTP = 80,                 // default listening ports
@@ -211,8 +216,10 @@ enum {
     CV_TUNNEL_STREAM_AFTER = 16,   // sends before the first one that stays open
     CV_TUNNEL_IDLE_GAP_MS = 100,   // between idles of servers that do not hold them
     CV_TUNNEL_KEEPALIVE_MS = 1000, // a publisher is heard at least so often
+    CV_TUNNEL_TAKEN_MS = 300,      // behind its last send: by then a server of ours has counted it
     CV_TUNNEL_REPLY_S = 15,        // nothing comes: the connection counts as lost
     CV_TUNNEL_PROBE_MS = 2000,     // the same while pipelining is tried
+    CV_TUNNEL_LEG_MS = 10000,      // from TCP to up of its later connections: CONNECT, TLS
     CV_TUNNEL_RETRY_MS = 250,      // before a connection is tried again
     CV_LIMIT_TUNNEL_CONNECTS = 3,  // failed ones in a row
     CV_TUNNEL_GOODBYE_MS = 2000,   // for the last sends and /close

@@ -109,7 +109,18 @@ static int wr_grow(struct cv_wr *wr, size_t need)
 }
 
 // The place for the next `len` bytes, or NULL when there is none.
-static uint8_t *wr_room(struct cv_wr *wr, size_t len)
+static uint8_t *wr_room_in_block(struct cv_wr *wr, size_t len)
+{
+    size_t at = wr->len;
+    wr->err = wr_grow(wr, at + len);
+    if (wr->err != CV_OK)
+        return NULL;
+    wr->len = at + len;
+    wr->block->len = (uint32_t)wr->len;
+    return wr->block->data + at;
+}
+
+static inline uint8_t *wr_room(struct cv_wr *wr, size_t len)
 {
     if (wr->err != CV_OK)
         return NULL;
@@ -117,18 +128,16 @@ static uint8_t *wr_room(struct cv_wr *wr, size_t len)
         wr->err = CV_E_TOO_LONG;
         return NULL;
     }
-    size_t at = wr->len;
-    if (!wr->fixed) {
-        wr->err = wr_grow(wr, at + len);
-        if (wr->err != CV_OK)
-            return NULL;
-        wr->block->len = (uint32_t)(at + len);
-    }
-    wr->len = at + len;
-    return wr->fixed ? wr->fixed + at : wr->block->data + at;
+    if (!wr->fixed)
+        return wr_room_in_block(wr, len);
+    uint8_t *to = wr->fixed + wr->len;
+    wr->len += len;
+    return to;
 }
 
-static void wr_be(struct cv_wr *wr, uint64_t value, size_t len)
+// Inline, so that `len` is known: headers are written for each viewer and message.
+static inline __attribute__((always_inline)) void wr_be(struct cv_wr *wr, uint64_t value,
+                                                        size_t len)
 {
     uint8_t *to = wr_room(wr, len);
     for (size_t i = 0; to && i < len; i++)

@@ -9,9 +9,10 @@ struct metric {
     const char *unit;
     int digits; // behind the point
     double value;
+    const char *word; // instead of a value, or NULL
 };
 
-enum { METRICS_MAX = 40 };
+enum { METRICS_MAX = 64 };
 
 struct metrics {
     struct metric rows[METRICS_MAX];
@@ -22,7 +23,13 @@ static void add(struct metrics *metrics, const char *key, const char *text, cons
                 int digits, double value)
 {
     if (metrics->count < METRICS_MAX)
-        metrics->rows[metrics->count++] = (struct metric){key, text, unit, digits, value};
+        metrics->rows[metrics->count++] = (struct metric){key, text, unit, digits, value, NULL};
+}
+
+static void add_word(struct metrics *metrics, const char *key, const char *text, const char *word)
+{
+    add(metrics, key, text, "", 0, 0);
+    metrics->rows[metrics->count - 1].word = word;
 }
 
 static double ratio(double a, double b)
@@ -45,6 +52,8 @@ static void add_scenario(struct metrics *metrics, const struct cv_bench_options 
 {
     add(metrics, "publishers", "publishers", "", 0, options->idle ? 1 : options->publishers);
     add(metrics, "players", "players in all", "", 0, result->players);
+    if (!options->join_rate)
+        add(metrics, "checked", "who check every message", "", 0, result->checked);
     if (!options->idle) {
         add(metrics, "bitrate_kbps", "bit rate of a stream", "kb/s", 0,
             options->shape.bitrate_kbps);
@@ -72,6 +81,30 @@ static void add_delivery(struct metrics *metrics, const struct cv_bench_result *
         milliseconds(&result->latency_us, 100));
 }
 
+static void add_limit(struct metrics *metrics, const struct cv_bench_result *result)
+{
+    static const char *const words[] = {
+        [CV_BENCH_HOLDS] = "nothing",     [CV_BENCH_LIMITED_P99] = "p99",
+        [CV_BENCH_LIMITED_LOST] = "lost", [CV_BENCH_LIMITED_BENCH] = "bench",
+        [CV_BENCH_LIMITED_CAP] = "cap",
+    };
+    add(metrics, "players_max", "most players that held", "", 0, result->players_held);
+    add(metrics, "players_p99_ms", "their latency, 99 % below", "ms", 2,
+        milliseconds(&result->latency_us, 99));
+    add_word(metrics, "limited_by", "why not more", words[result->limited_by]);
+}
+
+static void add_joins(struct metrics *metrics, const struct cv_bench_result *result)
+{
+    add(metrics, "joins", "players who came and left", "", 0, (double)result->joins);
+    add(metrics, "joins_per_s", "of them in a second", "/s", 1,
+        ratio((double)result->joins, result->seconds));
+    add(metrics, "joins_failed", "who came in vain", "", 0, (double)result->joins_failed);
+    if (result->has_usage)
+        add(metrics, "server_cpu_us_per_join", "server: processor per join", "us", 1,
+            result->server_cpu_us_per_join);
+}
+
 static void add_integrity(struct metrics *metrics, const struct cv_bench_result *result)
 {
     add(metrics, "join_p50_ms", "connect to key frame, half below", "ms", 1,
@@ -90,6 +123,13 @@ static void add_cpu(struct metrics *metrics, const struct cv_bench_result *resul
     double kernel = difference(result->end.system_us, result->begin.system_us) * 1e-6;
     add(metrics, "server_cpu_percent", "server: processor", "% of one", 1,
         100 * ratio(user + kernel, result->seconds));
+    add(metrics, "server_thread_cpu_percent_max", "server: busiest thread", "% of one", 1,
+        result->threads.percent_max);
+    add(metrics, "server_threads_busy", "server: threads with 1 % or more", "", 0,
+        result->threads.busy);
+    add(metrics, "server_softirq_percent", "beside it: the kernel's ksoftirqd", "% of one", 1,
+        100 * ratio(difference(result->end.softirq_us, result->begin.softirq_us) * 1e-6,
+                    result->seconds));
     add(metrics, "server_user_s", "server: in user space", "s", 2, user);
     add(metrics, "server_system_s", "server: in the kernel", "s", 2, kernel);
     add(metrics, "server_user_share_percent", "server: user space's share", "%", 1,
@@ -104,10 +144,13 @@ static void add_memory(struct metrics *metrics, const struct cv_bench_options *o
     double kib = 1.0 / 1024;
     add(metrics, "rss_before_kib", "memory before players", "KiB", 0,
         (double)result->before.rss_bytes * kib);
-    add(metrics, "rss_idle_kib", "memory with idle viewers", "KiB", 0,
-        (double)result->idle.rss_bytes * kib);
-    add(metrics, "idle_viewer_kib", "memory per idle viewer", "KiB", 2,
-        ratio(difference(result->idle.rss_bytes, result->before.rss_bytes) * kib, result->players));
+    if (!options->until.p99_ms) {
+        add(metrics, "rss_idle_kib", "memory with idle viewers", "KiB", 0,
+            (double)result->idle.rss_bytes * kib);
+        add(metrics, "idle_viewer_kib", "memory per idle viewer", "KiB", 2,
+            ratio(difference(result->idle.rss_bytes, result->before.rss_bytes) * kib,
+                  result->players));
+    }
     if (options->idle)
         return;
     add(metrics, "rss_load_kib", "memory under load", "KiB", 0,
@@ -145,17 +188,22 @@ static void add_bench(struct metrics *metrics, const struct cv_bench_result *res
 static void collect(struct metrics *metrics, const struct cv_bench_options *options,
                     const struct cv_bench_result *result)
 {
+    bool flows = !options->idle;
     add_scenario(metrics, options, result);
-    if (!options->idle)
+    if (options->until.p99_ms)
+        add_limit(metrics, result);
+    if (options->join_rate)
+        add_joins(metrics, result);
+    else if (flows)
         add_delivery(metrics, result);
     add_integrity(metrics, result);
-    if (result->has_usage && !options->idle)
+    if (result->has_usage && flows)
         add_cpu(metrics, result);
-    if (result->has_usage)
+    if (result->has_usage && !options->join_rate)
         add_memory(metrics, options, result);
-    if (result->has_counters && !options->idle)
+    if (result->has_counters && flows)
         add_counters(metrics, result);
-    if (!options->idle)
+    if (flows)
         add_bench(metrics, result);
 }
 
@@ -163,7 +211,10 @@ static void print_table(const struct metrics *metrics)
 {
     for (unsigned i = 0; i < metrics->count; i++) {
         const struct metric *row = &metrics->rows[i];
-        printf("%-36s %12.*f %s\n", row->text, row->digits, row->value, row->unit);
+        if (row->word)
+            printf("%-36s %12s\n", row->text, row->word);
+        else
+            printf("%-36s %12.*f %s\n", row->text, row->digits, row->value, row->unit);
     }
 }
 
@@ -172,7 +223,10 @@ static void print_json(const struct metrics *metrics, bool intact)
     printf("{\n");
     for (unsigned i = 0; i < metrics->count; i++) {
         const struct metric *row = &metrics->rows[i];
-        printf("  \"%s\": %.*f,\n", row->key, row->digits, row->value);
+        if (row->word)
+            printf("  \"%s\": \"%s\",\n", row->key, row->word);
+        else
+            printf("  \"%s\": %.*f,\n", row->key, row->digits, row->value);
     }
     printf("  \"intact\": %s\n}\n", intact ? "true" : "false");
 }
@@ -181,7 +235,7 @@ bool cv_bench_report(const struct cv_bench_options *options, const struct cv_ben
 {
     struct metrics metrics = {.count = 0};
     bool intact = result->gaps == 0 && result->doubles == 0 && result->damaged == 0 &&
-                  result->lost == 0 && !result->trouble[0];
+                  result->lost == 0 && result->joins_failed == 0 && !result->trouble[0];
     collect(&metrics, options, result);
     if (options->stream.json) {
         print_json(&metrics, intact);

@@ -174,8 +174,8 @@ _Noreturn static void become_server(const struct cv_bench_server *server,
     snprintf(listen, sizeof listen, "127.0.0.1:%u", server->port);
     snprintf(threads, sizeof threads, "%u", options->threads);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (options->pin)
-        cv_thread_pin(0);
+    if (options->cpus)
+        cv_thread_pin_set(options->cpus);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
@@ -304,44 +304,7 @@ struct cv_bench_counters cv_bench_server_counters(const struct cv_bench_server *
     return server->counters;
 }
 
-static size_t read_file(pid_t pid, const char *name, char *out, size_t size)
+pid_t cv_bench_server_pid(const struct cv_bench_server *server)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    FILE *file = fopen(path, "r");
-    size_t len = file ? fread(out, 1, size - 1, file) : 0;
-    if (file)
-        fclose(file);
-    out[len] = '\0';
-    return len;
-}
-
-// proc(5): fields 14 and 15, counted from behind the name, which may hold anything.
-static void read_stat(pid_t pid, struct cv_bench_usage *out)
-{
-    char text[1024];
-    unsigned long user;
-    unsigned long kernel;
-    read_file(pid, "stat", text, sizeof text);
-    const char *behind = strrchr(text, ')');
-    if (!behind || sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                          &kernel) != 2)
-        return;
-    uint64_t us_per_tick = UINT64_C(1000000) / (uint64_t)sysconf(_SC_CLK_TCK);
-    out->user_us = user * us_per_tick;
-    out->system_us = kernel * us_per_tick;
-}
-
-struct cv_bench_usage cv_bench_server_usage(const struct cv_bench_server *server)
-{
-    struct cv_bench_usage usage = {0};
-    char text[4096];
-    if (server->pid == 0)
-        return usage;
-    read_stat(server->pid, &usage);
-    read_file(server->pid, "status", text, sizeof text);
-    const char *rss = strstr(text, "VmRSS:");
-    if (rss)
-        usage.rss_bytes = strtoull(rss + strlen("VmRSS:"), NULL, 10) * 1024;
-    return usage;
+    return server->pid;
 }

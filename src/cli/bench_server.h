@@ -21,18 +21,11 @@ struct cv_bench_counters {
     uint64_t allocs;
 };
 
-// What the system knows about the process.
-struct cv_bench_usage {
-    uint64_t user_us;
-    uint64_t system_us;
-    uint64_t rss_bytes;
-};
-
 struct cv_bench_server_options {
     uint32_t threads;
     uint32_t latency_ms;
-    bool tls; // by a certificate of its own making
-    bool pin; // to the first processor
+    bool tls;      // by a certificate of its own making
+    uint64_t cpus; // that it is tied to: bit n is the n-th that we may use; 0: all
 };
 
 struct cv_bench_server;
@@ -56,7 +49,6 @@ const char *cv_bench_server_last_words(const struct cv_bench_server *server);
 void cv_bench_server_ask(struct cv_bench_server *server);
 bool cv_bench_server_has_counters(const struct cv_bench_server *server);
 struct cv_bench_counters cv_bench_server_counters(const struct cv_bench_server *server);
-// Zeroes when the process is not known or gone.
-struct cv_bench_usage cv_bench_server_usage(const struct cv_bench_server *server);
+pid_t cv_bench_server_pid(const struct cv_bench_server *server); // 0: it is not known
 
 #endif

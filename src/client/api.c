@@ -50,6 +50,10 @@ static int read_config(struct culvert *culvert, struct cv_why *why)
         return cv_why_set(why, CV_E_USAGE, "client", "config.via is unknown");
     if ((unsigned)config->order > CULVERT_ORDER_RTMP_FIRST)
         return cv_why_set(why, CV_E_USAGE, "client", "config.order is unknown");
+    if (config->ca_file && config->ca_file[0] && config->insecure)
+        return cv_why_set(why, CV_E_USAGE, "client",
+                          "config.ca_file tells whom to trust, config.insecure to trust anybody: "
+                          "only one can be meant");
     int err = cv_target_parse(&culvert->target, cv_text_of(config->url), why);
     if (err)
         return err;

@@ -156,6 +156,17 @@ void cv_attempt_free(struct cv_attempt **place_of_attempt)
         free_now(attempt);
 }
 
+int cv_attempt_take_descriptor(struct cv_attempt **place_of_attempt)
+{
+    struct cv_attempt *attempt = *place_of_attempt;
+    struct cv_leg **leg = &attempt->legs[CV_RTMPT_UP];
+    if (attempt->carrier == &cv__attempt_tunnel || !*leg || !cv_leg_is_up(*leg))
+        return CV_E_CLOSED;
+    int fd = cv_leg_take_descriptor(leg);
+    cv_attempt_free(place_of_attempt);
+    return fd;
+}
+
 void cv__attempt_enter(struct cv_attempt *attempt)
 {
     attempt->depth++;
@@ -201,6 +212,7 @@ int cv__attempt_open_leg(struct cv_attempt *attempt, unsigned slot,
         .addrs = config->addrs,
         .addr_count = config->addr_count,
         .ipv4_first = config->ipv4_first,
+        .up_ms = attempt->up ? CV_TUNNEL_LEG_MS : 0, // of the first one the owner is the judge
         .owner = owner,
         .arg = arg,
     };

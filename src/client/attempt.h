@@ -72,6 +72,10 @@ void cv_attempt_set_owner(struct cv_attempt *attempt,
                           void (*on_event)(void *arg, const struct cv_rtmp_client_event *event),
                           void (*on_end)(void *arg, const struct cv_why *why),
                           void (*on_room)(void *arg), void *arg);
+// Ends it, but for its connection, whose descriptor is the caller's from now on: nothing is said to
+// the server, and what waits in between is lost. *attempt is cleared. CV_E_CLOSED, and nothing has
+// happened: there is no one connection that is up, or it carries a tunnel.
+int cv_attempt_take_descriptor(struct cv_attempt **attempt);
 // Sends connect, behind the handshake if that is not complete; when it has been sent already,
 // nothing happens.
 void cv_attempt_connect(struct cv_attempt *attempt);

@@ -28,6 +28,8 @@ struct cv_leg {
     struct cv_channel channel;       // behind it
     struct cv_timer bad_news;        // a failed write is told from the loop
     int code;                        // of that write
+    struct cv_timer patience;        // for CONNECT and TLS
+    uint32_t up_ms;                  // how long; 0: for ever
     struct cv_why why;
     struct cv_addr peer;
     uint32_t connect_us;
@@ -80,6 +82,7 @@ static bool has_tls_room(struct cv_leg_room *room)
 
 static void on_dialled(void *arg, const struct cv_dial_result *result);
 static void on_bad_news(void *arg);
+static void on_patience(void *arg);
 
 static void free_now(void *arg)
 {
@@ -121,7 +124,9 @@ struct cv_leg *cv_leg_open(struct cv_leg_room *room, const struct cv_leg_config 
     leg->trust = config->trust;
     leg->channel.fd = -1;
     leg->reads = true;
+    leg->up_ms = config->up_ms;
     cv_timer_init(&leg->bad_news, room->channels.loop, on_bad_news, leg);
+    cv_timer_init(&leg->patience, room->channels.loop, on_patience, leg);
     leg->connect = leg->proxy ? cv_http_connect_new() : NULL;
     leg->dial = leg->proxy && !leg->connect ? NULL : dial(leg, config);
     if (leg->dial)
@@ -141,11 +146,26 @@ void cv_leg_close(struct cv_leg **place_of_leg)
     CV_ASSERT(!leg->closed);
     leg->closed = leg->over = true;
     cv_timer_stop(&leg->bad_news);
+    cv_timer_stop(&leg->patience);
     cv_dial_cancel(&leg->dial);
     if (has_channel(leg))
         cv_channel_close(&leg->channel, false, free_now, leg);
     else
         free_now(leg);
+}
+
+int cv_leg_take_descriptor(struct cv_leg **place_of_leg)
+{
+    struct cv_leg *leg = *place_of_leg;
+    CV_ASSERT(cv_leg_is_up(leg));
+    *place_of_leg = NULL;
+    leg->closed = leg->over = true;
+    cv_timer_stop(&leg->bad_news);
+    struct cv_channel_ends ends = cv_channel_detach(&leg->channel, free_now, leg);
+    int fd = ends.fd;
+    ends.fd = -1;
+    cv_channel_ends_free(&ends);
+    return fd;
 }
 
 void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void *arg)
@@ -164,6 +184,7 @@ static void finish(struct cv_leg *leg)
 {
     leg->over = true;
     cv_timer_stop(&leg->bad_news);
+    cv_timer_stop(&leg->patience);
     if (has_channel(leg))
         cv_channel_want(&leg->channel, false, false);
 }
@@ -181,6 +202,11 @@ static void on_bad_news(void *arg)
 {
     struct cv_leg *leg = arg;
     fall(leg, leg->code);
+}
+
+static void on_patience(void *arg)
+{
+    fall(arg, CV_E_TIMEOUT);
 }
 
 static void set_events(struct cv_leg *leg)
@@ -261,6 +287,7 @@ static const struct cv_channel_user user = {
 static void go_up(struct cv_leg *leg)
 {
     leg->up = true;
+    cv_timer_stop(&leg->patience);
     leg->owner->up(leg->arg);
 }
 
@@ -355,6 +382,8 @@ static void on_dialled(void *arg, const struct cv_dial_result *result)
     }
     leg->peer = result->addr;
     leg->connect_us = result->rtt_us;
+    if (leg->up_ms)
+        cv_timer_start(&leg->patience, leg->up_ms * UINT64_C(1000));
     int err = cv_channel_open(&leg->channel, &leg->room->channels, fd, &proxy_user, leg);
     if (err != CV_OK) {
         cv_socket_close(&fd);

@@ -45,6 +45,8 @@ struct cv_leg_config {
     const struct cv_proxy *connect;
     // TLS as a client, on top of that: up comes behind the handshake. NULL: plain. Borrowed.
     struct cv_tls_trust *trust;
+    // For CONNECT and TLS, from TCP's connection on: then `down` says CV_E_TIMEOUT. 0: for ever.
+    uint32_t up_ms;
     const struct cv_addr *addrs; // the host's, known already; copied; of no use with `connect`
     unsigned addr_count;
     bool ipv4_first;
@@ -56,6 +58,9 @@ struct cv_leg_config {
 struct cv_leg *cv_leg_open(struct cv_leg_room *room, const struct cv_leg_config *config);
 // Closes at once. *leg is cleared; NULL inside is allowed.
 void cv_leg_close(struct cv_leg **leg);
+// Its descriptor is the caller's from now on, as it is: nothing is said to the peer, and what has
+// been read and not told is lost. The leg is closed and *leg cleared. Only while it is up.
+int cv_leg_take_descriptor(struct cv_leg **leg);
 // Somebody else's from now on.
 void cv_leg_set_owner(struct cv_leg *leg, const struct cv_leg_owner *owner, void *arg);
 // No more bytes to the peer; reading goes on until it has closed its side, too.

@@ -256,6 +256,18 @@ int cv_socket_read(int fd, void *data, size_t max)
     return got ? (int)got : CV_E_CLOSED;
 }
 
+int cv_socket_drop(int fd, size_t max)
+{
+    CV_ASSERT(max > 0);
+    ssize_t dropped;
+    do
+        dropped = recv(fd, NULL, max < INT_MAX ? max : INT_MAX, MSG_TRUNC | MSG_DONTWAIT);
+    while (dropped < 0 && errno == EINTR);
+    if (dropped < 0)
+        return cv_socket_error(errno);
+    return dropped ? (int)dropped : CV_E_CLOSED;
+}
+
 int cv_socket_write(int fd, const struct iovec *vectors, int count)
 {
     CV_ASSERT(count >= 0);

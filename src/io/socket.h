@@ -42,6 +42,8 @@ int cv_socket_pair(int out_fds[2]);
 
 // Reads at most `max` (> 0) bytes: how many (> 0), or an error.
 int cv_socket_read(int fd, void *data, size_t max);
+// Throws away at most `max` (> 0) bytes of what has come, without copying them: as cv_socket_read.
+int cv_socket_drop(int fd, size_t max);
 // Writes the vectors in one call: how many bytes left (a short count is usual), or an error. Takes
 // at most 1024 vectors of them.
 int cv_socket_write(int fd, const struct iovec *vectors, int count);

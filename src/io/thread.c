@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -68,21 +69,46 @@ unsigned cv_cpu_count(void)
     return online > 0 ? (unsigned)online : 1;
 }
 
+// Ties to those that `wants` says yes to, by their place among the allowed.
+static int pin(bool (*wants)(unsigned nth, uint64_t arg), uint64_t arg, const cpu_set_t *allowed)
+{
+    cpu_set_t wanted;
+    unsigned nth = 0;
+    CPU_ZERO(&wanted);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, allowed) && wants(nth++, arg))
+            CPU_SET(cpu, &wanted);
+    return sched_setaffinity(0, sizeof wanted, &wanted) ? CV_E_SYSTEM : CV_OK; // none: EINVAL
+}
+
+// Of the main thread: the calling one may be tied already.
+static int allowed_cpus(cpu_set_t *out)
+{
+    return sched_getaffinity(getpid(), sizeof *out, out) ? CV_E_SYSTEM : CV_OK;
+}
+
+static bool is_nth(unsigned nth, uint64_t n)
+{
+    return nth == n;
+}
+
+static bool is_in_set(unsigned nth, uint64_t set)
+{
+    return nth < 64 && (set >> nth & 1);
+}
+
 int cv_thread_pin(unsigned n)
 {
-    cpu_set_t allowed, one;
-    // Of the main thread: the calling one may be tied already.
-    if (sched_getaffinity(getpid(), sizeof allowed, &allowed))
-        return CV_E_SYSTEM;
-    unsigned nth = n % (unsigned)CPU_COUNT(&allowed);
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &allowed) || nth-- > 0)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        return sched_setaffinity(0, sizeof one, &one) ? CV_E_SYSTEM : CV_OK;
-    }
-    return CV_E_SYSTEM;
+    cpu_set_t allowed;
+    int err = allowed_cpus(&allowed);
+    return err == CV_OK ? pin(is_nth, n % (unsigned)CPU_COUNT(&allowed), &allowed) : err;
+}
+
+int cv_thread_pin_set(uint64_t set)
+{
+    cpu_set_t allowed;
+    int err = allowed_cpus(&allowed);
+    return err == CV_OK ? pin(is_in_set, set, &allowed) : err;
 }
 
 // ---- costs ----------------------------------------------------------------------------------

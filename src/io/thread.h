@@ -16,6 +16,8 @@ void cv_thread_join(struct cv_thread **thread);
 unsigned cv_cpu_count(void);
 // Ties the calling thread to the n-th processor it may use (modulo their count): 0 or CV_E_SYSTEM.
 int cv_thread_pin(unsigned n);
+// Ties it to several of them: bit n is the n-th. CV_E_SYSTEM: there is none of them.
+int cv_thread_pin_set(uint64_t set);
 // Processor time of the calling thread, of the process; user and system.
 uint64_t cv_thread_cpu_us(void);
 uint64_t cv_process_cpu_us(void);

@@ -30,6 +30,20 @@ bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log
                            : cursor->headers_left || cursor->seq < log->head;
 }
 
+bool cv_cursor_is_plain(const struct cv_cursor *cursor, const struct cv_stream_log *log)
+{
+    bool holds_back = cursor->wants_key || cursor->audio_off || cursor->video_off;
+    bool there = cursor->seq >= log->tail && cursor->seq < log->head;
+    return cursor->joined && !cursor->headers_left && !holds_back && there;
+}
+
+void cv_cursor_pass(struct cv_cursor *cursor, uint64_t to)
+{
+    CV_ASSERT(to > cursor->seq);
+    cursor->seq = to;
+    cursor->from_log = true;
+}
+
 void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on)
 {
     cursor->audio_off = !on;

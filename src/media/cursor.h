@@ -49,6 +49,11 @@ void cv_cursor_wait(struct cv_cursor *cursor, const struct cv_stream_log *log);
 // True when cv_cursor_next has something to look at (it may still find nothing for this viewer).
 bool cv_cursor_behind(const struct cv_cursor *cursor, const struct cv_stream_log *log);
 
+// What comes next is the log's entries as they stand, from cursor->seq on, and there are some: they
+// may be given to the viewer by another way. cv_cursor_pass: that was done with those before `to`.
+bool cv_cursor_is_plain(const struct cv_cursor *cursor, const struct cv_stream_log *log);
+void cv_cursor_pass(struct cv_cursor *cursor, uint64_t to);
+
 // Switches a kind of media on or off; video comes back at a key frame.
 void cv_cursor_receive_audio(struct cv_cursor *cursor, bool on);
 void cv_cursor_receive_video(struct cv_cursor *cursor, bool on);

@@ -54,6 +54,14 @@ struct cv_msg {
     struct cv_block *payload; // never NULL in a complete message; may be empty
 };
 
+// On which one a message of a stream is sent.
+static inline enum cv_csid cv_msg_csid(uint8_t type)
+{
+    return type == CV_MSG_AUDIO   ? CV_CSID_AUDIO
+           : type == CV_MSG_VIDEO ? CV_CSID_VIDEO
+                                  : CV_CSID_STATUS;
+}
+
 // Types 1-6: about the chunk stream or the connection, on message stream 0.
 static inline bool cv_msg_is_control(uint8_t type)
 {

@@ -241,6 +241,17 @@ void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len)
         rtmp->pongs = 0;
 }
 
+void cv_rtmp_sent_beside(struct cv_rtmp *rtmp, size_t len)
+{
+    CV_ASSERT(!rtmp->handshake && cv_rtmp_out_empty(rtmp));
+    rtmp->bytes_out += len;
+}
+
+uint32_t cv_rtmp_out_chunk_bytes(const struct cv_rtmp *rtmp)
+{
+    return rtmp->out.chunk_bytes;
+}
+
 struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max)
 {
     CV_ASSERT(!cv_rtmp_out_empty(rtmp) && rtmp->raw_sent == 0);

@@ -76,6 +76,10 @@ void cv_rtmp_sent(struct cv_rtmp *rtmp, size_t len);
 // whole messages, together at most `bytes_max`, or one that is longer, and counts them as sent.
 // NULL: no memory, and nothing was taken. Not when nothing waits to be sent.
 struct cv_parcel *cv_rtmp_take(struct cv_rtmp *rtmp, size_t bytes_max);
+// The same for an owner who has written chunks of a message stream by himself, with this chunk size
+// and while nothing waited to be sent: they are counted.
+void cv_rtmp_sent_beside(struct cv_rtmp *rtmp, size_t len);
+uint32_t cv_rtmp_out_chunk_bytes(const struct cv_rtmp *rtmp);
 // Nothing waits to be sent.
 bool cv_rtmp_out_empty(const struct cv_rtmp *rtmp);
 // Messages that wait to be sent, and the bytes of their payloads.

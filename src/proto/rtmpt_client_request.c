@@ -169,6 +169,7 @@ void cv__tunnel_make(struct cv_rtmpt_client *t, const struct errand *like)
     put_on(t, errand);
     t->count++;
     t->request_us = t->now_us;
+    t->idled = errand->kind == CV_RTMPT_IDLE;
 }
 
 static void make(struct cv_rtmpt_client *t, enum cv_rtmpt_kind kind, enum cv_rtmpt_slot home,
@@ -286,13 +287,22 @@ enum cv_rtmpt_slot cv__tunnel_idle_home(const struct cv_rtmpt_client *t)
     return down ? CV_RTMPT_DOWN : CV_RTMPT_UP;
 }
 
+// Where a publisher has nothing to send, a server of ours is soon asked what it has taken: its
+// count comes behind the reply to the last send, and who waits for it must not take that for
+// silence.
+static uint64_t keepalive_us(const struct cv_rtmpt_client *t)
+{
+    bool told_soon = t->answer.ours && !t->idled;
+    return UINT64_C(1000) * (told_soon ? CV_TUNNEL_TAKEN_MS : CV_TUNNEL_KEEPALIVE_MS);
+}
+
 // Nothing is asked before the first number was answered: a server may begin with the one that comes
 // first. But where the first flight has asked already, the first number may be an idle: there may
 // be nothing else to say.
 static uint64_t idle_due_us(const struct cv_rtmpt_client *t)
 {
     bool begun = (t->begun || t->eager) && t->mode != CV_RTMPT_CLIENT_PUBLISH;
-    return begun ? t->idle_us + t->gap_us : t->request_us + UINT64_C(1000) * CV_TUNNEL_KEEPALIVE_MS;
+    return begun ? t->idle_us + t->gap_us : t->request_us + keepalive_us(t);
 }
 
 static bool may_idle(const struct cv_rtmpt_client *t)

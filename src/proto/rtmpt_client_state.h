@@ -127,6 +127,7 @@ struct cv_rtmpt_client {
     uint64_t reply_us;   // smoothed
     uint64_t base_us;    // of a request that was alone, or the least
     uint64_t request_us; // one was made
+    bool idled;          // that was an idle
     uint64_t idle_us;    // an idle was made
     uint64_t gap_us;     // to the next one
     uint32_t floods;     // idles in a row that brought something

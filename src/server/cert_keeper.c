@@ -63,11 +63,11 @@ static int load(struct cv_cert_keeper *keeper, struct cv_config *config, struct 
         keeper->failed_stamp = stamp;
         return err;
     }
+    cv_certs_log(certs, keeper->certs);
     cv_certs_free(&keeper->certs);
     keeper->certs = certs;
     keeper->stamp = stamp;
     keeper->failed_looks = 0;
-    cv_certs_log(certs);
     cv_certs_warn(certs, now_s());
     return CV_OK;
 }

@@ -26,7 +26,8 @@ struct entry {
 
 struct cv_certs {
     struct cv_tls_server *server; // a reference; NULL: no certificates
-    bool left_out;                // the authority's is there, and was of no use
+    struct cv_why left_out;       // the authority's is there, and of no use; CV_OK: no
+    bool stands_in;               // our own, in the place of the authority's
     unsigned count;
     struct entry entries[]; // CERTS_MAX
 };
@@ -77,19 +78,13 @@ static int load_acme(struct cv_certs *certs, const struct cv_config *config, int
 {
     struct stat stat_now;
     struct cv_config_certificate pair;
-    struct cv_why wrong = {0};
     if (!config->tls.acme.directory[0])
         return CV_OK;
     int err = cv_certs_acme_file(config, &pair, why);
     if (err != CV_OK || stat(pair.cert_file, &stat_now) != 0)
         return err;
-    err = load_pair(certs, &pair, now_s, &wrong);
-    if (err == CV_E_NOMEM)
-        return cv_why_set(why, err, place, "%s", wrong.text);
-    certs->left_out = err != CV_OK;
-    if (certs->left_out)
-        cv_log_text(CV_LOG_WARN, "tls.left_out", "why", wrong.text);
-    return CV_OK;
+    err = load_pair(certs, &pair, now_s, &certs->left_out);
+    return err == CV_E_NOMEM ? cv_why_set(why, err, place, "%s", certs->left_out.text) : CV_OK;
 }
 
 // In the place of an authority's that has not come yet, too: who speaks TLS is answered, and may
@@ -99,13 +94,10 @@ static int load_own(struct cv_certs *certs, const struct cv_config *config, int6
 {
     struct cv_self_signed files;
     struct cv_tls_cert *cert;
-    bool stands_in = config->tls.acme.directory[0] && certs->count == 0;
-    if (!config->tls.self_signed && !stands_in)
+    bool lacking = config->tls.acme.directory[0] && certs->count == 0;
+    if (!config->tls.self_signed && !lacking)
         return CV_OK;
-    if (!config->tls.self_signed)
-        cv_log_text(CV_LOG_WARN, "tls.stand_in", "hint",
-                    "until the authority's certificate is there, clients of TLS are shown a "
-                    "self-signed one, and refuse it");
+    certs->stands_in = !config->tls.self_signed;
     int err = cv_self_signed_files(&files, config, why);
     if (err == CV_OK)
         err = cv_self_signed_load(&cert, &files, now_s, why);
@@ -182,7 +174,7 @@ bool cv_certs_lack(const struct cv_certs *certs, const struct cv_config *config,
     struct cv_config_certificate pair;
     struct cv_tls_cert *cert = NULL;
     struct cv_why still = {0};
-    if (!certs->left_out || cv_certs_acme_file(config, &pair, &still) != CV_OK)
+    if (certs->left_out.code == CV_OK || cv_certs_acme_file(config, &pair, &still) != CV_OK)
         return false;
     int err = cv_tls_cert_load(&cert, pair.cert_file, pair.key_file, now_s, &still);
     cv_tls_cert_unref(&cert);
@@ -273,8 +265,20 @@ static void log_loaded(const struct entry *entry)
     cv_line_end(&line);
 }
 
-void cv_certs_log(const struct cv_certs *certs)
+static void log_lack(const struct cv_certs *certs, const struct cv_certs *before)
 {
+    const char *told = before ? before->left_out.text : "";
+    if (certs->left_out.code != CV_OK && strcmp(certs->left_out.text, told) != 0)
+        cv_log_text(CV_LOG_WARN, "tls.left_out", "why", certs->left_out.text);
+    if (certs->stands_in && !(before && before->stands_in))
+        cv_log_text(CV_LOG_WARN, "tls.stand_in", "hint",
+                    "until the authority's certificate is there, clients of TLS are shown a "
+                    "self-signed one, and refuse it");
+}
+
+void cv_certs_log(const struct cv_certs *certs, const struct cv_certs *before)
+{
+    log_lack(certs, before);
     for (unsigned i = 0; i < certs->count; i++)
         log_loaded(&certs->entries[i]);
 }
@@ -302,9 +306,7 @@ void cv_certs_warn(const struct cv_certs *certs, int64_t now_s)
 bool cv_certs_due(const struct cv_certs *certs, int64_t now_s)
 {
     for (unsigned i = 0; i < certs->count; i++) {
-        struct cv_tls_cert_info info;
-        cv_tls_cert_info(certs->entries[i].cert, &info);
-        if (certs->entries[i].own && info.not_after_s - now_s < (int64_t)CV_TLS_WARN_DAYS * DAY_S)
+        if (certs->entries[i].own && cv_self_signed_ends_soon(certs->entries[i].cert, now_s))
             return true;
     }
     return false;

@@ -36,8 +36,9 @@ bool cv_certs_due(const struct cv_certs *certs, int64_t now_s);
 int cv_certs_acme_file(const struct cv_config *config, struct cv_config_certificate *out,
                        struct cv_why *why);
 
-// Log lines: what was loaded, and what is odd about it.
-void cv_certs_log(const struct cv_certs *certs);
+// Log lines: what was loaded, and what is odd about it; what is lacking as it was `before` (may be
+// NULL) is not told again.
+void cv_certs_log(const struct cv_certs *certs, const struct cv_certs *before);
 // Which ones end soon, or have ended; each time that it is called.
 void cv_certs_warn(const struct cv_certs *certs, int64_t now_s);
 

@@ -17,6 +17,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+// Whether something that the machine may offer is used.
+enum cv_use {
+    CV_USE_AUTO, // where it is there, and saves something
+    CV_USE_OFF,
+    CV_USE_ON, // where it is there
+};
+
 enum cv_access {
     CV_ACCESS_KEY,  // with a key of the store (publish only)
     CV_ACCESS_OPEN, // anybody
@@ -117,7 +124,8 @@ struct cv_config {
     struct cv_ip_range trusted_proxies[CV_LIMIT_TRUSTED_PROXIES]; // believed about their clients
     uint32_t trusted_proxy_count;
     uint32_t latency_ms;
-    bool open_publish; // publish needs no key anywhere, for trials
+    enum cv_use io_uring; // one call of the kernel's for the viewers of a stream
+    bool open_publish;    // publish needs no key anywhere, for trials
     struct cv_config_site site;
     struct cv_config_tls tls;
     struct cv_config_limits limits;

@@ -31,6 +31,7 @@ const struct cv_fields cv_fields_app = {rows_app, COUNT(rows_app)};
 static const char *const words_bool[] = {"false", "true", NULL};
 static const char *const words_access[] = {"key", "open", "off", NULL};
 static const char *const words_level[] = {"debug", "info", "warn", "error", NULL};
+static const char *const words_use[] = {"auto", "off", "on", NULL};
 static const char *const words_none[] = {NULL};
 
 static const char *const *field_words(const struct cv_field *field)
@@ -42,6 +43,8 @@ static const char *const *field_words(const struct cv_field *field)
         return words_access;
     case CV_FIELD_LEVEL:
         return words_level;
+    case CV_FIELD_USE:
+        return words_use;
     case CV_FIELD_UINT:
     case CV_FIELD_THREADS:
         return words_none;
@@ -144,6 +147,7 @@ uint32_t cv_field_get(const struct cv_field *field, const void *owner)
 }
 
 _Static_assert(sizeof(enum cv_access) == sizeof(uint32_t), "choices are kept as 32 bits");
+_Static_assert(sizeof(enum cv_use) == sizeof(uint32_t), "choices are kept as 32 bits");
 _Static_assert(sizeof(enum cv_log_level) == sizeof(uint32_t), "choices are kept as 32 bits");
 
 void cv_field_set(const struct cv_field *field, void *owner, uint32_t value)

@@ -9,7 +9,8 @@ enum cv_field_kind {
     CV_FIELD_THREADS,
     CV_FIELD_BOOL,
     CV_FIELD_ACCESS,
-    CV_FIELD_LEVEL
+    CV_FIELD_LEVEL,
+    CV_FIELD_USE,
 };
 
 struct cv_field {

@@ -300,13 +300,35 @@ void cv_conn_want(struct cv_conn *conn, bool reads, bool writes)
     cv_channel_want(&conn->channel, reads, writes);
 }
 
-int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
+static int count_write(struct cv_conn *conn, int sent)
 {
     struct cv_worker_stats *stats = &conn->worker->stats;
-    int sent = cv_channel_write(&conn->channel, gather);
     stats->writes++;
     stats->bytes_out += sent > 0 ? (uint64_t)sent : 0;
     return sent;
+}
+
+int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather)
+{
+    return count_write(conn, cv_channel_write(&conn->channel, gather));
+}
+
+bool cv_conn_can_join(const struct cv_conn *conn)
+{
+    return !cv_channel_is_secure(&conn->channel);
+}
+
+void cv_conn_join(struct cv_conn *conn, const struct cv_gather *gather, struct cv_send_batch *batch,
+                  void *owner, bool more)
+{
+    CV_ASSERT(cv_conn_can_join(conn));
+    cv_send_batch_add(batch, conn->channel.fd, gather, owner, more);
+}
+
+int cv_conn_joined(struct cv_conn *conn, const struct cv_send *send)
+{
+    conn->worker->stats.batched++;
+    return count_write(conn, send->result);
 }
 
 void cv_conn_quick_ack(struct cv_conn *conn)

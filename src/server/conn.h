@@ -9,6 +9,7 @@
 #include "base/gather.h"
 #include "io/addr.h"
 #include "io/channel.h"
+#include "io/send_batch.h"
 #include "server/config.h"
 
 struct cv_note;
@@ -81,6 +82,12 @@ void cv_conn_want(struct cv_conn *conn, bool reads, bool writes);
 // One write: bytes that left (a short count means that the socket is full now), or CV_E_AGAIN, or
 // an error that ends it.
 int cv_conn_write(struct cv_conn *conn, const struct cv_gather *gather);
+// The same as part of a batch (io/send_batch.h), where that can be: TLS writes by itself. The
+// result is what cv_conn_joined gives. `owner` and `more`: as there.
+bool cv_conn_can_join(const struct cv_conn *conn);
+void cv_conn_join(struct cv_conn *conn, const struct cv_gather *gather, struct cv_send_batch *batch,
+                  void *owner, bool more);
+int cv_conn_joined(struct cv_conn *conn, const struct cv_send *send);
 // Acknowledge what has come at once: the client waits for that before it sends the rest (FFmpeg).
 void cv_conn_quick_ack(struct cv_conn *conn);
 // The user is told of bytes when so many have come, or the end; what is there is for

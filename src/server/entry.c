@@ -269,12 +269,23 @@ static void on_bytes(void *arg, const uint8_t *data, size_t len)
     cv_block_unref(&whole);
 }
 
+// Anybody can make handshakes fail, as many as he likes: one in a while is told, so that a wrong
+// certificate shows. All are counted (tls_failed in server.stats).
+static enum cv_log_level failure_level(struct cv_worker *worker)
+{
+    uint64_t now_us = cv_loop_now_us(worker->loop);
+    if (now_us < worker->tls_failure_us)
+        return CV_LOG_DEBUG;
+    worker->tls_failure_us = now_us + CV_TLS_FAILURE_TOLD_S * UINT64_C(1000000);
+    return CV_LOG_INFO;
+}
+
 static void on_ended(void *arg, int code)
 {
     const struct entry *entry = arg;
     const struct cv_why *tls = cv_conn_why(entry->conn);
     if (tls->code == code && cv_err_class(code) != CV_CLASS_GONE)
-        entry_end(arg, CV_LOG_INFO, code, tls->text);
+        entry_end(arg, failure_level(entry->conn->worker), code, tls->text);
     else
         entry_end(arg, CV_LOG_DEBUG, code, tls->code == code ? tls->text : cv_err_text(code));
 }

@@ -313,8 +313,8 @@ static void sent(struct cv_flv_viewer *viewer, size_t len)
     viewer->progress_us = now_us(viewer);
 }
 
-// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
-static int write_once(struct cv_flv_viewer *viewer, bool *more)
+// What one write would carry is in the gather: its bytes, 0 when nothing waits, or an error.
+static int prepare(struct cv_flv_viewer *viewer, bool *more)
 {
     struct cv_gather *gather = &worker_of(viewer)->gather;
     int filled = fill(viewer);
@@ -322,15 +322,27 @@ static int write_once(struct cv_flv_viewer *viewer, bool *more)
     if (filled < 0)
         return filled;
     pull(viewer, gather);
-    if (gather->count == 0)
-        return 0;
-    int len = cv_conn_write(viewer->conn, gather);
+    return (int)gather->bytes;
+}
+
+// Behind a write of `offered` bytes. Bytes that left, or CV_E_AGAIN when the socket is full.
+static int settle(struct cv_flv_viewer *viewer, size_t offered, int len, bool *more)
+{
     if (len <= 0)
         return len;
-    bool short_count = (size_t)len < gather->bytes;
     sent(viewer, (size_t)len);
     *more |= !is_all_sent(viewer) || (viewer->over && viewer->phase == OPEN);
-    return short_count ? CV_E_AGAIN : len;
+    return (size_t)len < offered ? CV_E_AGAIN : len;
+}
+
+// One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
+static int write_once(struct cv_flv_viewer *viewer, bool *more)
+{
+    int waits = prepare(viewer, more);
+    if (waits <= 0)
+        return waits;
+    int len = cv_conn_write(viewer->conn, &worker_of(viewer)->gather);
+    return settle(viewer, (size_t)waits, len, more);
 }
 
 static void block(struct cv_flv_viewer *viewer)
@@ -349,19 +361,20 @@ static void after_drain(struct cv_flv_viewer *viewer)
     enter_phase(viewer, LINGER);
 }
 
-// One gathered write, more only while it flows.
-static void flush(struct cv_flv_viewer *viewer)
+static bool can_flush(const struct cv_flv_viewer *viewer)
 {
-    bool can = viewer->phase == OPEN || viewer->phase == DRAIN;
-    if (!can || viewer->blocked || viewer->doomed)
-        return;
-    size_t total = 0;
-    bool more;
-    int len;
-    do {
+    bool open = viewer->phase == OPEN || viewer->phase == DRAIN;
+    return open && !viewer->blocked && !viewer->doomed;
+}
+
+// Behind a first write with this result: one gathered write, more only while it flows.
+static void go_on(struct cv_flv_viewer *viewer, int len, bool more)
+{
+    size_t total = len > 0 ? (size_t)len : 0;
+    while (len > 0 && more && total < FLUSH_BYTES) {
         len = write_once(viewer, &more);
         total += len > 0 ? (size_t)len : 0;
-    } while (len > 0 && more && total < FLUSH_BYTES);
+    }
     worker_of(viewer)->stats.flushes += total > 0;
     if (len == CV_E_AGAIN || (len > 0 && more))
         block(viewer); // the rest when it can be written, which may be at once
@@ -371,11 +384,45 @@ static void flush(struct cv_flv_viewer *viewer)
         after_drain(viewer);
 }
 
+static void flush(struct cv_flv_viewer *viewer)
+{
+    bool more;
+    if (!can_flush(viewer))
+        return;
+    int len = write_once(viewer, &more);
+    go_on(viewer, len, more);
+}
+
 // ---- at the outlet --------------------------------------------------------------------------
 
 static void on_flush(struct cv_seat *seat)
 {
     flush(viewer_of(seat));
+}
+
+static void on_join(struct cv_seat *seat, struct cv_send_batch *batch)
+{
+    struct cv_flv_viewer *viewer = viewer_of(seat);
+    bool more;
+    if (!can_flush(viewer))
+        return;
+    if (!cv_conn_can_join(viewer->conn)) {
+        flush(viewer);
+        return;
+    }
+    int waits = prepare(viewer, &more);
+    if (waits > 0)
+        cv_conn_join(viewer->conn, &worker_of(viewer)->gather, batch, seat, more);
+    else
+        go_on(viewer, waits, more);
+}
+
+static void on_joined(struct cv_seat *seat, const struct cv_send *send)
+{
+    struct cv_flv_viewer *viewer = viewer_of(seat);
+    bool more = send->more;
+    int len = settle(viewer, send->bytes, cv_conn_joined(viewer->conn, send), &more);
+    go_on(viewer, len, more);
 }
 
 static void set_over(struct cv_flv_viewer *viewer, enum cv_ws_code code, const char *reason)
@@ -423,6 +470,8 @@ static void on_prefetch_engine(const struct cv_seat *seat)
 
 static const struct cv_seat_kind seat_kind = {
     .flush = on_flush,
+    .join = on_join,
+    .joined = on_joined,
     .on_state = on_state,
     .prefetch = on_prefetch,
     .prefetch_engine = on_prefetch_engine,

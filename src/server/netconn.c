@@ -325,27 +325,50 @@ void cv_netconn_prefetch_engine(const struct cv_netconn *conn)
     cv_prefetch(conn->rtmp, ENGINE_HOT_BYTES);
 }
 
+static bool can_flush(const struct cv_netconn *conn)
+{
+    return !conn->blocked && !conn->doomed && conn->phase < CV_NETCONN_LINGER;
+}
+
 void cv_netconn_flush(struct cv_netconn *conn)
 {
-    if (!conn->blocked && !conn->doomed && conn->phase < CV_NETCONN_LINGER)
+    CV_ASSERT(!conn->joined); // what it has lent to a batch must not be sent twice
+    if (can_flush(conn))
         conn->carrier->flush(conn);
 }
 
-bool cv_netconn_write_out(struct cv_netconn *conn,
-                          int (*write_once)(struct cv_netconn *conn, bool *more))
+// One that plays the same stream twice has both viewers' messages in its first share.
+void cv_netconn_join(struct cv_netconn *conn, struct cv_send_batch *batch, void *owner)
+{
+    if (conn->joined || !can_flush(conn))
+        return;
+    if (!conn->carrier->join || !conn->carrier->join(conn, batch, owner))
+        conn->carrier->flush(conn);
+}
+
+void cv_netconn_joined(struct cv_netconn *conn, const struct cv_send *send)
+{
+    CV_ASSERT(conn->joined);
+    conn->joined = false;
+    conn->carrier->joined(conn, send);
+}
+
+bool cv_netconn_write_on(struct cv_netconn *conn,
+                         int (*write_once)(struct cv_netconn *conn, bool *more), int sent,
+                         bool more)
 {
     size_t total = 0;
-    bool more;
-    int sent;
-    do {
-        sent = write_once(conn, &more);
+    for (;;) {
         total += sent > 0 ? (size_t)sent : 0;
         if (total >= FLUSH_BYTES) {
             cv_netconn_mark(conn);
             cv_worker_retry(conn->worker);
             return false;
         }
-    } while (sent > 0 && more);
+        if (sent <= 0 || !more)
+            break;
+        sent = write_once(conn, &more);
+    }
     conn->worker->stats.flushes += total > 0;
     if (sent == CV_E_AGAIN) {
         cv_netconn_block(conn);
@@ -354,6 +377,14 @@ bool cv_netconn_write_out(struct cv_netconn *conn,
         cv_netconn_doom(conn, sent, "write");
     }
     return sent >= 0;
+}
+
+bool cv_netconn_write_out(struct cv_netconn *conn,
+                          int (*write_once)(struct cv_netconn *conn, bool *more))
+{
+    bool more = false;
+    int sent = write_once(conn, &more);
+    return cv_netconn_write_on(conn, write_once, sent, more);
 }
 
 // ---- receiving ------------------------------------------------------------------------------

@@ -16,6 +16,8 @@
 
 struct cv_netconn;
 struct cv_publisher;
+struct cv_send;
+struct cv_send_batch;
 struct cv_worker;
 
 // What a carrier does for its NetConnection. The carrier's struct holds the NetConnection's.
@@ -23,6 +25,10 @@ struct cv_carrier {
     const char *name; // for logs: "rtmp"
     // Something waits to be sent, or, while the NetConnection drains, may have left altogether.
     void (*flush)(struct cv_netconn *conn);
+    // The same as part of a batch; `owner` is the batch's. False: it cannot be, and nothing has
+    // been done. Where something was added, its result comes to `joined`. NULL, both: it never can.
+    bool (*join)(struct cv_netconn *conn, struct cv_send_batch *batch, void *owner);
+    void (*joined)(struct cv_netconn *conn, const struct cv_send *send);
     // conn->paused has changed: bytes are wanted, or not.
     void (*watch)(struct cv_netconn *conn);
     // Bytes are read by `read` from now on, or as before (server/pace.h). NULL: they cannot be.
@@ -49,6 +55,7 @@ struct cv_netconn {
     bool dirty;
     bool paused;          // not read, because a publisher has too much on its way
     bool ready;           // the handshake is complete
+    bool joined;          // it is part of a batch that has not been sent yet
     int doom_code;        // beside the flags: there is room
     uint64_t progress_us; // when bytes last went out, or had to begin waiting
     struct cv_session session;
@@ -93,6 +100,10 @@ int cv_netconn_fill(struct cv_netconn *conn);
 // no more for now; or an error, which dooms. True when all has left.
 bool cv_netconn_write_out(struct cv_netconn *conn,
                           int (*write_once)(struct cv_netconn *conn, bool *more));
+// The same behind a first write, which had this result.
+bool cv_netconn_write_on(struct cv_netconn *conn,
+                         int (*write_once)(struct cv_netconn *conn, bool *more), int sent,
+                         bool more);
 // The carrier takes no more for now; and again.
 void cv_netconn_block(struct cv_netconn *conn);
 void cv_netconn_unblock(struct cv_netconn *conn);
@@ -114,6 +125,9 @@ bool cv_netconn_pace(struct cv_netconn *conn, bool on);
 void cv_netconn_mark(struct cv_netconn *conn);
 // Sends what waits, filled up from its viewers' logs.
 void cv_netconn_flush(struct cv_netconn *conn);
+// The same as part of a batch, where its carrier can; and once it was sent.
+void cv_netconn_join(struct cv_netconn *conn, struct cv_send_batch *batch, void *owner);
+void cv_netconn_joined(struct cv_netconn *conn, const struct cv_send *send);
 // Brings what a flush needs towards the processor: the connection; and its engine, once that is
 // there. Hints only.
 void cv_netconn_prefetch(const struct cv_netconn *conn);

@@ -56,6 +56,7 @@ struct cv_worker_stats {
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint64_t writes;
+    uint64_t batched; // of these, by io_uring, many at once
     uint64_t flushes; // of viewers that had something to send
     uint64_t jumps;   // viewers that fell behind
     uint64_t skipped; // messages they lost by it, and threads whose mailbox was full too long

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "server/netconn.h"
+#include "server/viewer.h"
 #include "server/worker.h"
 
 #include <stddef.h>
@@ -11,6 +12,7 @@ struct cv_plain {
     struct cv_netconn net;
     struct cv_block *greeting; // goes ahead of everything; NULL: there is none, or it has left
     size_t greeting_sent;
+    struct cv_viewer *runs; // it is the worker's run that is written to it; NULL: the engine's
 };
 
 static struct cv_plain *plain_of(struct cv_netconn *net)
@@ -65,26 +67,68 @@ static void commit(struct cv_plain *plain, size_t sent)
         cv_rtmp_sent(plain->net.rtmp, sent - ahead);
 }
 
+// Who gets the worker's run: what most viewers get at a flush is made once for all of them. NULL:
+// it is not for this connection.
+static struct cv_viewer *run_viewer(const struct cv_plain *plain)
+{
+    const struct cv_netconn *net = &plain->net;
+    struct cv_viewer *viewer = cv_session_only_viewer(&net->session);
+    bool can = viewer && net->phase == CV_NETCONN_OPEN && !plain->greeting;
+    return can && cv_viewer_run(viewer) ? viewer : NULL;
+}
+
+// What one write would carry: its bytes, 0 when nothing waits, or an error.
+static int prepare(struct cv_plain *plain, bool *more, const struct cv_gather **out)
+{
+    struct cv_worker *worker = plain->net.worker;
+    plain->runs = run_viewer(plain);
+    if (plain->runs) {
+        *more = worker->run.to < worker->run.log->head;
+        *out = &worker->run.gather;
+        return (int)worker->run.gather.bytes;
+    }
+    int filled = cv_netconn_fill(&plain->net);
+    *more = filled > 0;
+    if (filled < 0)
+        return filled;
+    pull(plain, &worker->gather);
+    *out = &worker->gather;
+    return (int)worker->gather.bytes;
+}
+
+// What is left of a run waits in the engine, which goes on as if it had begun it.
+static int leave_run(struct cv_viewer *viewer, int sent)
+{
+    bool goes_on = sent > 0 || sent == CV_E_AGAIN;
+    return goes_on ? cv_viewer_fill(viewer) : CV_OK;
+}
+
+// Behind a write of `offered` bytes. Bytes that left, or CV_E_AGAIN when the socket is full.
+static int settle(struct cv_plain *plain, size_t offered, int sent, bool *more)
+{
+    struct cv_netconn *net = &plain->net;
+    bool whole = sent == (int)offered;
+    int filled = plain->runs && !whole ? leave_run(plain->runs, sent) : CV_OK;
+    if (filled < 0 || sent <= 0)
+        return filled < 0 ? filled : sent;
+    if (plain->runs && whole)
+        cv_viewer_took_run(plain->runs, offered);
+    else
+        commit(plain, (size_t)sent);
+    cv_netconn_progress(net);
+    *more |= !cv_rtmp_out_empty(net->rtmp);
+    return whole ? sent : CV_E_AGAIN;
+}
+
 // One write. Bytes that left, 0 when nothing waits, CV_E_AGAIN when the socket is full.
 static int write_once(struct cv_netconn *net, bool *more)
 {
     struct cv_plain *plain = plain_of(net);
-    struct cv_gather *gather = &net->worker->gather;
-    int filled = cv_netconn_fill(net);
-    *more = filled > 0;
-    if (filled < 0)
-        return filled;
-    pull(plain, gather);
-    if (gather->count == 0)
-        return 0;
-    int sent = cv_conn_write(plain->conn, gather);
-    if (sent <= 0)
-        return sent;
-    bool short_count = (size_t)sent < gather->bytes;
-    commit(plain, (size_t)sent);
-    cv_netconn_progress(net);
-    *more |= !cv_rtmp_out_empty(net->rtmp);
-    return short_count ? CV_E_AGAIN : sent;
+    const struct cv_gather *gather;
+    int waits = prepare(plain, more, &gather);
+    if (waits <= 0)
+        return waits;
+    return settle(plain, (size_t)waits, cv_conn_write(plain->conn, gather), more);
 }
 
 static void after_drain(struct cv_plain *plain)
@@ -103,9 +147,41 @@ static void plain_flush(struct cv_netconn *net)
         after_drain(plain_of(net));
 }
 
+static void go_on(struct cv_plain *plain, int sent, bool more)
+{
+    if (cv_netconn_write_on(&plain->net, write_once, sent, more))
+        after_drain(plain);
+}
+
+static bool plain_join(struct cv_netconn *net, struct cv_send_batch *batch, void *owner)
+{
+    struct cv_plain *plain = plain_of(net);
+    const struct cv_gather *gather;
+    bool more;
+    if (!cv_conn_can_join(plain->conn))
+        return false;
+    int waits = prepare(plain, &more, &gather);
+    net->joined = waits > 0;
+    if (net->joined)
+        cv_conn_join(plain->conn, gather, batch, owner, more);
+    else
+        go_on(plain, waits, more);
+    return true;
+}
+
+static void plain_joined(struct cv_netconn *net, const struct cv_send *send)
+{
+    struct cv_plain *plain = plain_of(net);
+    bool more = send->more;
+    int sent = settle(plain, send->bytes, cv_conn_joined(plain->conn, send), &more);
+    go_on(plain, sent, more);
+}
+
 static const struct cv_carrier plain_carrier = {
     .name = "rtmp",
     .flush = plain_flush,
+    .join = plain_join,
+    .joined = plain_joined,
     .watch = plain_watch,
     .pace = plain_pace,
     .read = plain_read,

@@ -4,7 +4,11 @@
 #include "base/secret.h"
 #include "io/openssl.h"
 
+#include <assert.h>
 #include <string.h>
+
+static_assert((int)CV_RESUME_TELL_MS < (int)CV_TUNNEL_TAKEN_MS,
+              "a client in a tunnel asks too early");
 
 static const char hex[] = "0123456789abcdef";
 

@@ -17,6 +17,7 @@ int cv_seat_take(struct cv_seat *seat, struct cv_worker *worker, const struct cv
     pass->path = *path;
     pass->waiting_us = cv_loop_now_us(worker->loop);
     DL_APPEND(seat->outlet->seats, seat);
+    seat->outlet->seat_count++;
     worker->stats.viewers++;
     return CV_OK;
 }
@@ -26,6 +27,7 @@ void cv_seat_leave(struct cv_seat *seat)
     struct cv_pass *pass = seat->pass;
     seat->outlet->worker->stats.viewers--;
     DL_DELETE(seat->outlet->seats, seat);
+    seat->outlet->seat_count--;
     cv_outlet_release(seat->outlet);
     cv_policy_leave_viewer(pass->policy, pass->app, &pass->path);
     cv_policy_unref(&pass->policy);
@@ -34,10 +36,11 @@ void cv_seat_leave(struct cv_seat *seat)
 int cv_seat_next(struct cv_seat *seat, struct cv_msg *out)
 {
     struct cv_worker_stats *stats = &seat->outlet->worker->stats;
-    struct cv_cursor before = seat->cursor;
+    uint32_t jumps = seat->cursor.jumps;
+    uint64_t skipped = seat->cursor.skipped;
     int more = cv_cursor_next(&seat->cursor, seat->outlet->log, out);
-    stats->jumps += seat->cursor.jumps - before.jumps;
-    stats->skipped += seat->cursor.skipped - before.skipped;
+    stats->jumps += seat->cursor.jumps - jumps;
+    stats->skipped += seat->cursor.skipped - skipped;
     return more;
 }
 

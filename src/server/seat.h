@@ -11,12 +11,18 @@
 
 struct cv_outlet;
 struct cv_seat;
+struct cv_send;
+struct cv_send_batch;
 struct cv_worker;
 
 // None of these frees a seat: the outlet walks its list.
 struct cv_seat_kind {
     // There may be something to send.
     void (*flush)(struct cv_seat *seat);
+    // The same as part of a batch, with the seat as the owner of what is added, if anything is; and
+    // its result.
+    void (*join)(struct cv_seat *seat, struct cv_send_batch *batch);
+    void (*joined)(struct cv_seat *seat, const struct cv_send *send);
     // The outlet went live or over, or has told again what it is.
     void (*on_state)(struct cv_seat *seat);
     // Hints, before a flush: what carries the stream to here; and its engine, once that is there.

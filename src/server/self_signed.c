@@ -86,7 +86,7 @@ static void find_names(struct names *names)
 
 // ---- the certificate ---------------------------------------------------------------------------
 
-static bool ends_soon(const struct cv_tls_cert *cert, int64_t now_s)
+bool cv_self_signed_ends_soon(const struct cv_tls_cert *cert, int64_t now_s)
 {
     struct cv_tls_cert_info info;
     cv_tls_cert_info(cert, &info);
@@ -100,7 +100,7 @@ int cv_self_signed_load(struct cv_tls_cert **out, const struct cv_self_signed *f
     struct cv_tls_cert *cert = NULL;
     struct cv_why broken = {0}; // or not there yet
     int err = cv_tls_cert_load(&cert, files->cert_file, files->key_file, now_s, &broken);
-    if (err == CV_OK && !ends_soon(cert, now_s)) {
+    if (err == CV_OK && !cv_self_signed_ends_soon(cert, now_s)) {
         *out = cert;
         return CV_OK;
     }

@@ -15,6 +15,8 @@ struct cv_self_signed {
 // 0 or CV_E_STORE with *why.
 int cv_self_signed_files(struct cv_self_signed *out, const struct cv_config *config,
                          struct cv_why *why);
+// Then it is made anew.
+bool cv_self_signed_ends_soon(const struct cv_tls_cert *cert, int64_t now_s);
 // The certificate; made where there is none that can be used, or it ends soon: for localhost and
 // this machine's name and addresses. One reference in *out; or CV_E_SYSTEM or CV_E_NOMEM with *why.
 // The folder must exist.

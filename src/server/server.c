@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/openssl.h"
+#include "io/send_ring.h"
 #include "io/signals.h"
 #include "io/socket.h"
 #include "io/thread.h"
@@ -182,6 +183,7 @@ static void log_stats(const struct server *server)
     cv_line_uint(&line, "bytes_in", stats->bytes_in);
     cv_line_uint(&line, "bytes_out", stats->bytes_out);
     cv_line_uint(&line, "writes", stats->writes);
+    cv_line_uint(&line, "io_uring", stats->batched);
     cv_line_uint(&line, "flushes", stats->flushes);
     cv_line_uint(&line, "jumps", stats->jumps);
     cv_line_uint(&line, "skipped", stats->skipped);
@@ -439,6 +441,18 @@ static void join_threads(struct server *server)
         cv_thread_join(&server->workers[i]->thread);
 }
 
+// "yes", "off", or why the machine has none for us.
+static void add_io_uring(const struct server *server, struct cv_line *line)
+{
+    struct cv_why why = {0};
+    if (server->policy->config->io_uring == CV_USE_OFF)
+        cv_line_text(line, "io_uring", "off");
+    else if (cv_send_ring_probe(&why) != CV_OK)
+        cv_line_text(line, "io_uring", why.text);
+    else
+        cv_line_text(line, "io_uring", "yes");
+}
+
 static void log_ready(const struct server *server)
 {
     struct cv_line line;
@@ -448,6 +462,7 @@ static void log_ready(const struct server *server)
     cv_line_text(&line, "tls", server->tls_ports[0] ? server->tls_ports : "off");
     if (server->tls_ports[0])
         cv_line_text(&line, "kernel", cv_tls_kernel_offers() ? "yes" : "no");
+    add_io_uring(server, &line);
     cv_line_end(&line);
 }
 

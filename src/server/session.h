@@ -47,6 +47,9 @@ void cv_session_leave(struct cv_session *session);
 struct cv_net_stream *cv_session_stream(struct cv_session *session, uint32_t id);
 // Its viewers' media into the engine, as cv_viewer_fill.
 int cv_session_fill(struct cv_session *session);
+// The viewer whose media are all that its engine is ever filled with; NULL: there is none, or
+// several.
+struct cv_viewer *cv_session_only_viewer(const struct cv_session *session);
 // False while a publisher has as much on its way as it may have.
 bool cv_session_make_room(struct cv_session *session);
 bool cv_session_is_publishing(const struct cv_session *session);

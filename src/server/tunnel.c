@@ -8,6 +8,7 @@
 #include "server/web_tunnel.h"
 #include "server/worker.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -249,9 +250,36 @@ static uint64_t now_s(const struct cv_worker *worker)
     return cv_loop_now_us(worker->loop) / 1000000;
 }
 
-int cv_tunnel_make_id(struct cv_worker *worker, struct cv_rtmpt_id *out)
+// An id names the thread of its session, and tells whether that was opened inside TLS.
+enum { OWNER_SECURE = 0x800 };
+static_assert((int)CV_LIMIT_THREADS <= OWNER_SECURE &&
+                  2 * OWNER_SECURE - 1 <= (int)CV_RTMPT_OWNER_MAX,
+              "an id has no room for it");
+
+int cv_tunnel_make_id(struct cv_worker *worker, bool secure, struct cv_rtmpt_id *out)
 {
-    return cv_rtmpt_id_make(out, &worker->shared->tunnel_secret, worker->index, now_s(worker));
+    uint32_t owner = worker->index | (secure ? OWNER_SECURE : 0);
+    return cv_rtmpt_id_make(out, &worker->shared->tunnel_secret, owner, now_s(worker));
+}
+
+static int read_owner(struct cv_text id, unsigned *thread, bool *secure)
+{
+    uint32_t owner;
+    int err = cv_rtmpt_id_owner(id, &owner);
+    if (err != CV_OK)
+        return err;
+    *thread = owner & ~(uint32_t)OWNER_SECURE;
+    *secure = owner & OWNER_SECURE;
+    return CV_OK;
+}
+
+// What was opened inside TLS goes on there: who has overheard an id, or lets plain text be, cannot
+// take it out. One that a proxy has taken out of TLS is plain text to us, from its beginning on.
+static bool is_exposed(struct cv_text id, const struct cv_origin *origin)
+{
+    unsigned thread;
+    bool secure = false;
+    return read_owner(id, &thread, &secure) == CV_OK && secure && !origin->tls;
 }
 
 // NULL: no memory; the peer is counted out again by then, or will be at the end of the turn.
@@ -287,9 +315,10 @@ static struct cv_tunnel *tunnel_new(struct cv_worker *worker, const char *id,
 // The first request of a session that this server has opened a moment ago.
 static bool may_begin(const struct cv_worker *worker, const struct cv_rtmpt_target *target)
 {
-    uint32_t owner;
+    unsigned thread;
+    bool secure;
     if (target->kind == CV_RTMPT_CLOSE || target->n > 1 ||
-        cv_rtmpt_id_owner(target->id, &owner) != CV_OK || owner != worker->index ||
+        read_owner(target->id, &thread, &secure) != CV_OK || thread != worker->index ||
         has_ended(worker, target->id))
         return false;
     return cv_rtmpt_id_check(target->id, &worker->shared->tunnel_secret, now_s(worker),
@@ -309,11 +338,12 @@ bool cv_tunnel_is_ours(struct cv_worker *worker, struct cv_text id)
 
 bool cv_tunnel_is_elsewhere(struct cv_worker *worker, struct cv_text id, unsigned *thread)
 {
-    uint32_t owner;
-    if (cv_rtmpt_id_owner(id, &owner) != CV_OK || owner == worker->index ||
-        owner >= worker->shared->workers || !cv_tunnel_is_ours(worker, id))
+    unsigned home;
+    bool secure;
+    if (read_owner(id, &home, &secure) != CV_OK || home == worker->index ||
+        home >= worker->shared->workers || !cv_tunnel_is_ours(worker, id))
         return false;
-    *thread = owner;
+    *thread = home;
     return true;
 }
 
@@ -321,7 +351,7 @@ struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt
                                  const struct cv_origin *origin)
 {
     struct cv_tunnel *tunnel = NULL;
-    if (target->id.len != CV_RTMPT_ID_CHARS)
+    if (target->id.len != CV_RTMPT_ID_CHARS || is_exposed(target->id, origin))
         return NULL;
     HASH_FIND(hh, worker->tunnels, target->id.at, CV_RTMPT_ID_CHARS, tunnel);
     if (tunnel || worker->stopping || !may_begin(worker, target))
@@ -365,7 +395,7 @@ int cv_tunnel_begin(struct cv_worker *worker, const struct cv_origin *origin,
                     const struct cv_block *first, struct cv_block **out)
 {
     struct cv_rtmpt_id id;
-    int err = cv_tunnel_make_id(worker, &id);
+    int err = cv_tunnel_make_id(worker, origin->tls, &id);
     if (err == CV_OK && (worker->stopping || !cv_conn_admit(worker, &origin->peer)))
         err = CV_E_TOO_MANY;
     if (err != CV_OK)

@@ -12,15 +12,17 @@ struct cv_origin;
 struct cv_tunnel;
 struct cv_worker;
 
-// A new session's id, the answer to /open; nothing is kept for it. 0 or an error of the crypto.
-int cv_tunnel_make_id(struct cv_worker *worker, struct cv_rtmpt_id *out);
+// A new session's id, the answer to /open; nothing is kept for it. `secure`: it was opened inside
+// TLS, and its requests must come there. 0 or an error of the crypto.
+int cv_tunnel_make_id(struct cv_worker *worker, bool secure, struct cv_rtmpt_id *out);
 // The same, and the session begins at once with these first bytes of the client: *out, a reference
 // of the caller's, is the answer, with what the server says to them. Of `origin` only the client
 // counts, and its TLS. 0 or an error.
 int cv_tunnel_begin(struct cv_worker *worker, const struct cv_origin *origin,
                     const struct cv_block *first, struct cv_block **out);
 // The session that a send, idle or close belongs to: an existing one, or a new one when the id is
-// fresh and this is its first request. NULL: there is none, or no more are allowed.
+// fresh and this is its first request. NULL: there is none, or no more are allowed, or the request
+// is in plain text and the session is not.
 struct cv_tunnel *cv_tunnel_find(struct cv_worker *worker, const struct cv_rtmpt_target *target,
                                  const struct cv_origin *origin);
 

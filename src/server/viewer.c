@@ -1,6 +1,7 @@
 #include "server/viewer.h"
 
 #include "base/mem.h"
+#include "media/run.h"
 #include "proto/reply.h"
 #include "server/log.h"
 #include "server/netconn.h"
@@ -10,12 +11,6 @@
 
 #include <assert.h>
 #include <stddef.h>
-
-enum {
-    // What one write carries at most; more would keep old blocks alive for viewers that are slow.
-    FILL_MESSAGES = 128,
-    FILL_BYTES = 128 * 1024,
-};
 
 struct cv_viewer {
     // What a flush touches, together.
@@ -28,6 +23,7 @@ struct cv_viewer {
     bool returns;         // it was here before: its place has not been found yet
     bool wants_position;  // is told numbers
     uint64_t next_number; // what it takes the next message for; CV_LOG_NONE: it does not know
+    uint64_t run_to;      // where the run ends that is being sent
     // The rest.
     struct cv_pass pass;
 };
@@ -61,6 +57,16 @@ static void on_flush(struct cv_seat *seat)
     cv_netconn_flush(viewer_of(seat)->conn);
 }
 
+static void on_join(struct cv_seat *seat, struct cv_send_batch *batch)
+{
+    cv_netconn_join(viewer_of(seat)->conn, batch, seat);
+}
+
+static void on_joined(struct cv_seat *seat, const struct cv_send *send)
+{
+    cv_netconn_joined(viewer_of(seat)->conn, send);
+}
+
 static void on_state(struct cv_seat *seat)
 {
     struct cv_netconn *conn = viewer_of(seat)->conn;
@@ -81,6 +87,8 @@ static void on_prefetch_engine(const struct cv_seat *seat)
 
 static const struct cv_seat_kind seat_kind = {
     .flush = on_flush,
+    .join = on_join,
+    .joined = on_joined,
     .on_state = on_state,
     .prefetch = on_prefetch,
     .prefetch_engine = on_prefetch_engine,
@@ -174,13 +182,6 @@ uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer)
 
 // ---- media ----------------------------------------------------------------------------------
 
-static enum cv_csid csid_of(uint8_t type)
-{
-    return type == CV_MSG_AUDIO   ? CV_CSID_AUDIO
-           : type == CV_MSG_VIDEO ? CV_CSID_VIDEO
-                                  : CV_CSID_STATUS;
-}
-
 // The next message has this number, or none. A player counts on by itself, so it hears of it only
 // when it would count wrong: at its place in the log, after a jump, and before a message that has
 // no number, since what it has counted must never lead it to a wrong place.
@@ -205,7 +206,7 @@ static int send_media(struct cv_viewer *viewer, struct cv_msg *msg)
     if (viewer->next_number != CV_LOG_NONE)
         viewer->next_number++;
     msg->stream_id = viewer->net_stream;
-    return cv_rtmp_send(viewer->conn->rtmp, msg, csid_of(msg->type));
+    return cv_rtmp_send(viewer->conn->rtmp, msg, cv_msg_csid(msg->type));
 }
 
 static int fill_media(struct cv_viewer *viewer)
@@ -213,7 +214,7 @@ static int fill_media(struct cv_viewer *viewer)
     struct cv_rtmp *rtmp = viewer->conn->rtmp;
     struct cv_worker_stats *stats = &viewer->conn->worker->stats;
     struct cv_msg msg;
-    while (cv_rtmp_out_count(rtmp) < FILL_MESSAGES && cv_rtmp_out_bytes(rtmp) < FILL_BYTES) {
+    while (cv_rtmp_out_count(rtmp) < CV_RUN_MESSAGES && cv_rtmp_out_bytes(rtmp) < CV_RUN_BYTES) {
         if (cv_seat_next(&viewer->seat, &msg) != 1)
             return CV_OK;
         int err = send_media(viewer, &msg);
@@ -249,6 +250,47 @@ int cv_viewer_fill(struct cv_viewer *viewer)
     if (more >= 0 && !live && viewer->live && all_read)
         more = cv_viewer_say_over(viewer);
     return more;
+}
+
+// Fill would put nothing but the next entries of the log into the engine.
+static bool takes_runs(const struct cv_viewer *viewer, const struct cv_run *run)
+{
+    const struct cv_seat *seat = &viewer->seat;
+    return run->log == seat->outlet->log && seat->outlet->live && cv_viewer_flows(viewer) &&
+           !viewer->returns && cv_cursor_is_plain(&seat->cursor, run->log) &&
+           cv_rtmp_out_empty(viewer->conn->rtmp);
+}
+
+// It counts on by itself.
+static bool counts_right(const struct cv_viewer *viewer, const struct cv_run *run)
+{
+    return !viewer->wants_position ||
+           (run->number != CV_LOG_NONE && viewer->next_number == run->number);
+}
+
+bool cv_viewer_run(struct cv_viewer *viewer)
+{
+    struct cv_run *run = &viewer->conn->worker->run;
+    if (!takes_runs(viewer, run))
+        return false;
+    struct cv_run_place place = {.from = viewer->seat.cursor.seq,
+                                 .stream_id = viewer->net_stream,
+                                 .chunk_bytes = cv_rtmp_out_chunk_bytes(viewer->conn->rtmp)};
+    if (!cv_run_move(run, &place) || !counts_right(viewer, run))
+        return false;
+    viewer->run_to = run->to;
+    return true;
+}
+
+void cv_viewer_took_run(struct cv_viewer *viewer, size_t len)
+{
+    uint64_t count = viewer->run_to - viewer->seat.cursor.seq;
+    cv_cursor_pass(&viewer->seat.cursor, viewer->run_to);
+    cv_rtmp_sent_beside(viewer->conn->rtmp, len);
+    if (viewer->wants_position)
+        viewer->next_number += count;
+    viewer->seat.messages += count;
+    viewer->conn->worker->stats.messages_out += count;
 }
 
 bool cv_viewer_flows(const struct cv_viewer *viewer)

@@ -20,6 +20,11 @@ void cv_viewer_free(struct cv_viewer *viewer);
 // Moves what the cursor finds into the connection's engine, until that has enough for one write or
 // nothing more comes. 1: there is more; 0: that was all; or an error that ends the connection.
 int cv_viewer_fill(struct cv_viewer *viewer);
+// Instead of that: the worker's run (media/run.h) begins where this viewer stands, and its engine
+// is empty. False: it does not. cv_viewer_took_run: all of it has left; otherwise the viewer is
+// filled, and the engine's first bytes are those of the run.
+bool cv_viewer_run(struct cv_viewer *viewer);
+void cv_viewer_took_run(struct cv_viewer *viewer, size_t len);
 // When the wait for a publisher is over, by the loop's clock; UINT64_MAX: does not wait.
 uint64_t cv_viewer_deadline_us(const struct cv_viewer *viewer);
 // It has been told of the stream's start, and is sent media as they come.

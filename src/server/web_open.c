@@ -38,7 +38,8 @@ static void opening_free(struct opening *opening)
 static void answer_id(struct cv_web *web)
 {
     struct cv_rtmpt_id id;
-    int err = cv_tunnel_make_id(cv_web_conn(web)->worker, &id);
+    struct cv_conn *conn = cv_web_conn(web);
+    int err = cv_tunnel_make_id(conn->worker, cv_conn_is_secure(conn), &id);
     if (err != CV_OK) {
         cv_web_abort(web, err, "no session id can be made");
         return;

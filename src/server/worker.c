@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "io/listener.h"
+#include "io/send_batch.h"
 #include "io/socket.h"
 #include "server/conn.h"
 #include "server/flv_ingest.h"
@@ -54,6 +55,12 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
     return worker;
 }
 
+static void free_batch(struct cv_worker *worker)
+{
+    cv_send_batch_free(worker->batch);
+    worker->batch = NULL;
+}
+
 static void free_listeners(struct cv_worker *worker)
 {
     for (int i = 0; i < CV_LIMIT_LISTEN; i++) {
@@ -98,6 +105,7 @@ void cv_worker_free(struct cv_worker *worker)
     cv_timer_stop(&worker->stop_deadline);
     cv_post_detach(worker->shared->post, worker->index);
     cv_loop_free(worker->loop);
+    free_batch(worker);
     cv_tls_room_free(worker->channels.tls);
     cv_policy_unref(&worker->policy);
     cv_mem_free(worker);
@@ -126,6 +134,41 @@ void cv_worker_run(void *arg)
 {
     struct cv_worker *worker = arg;
     cv_loop_run(worker->loop);
+    free_batch(worker); // here: its ring is this thread's
+}
+
+// ---- sending to many --------------------------------------------------------------------------
+
+// Once: a machine that has refused is not asked again.
+static void make_batch(struct cv_worker *worker)
+{
+    struct cv_why why = {0};
+    worker->batch_tried = true;
+    worker->batch = cv_send_batch_new();
+    if (!worker->batch)
+        return;
+    if (cv_send_batch_use_ring(worker->batch, &why) == CV_OK)
+        return;
+    free_batch(worker);
+    struct cv_line line;
+    cv_line_begin(&line, CV_LOG_DEBUG, "worker.io_uring");
+    cv_line_text(&line, "why", why.text);
+    cv_line_end(&line);
+}
+
+static bool wants_batch(const struct cv_worker *worker, unsigned viewers)
+{
+    enum cv_use use = worker->policy->config->io_uring;
+    return use == CV_USE_ON || (use == CV_USE_AUTO && viewers >= CV_MANY_VIEWERS);
+}
+
+struct cv_send_batch *cv_worker_batch(struct cv_worker *worker, unsigned viewers)
+{
+    if (!wants_batch(worker, viewers))
+        return NULL;
+    if (!worker->batch_tried)
+        make_batch(worker);
+    return worker->batch && cv_send_batch_has_ring(worker->batch) ? worker->batch : NULL;
 }
 
 // ---- mail that leaves ------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/mailbox.h"
+#include "media/run.h"
 #include "proto/rtmpt_path.h"
 #include "server/note.h"
 #include "server/pace.h"
@@ -23,6 +24,7 @@ struct cv_netconn;
 struct cv_listener;
 struct cv_outlet;
 struct cv_publisher;
+struct cv_send_batch;
 struct cv_stream;
 struct cv_thread;
 struct cv_tunnel;
@@ -67,10 +69,11 @@ struct cv_worker {
     struct cv_tunnel *tunnels;                               // hash by session id
     char ended_tunnels[CV_ENDED_TUNNELS][CV_RTMPT_ID_CHARS]; // the last ones, in a ring
     unsigned ended_tunnel;                                   // where the next one goes
-    struct cv_web *webs;                                     // hash by the connection's id
-    struct cv_upstreams *upstreams;                          // to the site; NULL: none yet
-    struct cv_conn *sockets;                                 // list of all TCP connections
-    struct cv_netconn *conns;                                // hash by id
+    uint64_t tls_failure_us;           // until then failed handshakes are counted, and not told
+    struct cv_web *webs;               // hash by the connection's id
+    struct cv_upstreams *upstreams;    // to the site; NULL: none yet
+    struct cv_conn *sockets;           // list of all TCP connections
+    struct cv_netconn *conns;          // hash by id
     struct cv_flv_viewer *flv_viewers; // list: those that have connections of their own
     struct cv_stream *streams;         // hash by path: those whose home is here
     struct cv_outlet *outlets;         // hash by path: those with viewers here
@@ -92,7 +95,10 @@ struct cv_worker {
     struct cv_timer stop_deadline;
     bool stopping;
     struct cv_worker_stats stats;
+    struct cv_send_batch *batch; // NULL: none yet, or it cannot be had
+    bool batch_tried;
     struct cv_gather gather;
+    struct cv_run run; // while an outlet flushes
     uint8_t read_buffer[CV_READ_BUFFER_BYTES];
 };
 
@@ -104,6 +110,9 @@ void cv_worker_free(struct cv_worker *worker);
 int cv_worker_listen(struct cv_worker *worker, int fd, enum cv_listen_takes takes);
 // The thread's function: runs until a STOP note and the end of its connections.
 void cv_worker_run(void *worker);
+
+// What a flush of so many viewers is sent by: empty; or NULL, and each of them writes by itself.
+struct cv_send_batch *cv_worker_batch(struct cv_worker *worker, unsigned viewers);
 
 // The thread that a name chooses: always the same one for the same bytes.
 unsigned cv_worker_choose(const struct cv_worker *worker, const void *name, size_t len);

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -39,7 +40,12 @@ class TestTimeout(Exception):
 
 @pytest.fixture(autouse=True)
 def time_limit(request):
-    """Ends a test that hangs; the fixtures below then kill what it started."""
+    """Ends a test that hangs; the fixtures below then kill what it started.
+
+    Not where `pytest -v -n` has put the tests beside the main thread (tools/run-tests.sh tells how that comes)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     marker = request.node.get_closest_marker("limit_s")
     limit_s = marker.args[0] if marker else DEFAULT_LIMIT_S
 
@@ -263,6 +269,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("measured")
     for line in told:
         terminalreporter.line(line)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node):
+    """Names of tests, not dots, as with -v, which itself must not be said beside -n: pytest-xdist then asks
+    each process for its version first, and if the answer's thread is not quite done, execnet runs all tests
+    of that process outside its main thread, where time_limit can set no signal: all of them fail."""
+    node.config.option.verbose = 1
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -128,6 +128,20 @@ def opened(kind, server, context):
     return client
 
 
+def test_what_was_opened_in_tls_takes_no_plain_text(secure, trusting):
+    """Who has overheard a session's id cannot take it out of TLS: to him there is no such session."""
+    inside, outside = Http(secure.port, tls=trusting), Http(secure.port)
+    with inside, outside:
+        session = inside.open()
+        for number in range(3):
+            for verb in ("idle", "send"):
+                assert outside.ask(f"/{verb}/{session}/{number}").status == 404
+            outside.ask(f"/close/{session}")  # ends nothing, whatever it is told
+            assert inside.ask(f"/idle/{session}/{number}").status == 200
+        mine = outside.open()
+        assert outside.ask(f"/idle/{mine}/0").status == inside.ask(f"/idle/{mine}/1").status == 200
+
+
 @pytest.mark.parametrize("kind", ["rtmpts", "rtmpts, upgraded", "rtmp in wss"])
 def test_both_ways(secure, raw, trusting, kind):
     """Strictly read; beside it a viewer in plain text."""

@@ -352,6 +352,26 @@ static void mistakes_in_the_configuration_are_told(void **state)
     }
 }
 
+// Whom to trust, and that nobody need be trusted.
+static void a_ca_file_is_not_for_the_insecure(void **state)
+{
+    (void)state;
+    struct culvert_config config = {.size = sizeof config,
+                                    .url = "rtmps://127.0.0.1:9/live/a",
+                                    .proxy = "none",
+                                    .ca_file = "/nowhere/ca.pem",
+                                    .insecure = true};
+    struct culvert *culvert = culvert_connect(&config);
+    assert_int_equal(culvert_play(culvert, NULL), CULVERT_E_USAGE);
+    assert_non_null(strstr(culvert_why(culvert), "config.insecure"));
+    culvert_free(culvert);
+    check_mistake(&config, CULVERT_E_USAGE);
+    config.ca_file = "";
+    culvert = culvert_connect(&config);
+    assert_int_equal(culvert_play(culvert, NULL), 0);
+    end(culvert);
+}
+
 static void names_are_looked_at(void **state)
 {
     (void)state;
@@ -860,6 +880,7 @@ int main(void)
         cmocka_unit_test_setup(configuration_goes_through, set_up),
         cmocka_unit_test_setup(trust_comes_with_urls_that_may_be_secure, set_up),
         cmocka_unit_test_setup(mistakes_in_the_configuration_are_told, set_up),
+        cmocka_unit_test_setup(a_ca_file_is_not_for_the_insecure, set_up),
         cmocka_unit_test_setup(names_are_looked_at, set_up),
         cmocka_unit_test_setup(events_wait_in_order, set_up),
         cmocka_unit_test_setup(results_bring_their_values, set_up),

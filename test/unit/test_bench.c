@@ -3,10 +3,13 @@
 
 #include "base/err.h"
 #include "base/wire.h"
+#include "cli/bench_run.h"
 #include "cli/bench_stream.h"
 #include "cli/histogram.h"
 #include "media/avtag.h"
 #include "media/metadata.h"
+
+#include <unistd.h>
 
 static const struct cv_bench_shape shape = {
     .bitrate_kbps = 2500, .fps = 30, .audio_kbps = 128, .gop_s = 2};
@@ -187,6 +190,109 @@ static void cut_and_foreign_messages_are_damaged(void **state)
     cv_block_unref(&msg.payload);
 }
 
+// ---- who checks, where it runs, what it costs -------------------------------------------------
+
+static void picked_are_as_many_as_wanted_and_evenly_spread(void **state)
+{
+    (void)state;
+    static const uint64_t totals[] = {1, 2, 7, 60, 500};
+    for (size_t t = 0; t < sizeof totals / sizeof totals[0]; t++) {
+        for (uint64_t picked = 0; picked <= totals[t]; picked++) {
+            uint64_t count = 0;
+            for (uint64_t i = 0; i < totals[t]; i++) {
+                count += cv_bench_is_picked(i, picked, totals[t]);
+                assert_int_equal(count, (i + 1) * picked / totals[t]);
+            }
+            assert_int_equal(count, picked);
+        }
+    }
+}
+
+static void steps_are_judged(void **state)
+{
+    (void)state;
+    static const struct {
+        struct cv_bench_step step;
+        bool held;
+        enum cv_bench_verdict verdict;
+    } rows[] = {
+        // lost, messages, due, p99, processor of the bench
+        {{0, 1000, 1000, 999.9, 50}, true, CV_BENCH_HOLDS},
+        {{0, 900, 1000, 1000, 95}, true, CV_BENCH_HOLDS},
+        {{0, 1000, 1000, 1000.1, 50}, false, CV_BENCH_LIMITED_P99},
+        {{0, 899, 1000, 10, 50}, false, CV_BENCH_LIMITED_P99}, // the rest is later still
+        {{0, 0, 1000, 0, 5}, false, CV_BENCH_LIMITED_P99},
+        {{1, 1000, 1000, 10, 50}, false, CV_BENCH_LIMITED_LOST},
+        {{1, 1000, 1000, 5000, 50}, false, CV_BENCH_LIMITED_LOST},
+        {{0, 1000, 1000, 10, 96}, true, CV_BENCH_LIMITED_BENCH},
+        {{1, 1000, 1000, 5000, 99}, false, CV_BENCH_LIMITED_BENCH},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(cv_bench_step_held(&rows[i].step, 1000), rows[i].held);
+        assert_int_equal(cv_bench_judge(&rows[i].step, 1000), rows[i].verdict);
+    }
+}
+
+static void lists_of_processors_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t set; // 0: no list
+    } rows[] = {
+        {"0", 1},
+        {"1", 2},
+        {"0,2-3", 13},
+        {"2-3,0", 13},
+        {"63", UINT64_C(1) << 63},
+        {"0-63", ~UINT64_C(0)},
+        {"1,1", 2},
+        {"", 0},
+        {",", 0},
+        {"0,", 0},
+        {"64", 0},
+        {"3-2", 0},
+        {"1-", 0},
+        {"-1", 0},
+        {"a", 0},
+        {"0 ,1", 0},
+        {"0-1-2", 0},
+        {"0,,1", 0},
+        {"99999999999999999999", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t set = 77;
+        assert_int_equal(cv_bench_read_cpus(cv_text_of(rows[i].text), &set), rows[i].set != 0);
+        assert_true(set == (rows[i].set ? rows[i].set : 77));
+    }
+}
+
+static void load_of_threads_is_told_by_what_they_used_in_between(void **state)
+{
+    (void)state;
+    static const struct cv_bench_threads begin = {3, {{10, 500000}, {11, 0}, {12, 100}}};
+    static const struct cv_bench_threads end = {
+        4, {{13, 10000}, {10, 900000}, {11, 9000}, {12, 100}}}; // 13 is new
+    struct cv_bench_thread_load load = cv_bench_thread_load(&begin, &end, 1000000);
+    assert_int_equal(load.percent_max + 0.5, 40);
+    assert_int_equal(load.busy, 2);
+    load = cv_bench_thread_load(&begin, &begin, 1000000);
+    assert_int_equal(load.percent_max, 0);
+    assert_int_equal(load.busy, 0);
+}
+
+static void own_process_has_threads_and_memory(void **state)
+{
+    (void)state;
+    static struct cv_bench_threads threads;
+    cv_bench_threads_of(getpid(), &threads);
+    assert_in_range(threads.count, 1, CV_BENCH_THREADS_MAX);
+    assert_true(cv_bench_usage_of(getpid()).rss_bytes > 100000);
+    cv_bench_threads_of(0, &threads);
+    assert_int_equal(threads.count, 0);
+    assert_int_equal(cv_bench_usage_of(0).rss_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +305,11 @@ int main(void)
         cmocka_unit_test(missing_and_repeated_messages_are_seen),
         cmocka_unit_test(every_damaged_byte_is_seen),
         cmocka_unit_test(cut_and_foreign_messages_are_damaged),
+        cmocka_unit_test(picked_are_as_many_as_wanted_and_evenly_spread),
+        cmocka_unit_test(steps_are_judged),
+        cmocka_unit_test(lists_of_processors_are_read),
+        cmocka_unit_test(load_of_threads_is_told_by_what_they_used_in_between),
+        cmocka_unit_test(own_process_has_threads_and_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

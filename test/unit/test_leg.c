@@ -159,6 +159,7 @@ static struct near {
     struct cv_listener *listener;
     struct cv_addr addr;
     struct cv_proxy proxy;
+    uint32_t up_ms;
     enum place closes_at;
     char story[200]; // what was told, in a row
     uint8_t *got;
@@ -294,6 +295,7 @@ static void dial(struct cv_tls_trust *trust, const char *host)
         .trust = trust,
         .addrs = &near.addr,
         .addr_count = 1,
+        .up_ms = near.up_ms,
         .owner = &owner,
         .arg = &near,
     };
@@ -556,6 +558,49 @@ static void a_server_that_never_shakes_hands_is_waited_for(void **state)
     close_scene();
 }
 
+static bool is_down(void)
+{
+    return near.code != CV_OK;
+}
+
+static bool later;
+
+static void on_later(void *arg)
+{
+    (void)arg;
+    later = true;
+}
+
+static bool is_later(void)
+{
+    return later;
+}
+
+// Of the server, and of the proxy before it; what is up is not its affair any more.
+static void a_leg_that_is_not_up_in_time_ends(void **state)
+{
+    (void)state;
+    static const struct script silent[] = {{.mute = true}, {.proxy = "HTTP/1.1 200 OK\r\n"}};
+    for (int i = 0; i < 2; i++) {
+        open_scene(&silent[i]);
+        near.up_ms = 20;
+        dial(secure_kit_trust(), "localhost");
+        run_until(is_down);
+        assert_int_equal(near.code, CV_E_TIMEOUT);
+        close_scene();
+    }
+    open_scene(&(struct script){.mute = true});
+    near.up_ms = 20;
+    dial(NULL, "localhost");
+    run_until(is_up);
+    struct cv_timer timer;
+    cv_timer_init(&timer, loop, on_later, NULL);
+    cv_timer_start(&timer, 2 * near.up_ms * UINT64_C(1000));
+    run_until(is_later);
+    assert_true(is_up());
+    close_scene();
+}
+
 // ---- closing ----------------------------------------------------------------------------------
 
 static bool is_closed(void)
@@ -658,6 +703,7 @@ int main(void)
         cmocka_unit_test(handshakes_that_fail_are_told_with_their_words),
         cmocka_unit_test(a_certificate_is_for_an_address_without_its_zone),
         cmocka_unit_test(a_server_that_never_shakes_hands_is_waited_for),
+        cmocka_unit_test(a_leg_that_is_not_up_in_time_ends),
         cmocka_unit_test(it_may_be_closed_wherever_it_tells_something),
         cmocka_unit_test(it_may_be_closed_after_any_number_of_turns),
         cmocka_unit_test(want_of_memory_is_told),

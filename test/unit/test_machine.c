@@ -50,6 +50,27 @@ static void pinned_thread_has_one_processor(void **state)
     assert_int_equal(cv_cpu_count(), before);
 }
 
+static void note_set(void *arg)
+{
+    unsigned *count = arg;
+    assert_int_equal(cv_thread_pin_set(UINT64_C(1) << 63), CV_E_SYSTEM); // no such one
+    assert_int_equal(cv_thread_pin_set(1), 0);
+    *count = cv_cpu_count();
+    assert_int_equal(cv_thread_pin_set(UINT64_MAX), 0);
+}
+
+static void set_of_processors_is_what_a_thread_has(void **state)
+{
+    (void)state;
+    unsigned before = cv_cpu_count(), pinned = 0;
+    struct cv_thread *thread;
+    if (before >= 64)
+        skip();
+    assert_int_equal(cv_thread_start(&thread, "pinned", note_set, &pinned), 0);
+    cv_thread_join(&thread);
+    assert_int_equal(pinned, before > 1 ? 1 : before);
+}
+
 static void costs_are_told(void **state)
 {
     (void)state;
@@ -202,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_have_names),
         cmocka_unit_test(pinned_thread_has_one_processor),
+        cmocka_unit_test(set_of_processors_is_what_a_thread_has),
         cmocka_unit_test(costs_are_told),
         cmocka_unit_test(running_loop_has_an_owner),
         cmocka_unit_test(signals_are_heard_on_the_loop),

@@ -343,6 +343,26 @@ static void a_silent_publisher_is_heard(void **state)
     path_free(p);
 }
 
+// What a server of ours has taken, it tells a while behind the last send: it is asked in time for
+// those who take silence for a cut, and once.
+static void a_publisher_asks_soon_what_was_taken(void **state)
+{
+    (void)state;
+    for (int ours = 0; ours < 2; ours++) {
+        struct row row = {.habits = near};
+        row.habits.foreign = !ours;
+        struct path *p = begin(&row);
+        path_mode(p, CV_RTMPT_CLIENT_PUBLISH, CV_RTMPT_PUBLISH);
+        stream(p, SECOND);
+        uint64_t before = cv_rtmpt_client_stats(p->client).idles;
+        path_run(p, (uint64_t)MS * (CV_TUNNEL_STREAM_MS + CV_TUNNEL_TAKEN_MS + 50));
+        assert_int_equal(cv_rtmpt_client_stats(p->client).idles - before, ours);
+        path_run(p, 2 * SECOND);
+        assert_in_range(cv_rtmpt_client_stats(p->client).idles - before, 2, 3);
+        path_free(p);
+    }
+}
+
 // ---- connections that are lost ----------------------------------------------------------------
 
 struct tally {
@@ -554,6 +574,7 @@ int main(void)
         cmocka_unit_test(nothing_is_asked_while_nothing_is_awaited),
         cmocka_unit_test(servers_that_hold_nothing_are_asked_ten_times_a_second),
         cmocka_unit_test(a_silent_publisher_is_heard),
+        cmocka_unit_test(a_publisher_asks_soon_what_was_taken),
         cmocka_unit_test(a_connection_may_be_lost_at_every_byte),
         cmocka_unit_test(a_connection_may_be_lost_in_chunks_and_pieces),
         cmocka_unit_test(requests_under_way_may_be_lost_at_every_byte),

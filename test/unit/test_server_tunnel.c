@@ -108,7 +108,7 @@ static void http_wait(struct http *http, const char *text)
 static struct cv_rtmpt_id session_of(unsigned worker)
 {
     struct cv_rtmpt_id id;
-    assert_int_equal(cv_tunnel_make_id(kit.workers[worker], &id), CV_OK);
+    assert_int_equal(cv_tunnel_make_id(kit.workers[worker], false, &id), CV_OK);
     return id;
 }
 
@@ -407,12 +407,45 @@ static void connections_follow_their_sessions(void **state)
     kit_stop(&kit);
 }
 
+// Who knows its id cannot go on with it in plain text: not with its first request, and not later,
+// on whatever thread; he gets what an unknown session gets.
+static void a_session_opened_inside_tls_takes_no_plain_text(void **state)
+{
+    (void)state;
+    kit_start(&kit, 2, false, NULL);
+    const char *answer = kit_tls ? "\r\n\r\n\1" : "404 Not Found";
+    struct cv_origin plain = {.peer = kit.addrs[0]};
+    struct cv_origin inside = {.peer = kit.addrs[0], .tls = "TLSv1.3"};
+    for (unsigned home = 0; home < 2; home++) {
+        struct cv_worker *worker = kit.workers[home];
+        struct cv_rtmpt_id id;
+        assert_int_equal(cv_tunnel_make_id(worker, true, &id), CV_OK);
+        struct cv_rtmpt_target target = {
+            .kind = CV_RTMPT_IDLE, .id = cv_text_of(id.text), .has_n = true};
+        assert_null(cv_tunnel_find(worker, &target, &plain));
+        for (unsigned n = 0; n < 2; n++) {
+            http_open(&web[0], 0);
+            http_session(&web[0], "idle", &id, n, "", 1);
+            http_wait(&web[0], answer);
+            http_close(&web[0]);
+            assert_non_null(cv_tunnel_find(worker, &target, &inside));
+            assert_null(cv_tunnel_find(worker, &target, &plain)); // though it is there now
+        }
+        // The other way round there is nothing to protect.
+        id = session_of(home);
+        assert_non_null(cv_tunnel_find(worker, &target, &plain));
+        assert_non_null(cv_tunnel_find(worker, &target, &inside));
+    }
+    kit_stop(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_publisher_is_held_up_within_parked_requests),
         cmocka_unit_test(bug_32_the_last_requests_of_a_deaf_client_count),
         cmocka_unit_test(connections_follow_their_sessions),
+        cmocka_unit_test(a_session_opened_inside_tls_takes_no_plain_text),
         cmocka_unit_test(bug_24_tunnels_when_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,23 @@ static int write_text(int fd, const char *text)
     return cv_socket_write(fd, &vector, 1);
 }
 
+static void bytes_are_thrown_away_unseen(void **state)
+{
+    (void)state;
+    struct pair pair = pair_open("127.0.0.1:0");
+    char got[8] = {0};
+    assert_int_equal(cv_socket_drop(pair.server, 100), CV_E_AGAIN);
+    assert_int_equal(write_text(pair.client, "headbody"), 8);
+    wait_for(pair.server, POLLIN);
+    assert_int_equal(cv_socket_drop(pair.server, 4), 4);
+    assert_int_equal(cv_socket_read(pair.server, got, sizeof got), 4);
+    assert_string_equal(got, "body");
+    cv_socket_shutdown(pair.client);
+    wait_for(pair.server, POLLIN);
+    assert_int_equal(cv_socket_drop(pair.server, 100), CV_E_CLOSED);
+    pair_close(&pair);
+}
+
 static void bytes_travel_both_ways(void **state)
 {
     (void)state;
@@ -564,6 +581,7 @@ int main(void)
         cmocka_unit_test(default_port_fills_in),
         cmocka_unit_test(bad_addresses_are_refused),
         cmocka_unit_test(mapped_ipv4_is_ipv4),
+        cmocka_unit_test(bytes_are_thrown_away_unseen),
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(sockets_do_not_block_and_close_on_exec),
         cmocka_unit_test(little_is_not_told_of),
