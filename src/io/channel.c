@@ -194,6 +194,12 @@ int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather)
     return cv_socket_write(channel->fd, gather->vectors, gather->count);
 }
 
+void cv_channel_read(struct cv_channel *channel)
+{
+    if (is_open(channel) && channel->reads)
+        go_on(channel);
+}
+
 // What waits goes first. Where that fails the user hears of it by a write of his own.
 static bool flush(struct cv_channel *channel)
 {

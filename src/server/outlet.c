@@ -238,7 +238,7 @@ void cv_outlet_turn(struct cv_outlet *outlet)
         return;
     }
     cv_timer_stop(&outlet->window);
-    outlet->flushed_us = now_us;
+    outlet->flushed_us = cv_pace_floor_us(now_us, window_us);
     outlet->flushed_seq = outlet->log->head;
     outlet->ride_us = 0;
     cv_run_begin(&worker->run, outlet->log);
