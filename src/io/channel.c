@@ -4,16 +4,18 @@
 #include "base/mem.h"
 #include "io/socket.h"
 
+#include <stddef.h>
+
 enum { READS_PER_TURN = 4 }; // one fast peer must not hold up the others
 
 // What only a channel with TLS needs.
 struct cv_channel_tls {
     struct cv_tls *tls;    // NULL: the channel is closed, or it was given away
-    struct cv_timer again; // what has come already is given out in a later turn
     bool begun;            // the handshake
     bool secured;          // it is done
     bool closed;           // the peer has said that nothing follows
     bool shut;             // we have
+    struct cv_timer again; // what has come already is given out in a later turn
     struct cv_why why;     // why nothing works any more
     void (*on_closed)(void *arg);
     void *closed_arg;
@@ -198,6 +200,18 @@ void cv_channel_read(struct cv_channel *channel)
 {
     if (is_open(channel) && channel->reads)
         go_on(channel);
+}
+
+void cv_channel_prefetch(const struct cv_channel *channel, unsigned step)
+{
+    enum { HOT_BYTES = offsetof(struct cv_channel_tls, why.place) };
+    const struct cv_channel_tls *tls = channel->tls;
+    if (!is_open(channel) || !tls)
+        return;
+    if (step == 0)
+        cv_prefetch(tls, HOT_BYTES);
+    else
+        cv_tls_prefetch(tls->tls, step - 1);
 }
 
 // What waits goes first. Where that fails the user hears of it by a write of his own.

@@ -73,6 +73,9 @@ void cv_channel_read(struct cv_channel *channel);
 // that ends it; `ended` does not repeat it. The same rule as in io/tls.h: what is offered again
 // begins with the same byte.
 int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather);
+// Brings what a write needs towards the processor, step by step: 0, and when that is there 1,
+// then 2. The channel's own memory is its owner's business. Hints, while it is open.
+void cv_channel_prefetch(const struct cv_channel *channel, unsigned step);
 // No more bytes to the peer (TLS: close_notify); reading goes on.
 void cv_channel_shutdown(struct cv_channel *channel);
 // The first failure of TLS; its code is CV_OK while there is none, and always where it is plain.

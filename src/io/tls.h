@@ -54,6 +54,9 @@ bool cv_tls_has_more(const struct cv_tls *tls);
 // only sends what waits: 0, or CV_E_AGAIN while there is more.
 int cv_tls_write(struct cv_tls *tls, struct cv_tls_room *room, const struct iovec *vectors,
                  int count);
+// Brings what a write needs towards the processor, in two steps: 0, and when that is there, 1.
+// Hints.
+void cv_tls_prefetch(const struct cv_tls *tls, unsigned step);
 // Ciphertext waits for the descriptor to be writable.
 bool cv_tls_wants_write(const struct cv_tls *tls);
 // Says close_notify, if that can be said now. The caller closes the socket's side.

@@ -246,6 +246,7 @@ bool cv__tls_pipe_attach(struct cv_tls_pipe *pipe, SSL *ssl)
     BIO_set_data(in, pipe);
     BIO_set_data(out, pipe);
     SSL_set_bio(ssl, in, out);
+    pipe->writer = out;
     return true;
 }
 

@@ -27,6 +27,7 @@ struct cv_tls_waiting {
 // Zeroed at first, but for fd.
 struct cv_tls_pipe {
     struct cv_tls_room *room;  // of the call under way
+    BIO *writer;               // the SSL's
     BIO *kernel;               // the way to the kernel's TLS; NULL: there is none
     struct cv_tls_waiting in;  // received, not yet asked for
     struct cv_tls_waiting out; // ciphertext that the kernel has not taken

@@ -9,6 +9,8 @@
 #include "server/web.h"
 #include "server/worker.h"
 
+#include <stddef.h>
+
 enum {
     KEEP_ALIVE_IDLE_S = 30, // TCP keep-alive: a vanished peer is found in a minute
     KEEP_ALIVE_INTERVAL_S = 10,
@@ -329,6 +331,15 @@ int cv_conn_joined(struct cv_conn *conn, const struct cv_send *send)
 {
     conn->worker->stats.batched++;
     return count_write(conn, send->result);
+}
+
+void cv_conn_prefetch(const struct cv_conn *conn, unsigned step)
+{
+    enum { HOT_BYTES = offsetof(struct cv_conn, channel.watch.closing) };
+    if (step == 0)
+        cv_prefetch(conn, HOT_BYTES);
+    else
+        cv_channel_prefetch(&conn->channel, step - 1);
 }
 
 void cv_conn_quick_ack(struct cv_conn *conn)

@@ -88,6 +88,9 @@ bool cv_conn_can_join(const struct cv_conn *conn);
 void cv_conn_join(struct cv_conn *conn, const struct cv_gather *gather, struct cv_send_batch *batch,
                   void *owner, bool more);
 int cv_conn_joined(struct cv_conn *conn, const struct cv_send *send);
+// Brings what a write needs towards the processor, step by step: 0 to 3, each once the one before
+// is there. Hints.
+void cv_conn_prefetch(const struct cv_conn *conn, unsigned step);
 // Acknowledge what has come at once: the client waits for that before it sends the rest (FFmpeg).
 void cv_conn_quick_ack(struct cv_conn *conn);
 // The user is told of bytes when so many have come, or the end; what is there is for

@@ -456,16 +456,17 @@ static void on_state(struct cv_seat *seat)
     rearm(viewer);
 }
 
-static void on_prefetch(const struct cv_seat *seat)
-{
-    cv_prefetch((const char *)seat + CV_SEAT_HOT_BYTES, ENGINE_BYTES);
-}
-
-static void on_prefetch_engine(const struct cv_seat *seat)
+static void on_prefetch(const struct cv_seat *seat, unsigned step)
 {
     const struct cv_flv_viewer *viewer = (const struct cv_flv_viewer *)seat;
-    cv_prefetch(viewer->conn, sizeof *viewer->conn);
-    cv_prefetch(viewer->out.ring, sizeof *viewer->out.ring);
+    if (step == 0) {
+        cv_prefetch((const char *)seat + CV_SEAT_HOT_BYTES, ENGINE_BYTES);
+        return;
+    }
+    if (step == 1)
+        cv_prefetch(viewer->out.ring, sizeof *viewer->out.ring);
+    if (viewer->phase != OPENING)
+        cv_conn_prefetch(viewer->conn, step - 1);
 }
 
 static const struct cv_seat_kind seat_kind = {
@@ -474,7 +475,6 @@ static const struct cv_seat_kind seat_kind = {
     .joined = on_joined,
     .on_state = on_state,
     .prefetch = on_prefetch,
-    .prefetch_engine = on_prefetch_engine,
 };
 
 // ---- its timer ------------------------------------------------------------------------------

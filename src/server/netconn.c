@@ -315,14 +315,16 @@ void cv_netconn_unblock(struct cv_netconn *conn)
     cv_netconn_mark(conn);
 }
 
-void cv_netconn_prefetch(const struct cv_netconn *conn)
+void cv_netconn_prefetch(const struct cv_netconn *conn, unsigned step)
 {
-    cv_prefetch(conn, CONN_HOT_BYTES);
-}
-
-void cv_netconn_prefetch_engine(const struct cv_netconn *conn)
-{
-    cv_prefetch(conn->rtmp, ENGINE_HOT_BYTES);
+    if (step == 0) {
+        cv_prefetch(conn, CONN_HOT_BYTES);
+        return;
+    }
+    if (step == 1)
+        cv_prefetch(conn->rtmp, ENGINE_HOT_BYTES);
+    if (conn->carrier->prefetch)
+        conn->carrier->prefetch(conn, step - 1);
 }
 
 static bool can_flush(const struct cv_netconn *conn)

@@ -29,6 +29,8 @@ struct cv_carrier {
     // been done. Where something was added, its result comes to `joined`. NULL, both: it never can.
     bool (*join)(struct cv_netconn *conn, struct cv_send_batch *batch, void *owner);
     void (*joined)(struct cv_netconn *conn, const struct cv_send *send);
+    // Hints, before a flush, in steps as of cv_conn_prefetch. May be NULL.
+    void (*prefetch)(const struct cv_netconn *conn, unsigned step);
     // conn->paused has changed: bytes are wanted, or not.
     void (*watch)(struct cv_netconn *conn);
     // Bytes are read by `read` from now on, or as before (server/pace.h). NULL: they cannot be.
@@ -128,10 +130,9 @@ void cv_netconn_flush(struct cv_netconn *conn);
 // The same as part of a batch, where its carrier can; and once it was sent.
 void cv_netconn_join(struct cv_netconn *conn, struct cv_send_batch *batch, void *owner);
 void cv_netconn_joined(struct cv_netconn *conn, const struct cv_send *send);
-// Brings what a flush needs towards the processor: the connection; and its engine, once that is
-// there. Hints only.
-void cv_netconn_prefetch(const struct cv_netconn *conn);
-void cv_netconn_prefetch_engine(const struct cv_netconn *conn);
+// Brings what a flush needs towards the processor, step by step: the connection; once that is
+// there, its engine and the first of its carrier; then the rest of that. Hints only.
+void cv_netconn_prefetch(const struct cv_netconn *conn, unsigned step);
 // A deadline may have changed.
 void cv_netconn_rearm(struct cv_netconn *conn);
 // Ends it politely: what waits is sent, then the sending side is closed, and what the client still

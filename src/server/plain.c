@@ -177,11 +177,19 @@ static void plain_joined(struct cv_netconn *net, const struct cv_send *send)
     go_on(plain, sent, more);
 }
 
+static void plain_prefetch(const struct cv_netconn *net, unsigned step)
+{
+    const struct cv_plain *plain =
+        (const struct cv_plain *)((const char *)net - offsetof(struct cv_plain, net));
+    cv_conn_prefetch(plain->conn, step);
+}
+
 static const struct cv_carrier plain_carrier = {
     .name = "rtmp",
     .flush = plain_flush,
     .join = plain_join,
     .joined = plain_joined,
+    .prefetch = plain_prefetch,
     .watch = plain_watch,
     .pace = plain_pace,
     .read = plain_read,

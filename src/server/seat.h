@@ -25,10 +25,12 @@ struct cv_seat_kind {
     void (*joined)(struct cv_seat *seat, const struct cv_send *send);
     // The outlet went live or over, or has told again what it is.
     void (*on_state)(struct cv_seat *seat);
-    // Hints, before a flush: what carries the stream to here; and its engine, once that is there.
-    void (*prefetch)(const struct cv_seat *seat);
-    void (*prefetch_engine)(const struct cv_seat *seat);
+    // Hints, before a flush: brings what it needs towards the processor, behind the seat itself. In
+    // steps, 0 to CV_SEAT_STEPS - 1: each may use what the one before has brought.
+    void (*prefetch)(const struct cv_seat *seat, unsigned step);
 };
+
+enum { CV_SEAT_STEPS = 5 };
 
 // The right to sit there, and since when: what no flush touches.
 struct cv_pass {

@@ -75,14 +75,9 @@ static void on_state(struct cv_seat *seat)
     cv_netconn_rearm(conn);
 }
 
-static void on_prefetch(const struct cv_seat *seat)
+static void on_prefetch(const struct cv_seat *seat, unsigned step)
 {
-    cv_netconn_prefetch(viewer_of(seat)->conn);
-}
-
-static void on_prefetch_engine(const struct cv_seat *seat)
-{
-    cv_netconn_prefetch_engine(viewer_of(seat)->conn);
+    cv_netconn_prefetch(viewer_of(seat)->conn, step);
 }
 
 static const struct cv_seat_kind seat_kind = {
@@ -91,7 +86,6 @@ static const struct cv_seat_kind seat_kind = {
     .joined = on_joined,
     .on_state = on_state,
     .prefetch = on_prefetch,
-    .prefetch_engine = on_prefetch_engine,
 };
 
 struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,

@@ -120,9 +120,17 @@ static void ws_flush(struct cv_netconn *net)
     cv_netconn_linger(net);
 }
 
+static void ws_prefetch(const struct cv_netconn *net, unsigned step)
+{
+    const struct ws_rtmp *ws =
+        (const struct ws_rtmp *)((const char *)net - offsetof(struct ws_rtmp, net));
+    cv_conn_prefetch(ws->conn, step);
+}
+
 static const struct cv_carrier ws_carrier = {
     .name = "ws",
     .flush = ws_flush,
+    .prefetch = ws_prefetch,
     .watch = ws_watch,
     .free = ws_free,
 };

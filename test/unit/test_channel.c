@@ -568,6 +568,34 @@ static void a_broken_record_ends_it(void **state)
     close_both();
 }
 
+static void prefetch_all(const struct cv_channel *channel)
+{
+    for (unsigned step = 0; step < 4; step++)
+        cv_channel_prefetch(channel, step);
+}
+
+// Whatever it is doing, and behind its end, while its memory is there.
+static void run_hints(void)
+{
+    open_both();
+    prefetch_all(&server->channel);
+    say(client, 10);
+    UNTIL(server->got_len == 10);
+    prefetch_all(&server->channel);
+    say(server, 10);
+    UNTIL(client->got_len == 10);
+    cv_channel_close(&server->channel, false, on_gone, server);
+    prefetch_all(&server->channel);
+    UNTIL(!server);
+    close_both();
+}
+
+static void hints_may_be_given_at_any_time(void **state)
+{
+    (void)state;
+    both_ways(run_hints);
+}
+
 static void cut_channels_are_reset(void **state)
 {
     (void)state;
@@ -859,6 +887,7 @@ int main(void)
         TEST(a_close_is_an_orderly_end),
         TEST(an_end_by_somebody_else_is_a_reset),
         TEST(a_broken_record_ends_it),
+        TEST(hints_may_be_given_at_any_time),
         TEST(cut_channels_are_reset),
         TEST(a_failed_handshake_says_why),
         TEST(a_client_that_trusts_nobody_says_so),

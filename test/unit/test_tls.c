@@ -248,6 +248,62 @@ static void held_back_byte_is_reported_once(void **state)
     tls_ends_close(&ends);
 }
 
+// How many records these bytes are.
+static unsigned count_records(const uint8_t *data, size_t len)
+{
+    enum { HEADER_BYTES = 5 };
+    unsigned count = 0;
+    for (size_t at = 0; at < len; count++) {
+        assert_true(len - at >= HEADER_BYTES);
+        at += HEADER_BYTES + (size_t)(data[at + 3] << 8 | data[at + 4]);
+        assert_true(at <= len);
+    }
+    return count;
+}
+
+// Each has its price, so a write makes as few as the protocol allows, however it is cut up.
+static void records_are_as_few_as_can_be(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 6680, 16383, 16384, 16385, 31900, 32768, 32769};
+    static uint8_t bytes[33000], got[sizeof bytes + 1000];
+    struct tls_ends ends = tls_ends_ready(200000);
+    assert_int_equal(read_some(&ends.client, got, sizeof got), CV_E_AGAIN); // tickets
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct iovec vectors[] = {
+            {bytes, sizes[i] / 3}, {NULL, 0}, {bytes, sizes[i] - sizes[i] / 3}};
+        assert_int_equal(cv_tls_write(ends.server.tls, ends.server.room, vectors, 3), sizes[i]);
+        int len = cv_socket_read(ends.client.fd, got, sizeof got);
+        assert_true(len > 0);
+        assert_int_equal(count_records(got, (size_t)len), (sizes[i] + 16383) / 16384);
+    }
+    tls_ends_close(&ends);
+}
+
+static void prefetch_all(const struct tls_ends *ends)
+{
+    for (unsigned step = 0; step < 4; step++) {
+        cv_tls_prefetch(ends->client.tls, step);
+        cv_tls_prefetch(ends->server.tls, step);
+    }
+}
+
+static void hints_change_nothing(void **state)
+{
+    (void)state;
+    char got[8];
+    struct tls_ends ends =
+        tls_ends_open(tls_kit_good_server(), tls_kit_good_trust(), "localhost", 0);
+    prefetch_all(&ends);
+    tls_ends_shake(&ends);
+    prefetch_all(&ends);
+    assert_int_equal(write_text(&ends.server, "abc"), 3);
+    prefetch_all(&ends);
+    assert_int_equal(read_some(&ends.client, got, sizeof got), 3);
+    assert_memory_equal(got, "abc", 3);
+    tls_ends_close(&ends);
+}
+
 static void nothing_offered_is_nothing_sent(void **state)
 {
     (void)state;
@@ -651,6 +707,8 @@ int main(void)
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(random_gathers_arrive_whole),
         cmocka_unit_test(held_back_byte_is_reported_once),
+        cmocka_unit_test(records_are_as_few_as_can_be),
+        cmocka_unit_test(hints_change_nothing),
         cmocka_unit_test(nothing_offered_is_nothing_sent),
         cmocka_unit_test(idle_connection_owns_nothing),
         cmocka_unit_test(more_is_told_until_it_is_read),
