@@ -224,8 +224,11 @@ static bool has_only_audio(const struct cv_outlet *outlet)
 // A send costs the same for a little audio as for a picture, and there is more audio than pictures:
 // to many viewers it goes with the next picture, if that comes soon. Pictures do not wait.
 // Measured, and why: io/send_batch.h.
-static uint64_t ride_us(struct cv_outlet *outlet, uint64_t now_us)
+static uint64_t ride_us(struct cv_outlet *outlet, uint64_t now_us, uint64_t window_us)
 {
+    // A window gathers both, and its publisher may be read at that pace: nothing comes in between.
+    if (window_us >= CV_AUDIO_RIDE_US)
+        return 0;
     if (outlet->seat_count < CV_MANY_VIEWERS || !has_only_audio(outlet))
         return 0;
     if (!outlet->ride_us)
@@ -239,7 +242,7 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     uint64_t window_us = worker->policy->config->latency_ms * UINT64_C(1000);
     uint64_t now_us = cv_loop_now_us(worker->loop);
     uint64_t window_end_us = outlet->flushed_us + window_us;
-    uint64_t ride_end_us = ride_us(outlet, now_us);
+    uint64_t ride_end_us = ride_us(outlet, now_us, window_us);
     uint64_t due_us = window_end_us > ride_end_us ? window_end_us : ride_end_us;
     if (now_us < due_us) {
         cv_timer_start_at(&outlet->window, due_us);
