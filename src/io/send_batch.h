@@ -15,13 +15,13 @@
 // Vectors and headers lie in one arena of the batch; payloads are lent, and stay the owners' until
 // they have seen the results. One batch per thread, which is the only one to touch it.
 //
-// What it saves, and when. Measured with 500 players of 2.5 Mb/s, one processor, Linux 6.18, in
-// turns with the other way: the process 1.47 -> 1.21 CPU s per GB at window 0, 1.15 -> 0.96 at 20
-// ms. A third to a half of that is true: while one enter lasts, the kernel's softirq thread takes
-// over some of the work, and counts it as its own; all of the processor: 1.58 -> 1.45, 1.19
-// -> 1.11. With 64 or 100 sends per enter nothing is saved, nor per send of 30 KB: so
-// CV_MANY_VIEWERS. The rest of a send, 5 to 6 us, is TCP's, whoever asks for it: on the loopback
-// half of it is the receiver's side. So what saves more is to send less often.
+// What it saves: little, and how much is not certain. 500 players of 2.5 Mb/s, Linux 6.18, two runs
+// of each way in turns: the process 1.47 -> 1.21 CPU s per GB at window 0, 1.15 -> 0.96 at 20 ms;
+// but while one enter lasts, the kernel's softirq thread takes over some of the work, and counts it
+// as its own: all of the processor 1.58 -> 1.45, 1.19 -> 1.11. Bare sends of 4.4 KB to 500, by wall
+// time, gain nothing: 5.6 us each by sendmsg, 5.9 by one enter. With 64 or 100 per enter not even
+// the process seemed to gain: hence CV_MANY_VIEWERS. The rest of a send is TCP's, whoever asks for
+// it, on the loopback the receiver's side, too. So what saves more is to send less often.
 #ifndef CV_IO_SEND_BATCH_H
 #define CV_IO_SEND_BATCH_H
 
