@@ -90,7 +90,7 @@ def _joins(peers):
 
 def _until(peers):
     yield Job("until", CULVERT, "until p99 > 1 s", window_ms=100,
-              options=("--players", 4000, "--step", 1000), rounds_max=FEW, takes_s=22)
+              options=("--players", 3000, "--step", 500), rounds_max=FEW, takes_s=24)
     for peer in peers:
         yield Job("until", peer, "until p99 > 1 s", options=("--players", 1000, "--step", 250),
                   rounds_max=FEW, takes_s=22)

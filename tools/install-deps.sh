@@ -3,7 +3,9 @@
 # usage: tools/install-deps.sh build [test] [bench]
 set -eu
 
-build='
+list_build()
+{
+    cat <<'END'
 gcc                         compiler
 libc6-dev                   C library headers
 meson                       build
@@ -19,9 +21,12 @@ libsqlite3-dev              keys and other state
 libssl-dev                  random numbers, HMAC, TLS
 libjansson-dev              JSON
 libwslay-dev                WebSocket frames
-'
+END
+}
 
-test='
+list_test()
+{
+    cat <<'END'
 libcmocka-dev               unit tests
 clang                       fuzzers, headers compiled as C++
 libclang-rt-14-dev          fuzzers: runtime
@@ -55,9 +60,12 @@ nftables                    firewalls in network namespaces
 lego                        real client of certificate authorities, which the server uses, too
 pebble                      real certificate authority (RFC 8555)
 openssl                     certificates of that authority itself
-'
+END
+}
 
-bench='
+list_bench()
+{
+    cat <<'END'
 nginx                       the proxy to compare with, and the site behind both
 libnginx-mod-rtmp           the RTMP server to compare with
 curl                        downloads
@@ -68,15 +76,16 @@ iproute2                    sockets in use
 util-linux                  processes tied to a processor
 python3                     measuring, tables
 python3-matplotlib          the plot
-'
+END
+}
 
 list()
 {
     for name in "$@"; do
         case $name in
-        build) printf '%s' "$build" ;;
-        test) printf '%s' "$test" ;;
-        bench) printf '%s' "$bench" ;;
+        build) list_build ;;
+        test) list_test ;;
+        bench) list_bench ;;
         *) echo "usage: $0 build [test] [bench]" >&2 && exit 2 ;;
         esac
     done
@@ -89,7 +98,8 @@ is_installed()
 
 wanted=$(list "$@")
 if ! command -v dpkg-query >/dev/null; then
-    echo "Not a Debian system: make sure that you have what these packages hold:$wanted" >&2
+    echo "Not a Debian system: make sure that you have what these packages hold:
+$wanted" >&2
     exit 0
 fi
 

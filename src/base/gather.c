@@ -9,6 +9,7 @@ void cv_gather_clear(struct cv_gather *gather)
     gather->count = 0;
     gather->bytes = 0;
     gather->scratch_used = 0;
+    gather->edition = 0;
 }
 
 bool cv_gather_full(const struct cv_gather *gather)

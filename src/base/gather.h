@@ -22,6 +22,8 @@ struct cv_gather {
     int count;
     size_t bytes;
     size_t scratch_used;
+    uint64_t
+        edition; // 0, or its owner's number for just these vectors: who has copied them has all
     uint8_t scratch[CV_GATHER_SCRATCH_BYTES];
 };
 

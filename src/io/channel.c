@@ -196,6 +196,12 @@ int cv_channel_write(struct cv_channel *channel, const struct cv_gather *gather)
     return cv_socket_write(channel->fd, gather->vectors, gather->count);
 }
 
+void cv_channel_read(struct cv_channel *channel)
+{
+    if (is_open(channel) && channel->reads)
+        go_on(channel);
+}
+
 void cv_channel_prefetch(const struct cv_channel *channel, unsigned step)
 {
     enum { HOT_BYTES = offsetof(struct cv_channel_tls, why.place) };

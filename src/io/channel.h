@@ -67,6 +67,8 @@ const struct cv_tls *cv_channel_tls(const struct cv_channel *channel);
 
 // What the user wants to be told of.
 void cv_channel_want(struct cv_channel *channel, bool reads, bool writes);
+// Reads what is there, as if the descriptor had told of it.
+void cv_channel_read(struct cv_channel *channel);
 // One write: bytes that left (a short count means that it is full now), or CV_E_AGAIN, or an error
 // that ends it; `ended` does not repeat it. The same rule as in io/tls.h: what is offered again
 // begins with the same byte.

@@ -13,6 +13,8 @@ struct cv_send_batch {
     unsigned count;
     unsigned vectors_used;
     size_t scratch_used;
+    uint64_t edition;       // of the gather that has one and was copied last; 0: none
+    struct iovec *editions; // its vectors
     struct cv_send sends[CV_SEND_BATCH_SENDS];
     struct iovec vectors[CV_SEND_BATCH_VECTORS];
     uint8_t scratch[CV_SEND_BATCH_SCRATCH_BYTES];
@@ -72,10 +74,8 @@ static struct iovec moved(const struct cv_gather *gather, const struct iovec *ve
     return copy;
 }
 
-void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gather *gather,
-                       void *owner, bool more)
+static struct iovec *copy(struct cv_send_batch *batch, const struct cv_gather *gather)
 {
-    CV_ASSERT(cv_send_batch_has_room(batch) && gather->count > 0);
     struct iovec *vectors = &batch->vectors[batch->vectors_used];
     uint8_t *scratch = &batch->scratch[batch->scratch_used];
     memcpy(scratch, gather->scratch, gather->scratch_used);
@@ -83,6 +83,24 @@ void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gath
         vectors[i] = moved(gather, &gather->vectors[i], scratch);
     batch->vectors_used += (unsigned)gather->count;
     batch->scratch_used += gather->scratch_used;
+    return vectors;
+}
+
+// What many sockets are given is copied once.
+static struct iovec *copy_edition(struct cv_send_batch *batch, const struct cv_gather *gather)
+{
+    if (gather->edition != batch->edition) {
+        batch->editions = copy(batch, gather);
+        batch->edition = gather->edition;
+    }
+    return batch->editions;
+}
+
+void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gather *gather,
+                       void *owner, bool more)
+{
+    CV_ASSERT(cv_send_batch_has_room(batch) && gather->count > 0);
+    struct iovec *vectors = gather->edition ? copy_edition(batch, gather) : copy(batch, gather);
     batch->sends[batch->count++] = (struct cv_send){
         .fd = fd,
         .result = CV_SEND_WAITS,
@@ -127,4 +145,5 @@ void cv_send_batch_clear(struct cv_send_batch *batch)
     batch->count = 0;
     batch->vectors_used = 0;
     batch->scratch_used = 0;
+    batch->edition = 0;
 }

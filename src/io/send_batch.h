@@ -14,6 +14,14 @@
 //
 // Vectors and headers lie in one arena of the batch; payloads are lent, and stay the owners' until
 // they have seen the results. One batch per thread, which is the only one to touch it.
+//
+// What it saves, and when. Measured with 500 players of 2.5 Mb/s, one processor, Linux 6.18, in
+// turns with the other way: the process 1.47 -> 1.21 CPU s per GB at window 0, 1.15 -> 0.96 at 20
+// ms. A third to a half of that is true: while one enter lasts, the kernel's softirq thread takes
+// over some of the work, and counts it as its own; all of the processor: 1.58 -> 1.45, 1.19
+// -> 1.11. With 64 or 100 sends per enter nothing is saved, nor per send of 30 KB: so
+// CV_MANY_VIEWERS. The rest of a send, 5 to 6 us, is TCP's, whoever asks for it: on the loopback
+// half of it is the receiver's side. So what saves more is to send less often.
 #ifndef CV_IO_SEND_BATCH_H
 #define CV_IO_SEND_BATCH_H
 
@@ -54,7 +62,8 @@ bool cv_send_batch_has_ring(const struct cv_send_batch *batch);
 // True when anything that a gather holds can be added. An empty batch always has room.
 bool cv_send_batch_has_room(const struct cv_send_batch *batch);
 // One socket's share, copied from the gather (which holds at least a byte): vectors and scratch,
-// not what is borrowed. A socket is added once until the next clear. Only when there is room.
+// not what is borrowed; those of an edition (base/gather.h) once for all that get it. A socket is
+// added once until the next clear. Only when there is room.
 void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gather *gather,
                        void *owner, bool more);
 // Sends all that was added since the last clear. How many there are. Where the kernel refuses the

@@ -337,6 +337,11 @@ int cv_socket_set_unsent_low(int fd, int bytes)
     return set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
 }
 
+int cv_socket_set_read_low(int fd, int bytes)
+{
+    return set_option(fd, SOL_SOCKET, SO_RCVLOWAT, bytes);
+}
+
 int cv_socket_quick_ack(int fd)
 {
     return set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 1);

@@ -64,6 +64,8 @@ int cv_socket_set_user_timeout_ms(int fd, unsigned timeout_ms);
 int cv_socket_set_send_buffer(int fd, int bytes);
 // Writable only while fewer than `bytes` are unsent: keeps stale media out of the kernel.
 int cv_socket_set_unsent_low(int fd, int bytes);
+// Readable only when `bytes` have come, or the end (SO_RCVLOWAT); reads take what there is.
+int cv_socket_set_read_low(int fd, int bytes);
 // Acknowledge now, for this once: the kernel falls back by itself.
 int cv_socket_quick_ack(int fd);
 

@@ -69,5 +69,6 @@ bool cv_run_move(struct cv_run *run, const struct cv_run_place *place)
     run->place = *place;
     run->to = place->from;
     make(run);
+    run->gather.edition = ++run->editions;
     return run->to > place->from;
 }

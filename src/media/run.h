@@ -25,8 +25,9 @@ struct cv_run_place {
 struct cv_run {
     const struct cv_stream_log *log; // NULL: not begun
     struct cv_run_place place;
-    uint64_t to;     // position behind the last message; place.from: it has not been made
-    uint64_t number; // of the first message, if the others follow it one by one; or CV_LOG_NONE
+    uint64_t to;       // position behind the last message; place.from: it has not been made
+    uint64_t number;   // of the first message, if the others follow it one by one; or CV_LOG_NONE
+    uint64_t editions; // that were made
     struct cv_gather gather;
 };
 

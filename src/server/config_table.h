@@ -10,9 +10,10 @@
     X(threads, THREADS, 0, CV_LIMIT_THREADS, 0, "event loops; auto is one per core")               \
     X(log_level, LEVEL, CV_LOG_DEBUG, CV_LOG_ERROR, CV_LOG_INFO, "the least level of log lines")   \
     X(latency_ms, UINT, 0, 1000, CV_LATENCY_MS,                                                    \
-      "how long media may wait under load to fill a send call; 0 never waits")                     \
+      "how long media may wait under load to fill a send call; 0: pictures never wait")            \
     X(io_uring, USE, CV_USE_AUTO, CV_USE_ON, CV_USE_AUTO,                                          \
-      "one system call for many viewers, where the kernel has io_uring")                           \
+      "one system call for the viewers of a stream, where the kernel has io_uring; auto: for "     \
+      "many")                                                                                      \
     X(open_publish, BOOL, 0, 1, 0, "publish without a key, in every app; for trials only")
 
 #define CV_CONFIG_LIMITS(X)                                                                        \

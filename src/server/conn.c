@@ -347,6 +347,11 @@ void cv_conn_quick_ack(struct cv_conn *conn)
     cv_socket_quick_ack(conn->channel.fd);
 }
 
+void cv_conn_pace(struct cv_conn *conn, int bytes)
+{
+    cv_socket_set_read_low(conn->channel.fd, bytes);
+}
+
 void cv_conn_shutdown(struct cv_conn *conn)
 {
     cv_channel_shutdown(&conn->channel);

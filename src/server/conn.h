@@ -93,6 +93,9 @@ int cv_conn_joined(struct cv_conn *conn, const struct cv_send *send);
 void cv_conn_prefetch(const struct cv_conn *conn, unsigned step);
 // Acknowledge what has come at once: the client waits for that before it sends the rest (FFmpeg).
 void cv_conn_quick_ack(struct cv_conn *conn);
+// The user is told of bytes when so many have come, or the end; what is there is for
+// cv_channel_read to give. 1: of everything.
+void cv_conn_pace(struct cv_conn *conn, int bytes);
 // No more bytes to the client; its own still come.
 void cv_conn_shutdown(struct cv_conn *conn);
 // When it is freed, the peer sees that it was cut, and not a regular end: for what lasts until the

@@ -463,6 +463,13 @@ void cv_netconn_take(struct cv_netconn *conn, const void *data, size_t len)
         cv_netconn_rearm(conn);
 }
 
+bool cv_netconn_pace(struct cv_netconn *conn, bool on)
+{
+    if (conn->carrier->pace)
+        conn->carrier->pace(conn, on);
+    return conn->carrier->pace;
+}
+
 void cv_netconn_resume(struct cv_netconn *conn)
 {
     if (!conn->paused || conn->doomed || !cv_session_make_room(&conn->session))

@@ -33,6 +33,9 @@ struct cv_carrier {
     void (*prefetch)(const struct cv_netconn *conn, unsigned step);
     // conn->paused has changed: bytes are wanted, or not.
     void (*watch)(struct cv_netconn *conn);
+    // Bytes are read by `read` from now on, or as before (server/pace.h). NULL: they cannot be.
+    void (*pace)(struct cv_netconn *conn, bool on);
+    void (*read)(struct cv_netconn *conn);
     // The NetConnection is done: frees the carrier and it.
     void (*free)(struct cv_netconn *conn);
 };
@@ -118,6 +121,8 @@ void cv_netconn_linger(struct cv_netconn *conn);
 uint64_t cv_netconn_heard_us(const struct cv_netconn *conn);
 // conn=, peer=, and tls= where it is secure: what every line about a connection starts with.
 void cv_netconn_log_fields(const struct cv_netconn *conn, struct cv_line *line);
+// As in struct cv_publisher_owner.
+bool cv_netconn_pace(struct cv_netconn *conn, bool on);
 // Something waits to be sent: flushed at the end of the turn.
 void cv_netconn_mark(struct cv_netconn *conn);
 // Sends what waits, filled up from its viewers' logs.

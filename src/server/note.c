@@ -47,14 +47,29 @@ int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg, uint64_t num
     return CV_OK;
 }
 
+static void empty(struct cv_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        cv_block_unref(&batch->items[i].payload);
+    batch->count = 0;
+    batch->bytes = 0;
+}
+
+void cv_batch_clear(struct cv_batch **batch)
+{
+    if ((*batch)->capacity > FIRST_ITEMS)
+        cv_batch_free(batch);
+    else
+        empty(*batch);
+}
+
 void cv_batch_free(struct cv_batch **batch)
 {
     struct cv_batch *gone = *batch;
     *batch = NULL;
     if (!gone)
         return;
-    for (uint32_t i = 0; i < gone->count; i++)
-        cv_block_unref(&gone->items[i].payload);
+    empty(gone);
     cv_mem_free(gone);
 }
 

@@ -127,6 +127,8 @@ struct cv_batch *cv_batch_new(const struct cv_path *path, const struct cv_publis
 // Appends a message, taking a reference of its own to its payload. The batch may move. 0,
 // CV_E_QUEUE_FULL at CV_BATCH_ITEMS_MAX, or CV_E_NOMEM.
 int cv_batch_add(struct cv_batch **batch, const struct cv_msg *msg, uint64_t number);
+// Empties it for the next use. A large one is freed instead: *batch is NULL then.
+void cv_batch_clear(struct cv_batch **batch);
 // Frees it with the references that are left in it; *batch may be NULL.
 void cv_batch_free(struct cv_batch **batch);
 // NULL is allowed.

@@ -35,6 +35,16 @@ static void plain_watch(struct cv_netconn *net)
     cv_conn_want(plain_of(net)->conn, !net->paused, net->blocked);
 }
 
+static void plain_pace(struct cv_netconn *net, bool on)
+{
+    cv_conn_pace(plain_of(net)->conn, on ? CV_PACE_BYTES : 1);
+}
+
+static void plain_read(struct cv_netconn *net)
+{
+    cv_channel_read(&plain_of(net)->conn->channel);
+}
+
 static void pull(const struct cv_plain *plain, struct cv_gather *gather)
 {
     const struct cv_block *greeting = plain->greeting;
@@ -181,6 +191,8 @@ static const struct cv_carrier plain_carrier = {
     .joined = plain_joined,
     .prefetch = plain_prefetch,
     .watch = plain_watch,
+    .pace = plain_pace,
+    .read = plain_read,
     .free = plain_free,
 };
 

@@ -56,6 +56,18 @@ static uint64_t heard_us(const void *arg)
     return cv_netconn_heard_us(stream->conn);
 }
 
+static bool pace(void *arg, bool on)
+{
+    const struct cv_net_stream *stream = arg;
+    return cv_netconn_pace(stream->conn, on);
+}
+
+static void read_conn(void *arg)
+{
+    const struct cv_net_stream *stream = arg;
+    stream->conn->carrier->read(stream->conn);
+}
+
 static void log_fields(const void *arg, struct cv_line *line)
 {
     const struct cv_net_stream *stream = arg;
@@ -68,5 +80,7 @@ const struct cv_publisher_owner cv_session_publishes = {
     .replaced = on_replaced,
     .taken = on_taken,
     .heard_us = heard_us,
+    .pace = pace,
+    .read = read_conn,
     .log_fields = log_fields,
 };

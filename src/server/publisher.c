@@ -143,15 +143,19 @@ int cv_publisher_ask(struct cv_publisher *publisher)
     return err;
 }
 
+static bool is_waiting(const struct cv_publisher *publisher)
+{
+    return publisher->batch && publisher->batch->count;
+}
+
 // False: the mailbox is full. What has been mailed is as good as taken: nothing overtakes it.
 static bool send_batch(struct cv_publisher *publisher)
 {
-    if (!publisher->batch || publisher->state == CV_PUBLISHER_ASKING)
+    if (!is_waiting(publisher) || publisher->state == CV_PUBLISHER_ASKING)
         return true;
     uint32_t count = publisher->batch->count;
-    if (cv_worker_send_batch(publisher->worker, home_of(publisher), publisher->batch) != CV_OK)
+    if (cv_worker_send_batch(publisher->worker, home_of(publisher), &publisher->batch) != CV_OK)
         return false;
-    publisher->batch = NULL;
     publisher->resume.taken += count;
     return true;
 }
@@ -184,6 +188,7 @@ void cv_publisher_free(struct cv_publisher *publisher, bool clean)
     cv_batch_free(&publisher->batch);
     if (publisher->dirty)
         DL_DELETE(worker->dirty_publishers, publisher);
+    cv_pace_stop(publisher);
     HASH_DEL(worker->publishers, publisher);
     say_goodbye(publisher, clean);
     worker->stats.publishers--;
@@ -215,6 +220,7 @@ int cv_publisher_append(struct cv_publisher *publisher, const struct cv_msg *msg
         return err;
     publisher->messages++;
     publisher->bytes += msg->payload->len;
+    cv_pace_count(publisher);
     mark(publisher);
     return CV_OK;
 }
@@ -234,7 +240,7 @@ bool cv_publisher_make_room(struct cv_publisher *publisher)
     if (!batch || (batch->count < WAITING_ITEMS && batch->bytes < WAITING_BYTES))
         return true;
     cv_publisher_send(publisher);
-    return !publisher->batch;
+    return !is_waiting(publisher);
 }
 
 uint64_t cv_publisher_tell_us(const struct cv_publisher *publisher)
@@ -292,7 +298,7 @@ void cv_publisher_on_answer(struct cv_worker *worker, const struct cv_note *note
     publisher->resume = note->resume;
     cv_publisher_set_told(publisher, publisher->resume.taken);
     log_start(publisher);
-    if (publisher->batch)
+    if (is_waiting(publisher))
         mark(publisher);
     publisher->owner->live(publisher->owner_arg);
 }

@@ -7,6 +7,7 @@
 
 #include "server/log.h"
 #include "server/note.h"
+#include "server/pace.h"
 #include "server/table.h"
 
 struct cv_worker;
@@ -29,6 +30,11 @@ struct cv_publisher_owner {
     void (*taken)(void *arg);
     // When the client was heard last: is it still there? Now, while nobody listens to it.
     uint64_t (*heard_us)(const void *arg);
+    // From now on it is read by `read` (server/pace.h), or as before; false: it cannot be. NULL:
+    // neither can ever be.
+    bool (*pace)(void *arg, bool on);
+    // Reads what has come. May free the publisher.
+    void (*read)(void *arg);
     // conn=, peer=: what every line about it starts with.
     void (*log_fields)(const void *arg, struct cv_line *line);
 };
@@ -58,10 +64,11 @@ struct cv_publisher {
     struct cv_resume resume;   // taken: mailed home, and nothing can stop it on its way
     uint64_t told;             // of that the client knows
     uint64_t told_us;          //
-    struct cv_batch *batch;    // media of this turn; NULL: none
+    struct cv_batch *batch;    // media of this turn; NULL or empty: none
     struct cv_note *unpublish; // made in advance: no want of memory may keep a name taken
     bool dirty;
     struct cv_publisher *prev, *next; // in the worker's dirty list
+    struct cv_pace pace;
     uint64_t messages;
     uint64_t bytes;
 };

@@ -498,7 +498,14 @@ int cv_session_fill(struct cv_session *session)
 
 struct cv_viewer *cv_session_only_viewer(const struct cv_session *session)
 {
-    return session->stream_count == 1 ? session->streams[0].viewer : NULL;
+    struct cv_viewer *only = NULL;
+    for (uint32_t i = 0; i < session->stream_count; i++) {
+        struct cv_viewer *viewer = session->streams[i].viewer;
+        if (only && viewer)
+            return NULL;
+        only = viewer ? viewer : only;
+    }
+    return only;
 }
 
 bool cv_session_make_room(struct cv_session *session)

@@ -99,10 +99,9 @@ static bool send_batch(struct cv_stream *stream, unsigned thread, struct cv_batc
 {
     batch->outlet_id = stream->threads[thread].outlet_id;
     batch->started = stream->log.started;
-    if (cv_worker_send_batch(stream->worker, thread, batch) == CV_OK)
-        return true;
+    int err = cv_worker_send_batch(stream->worker, thread, &batch);
     cv_batch_free(&batch);
-    return false;
+    return err == CV_OK;
 }
 
 // One batch for all viewers of a thread. 1: sent, there may be more. 0: nothing to send. Negative:

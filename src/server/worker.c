@@ -49,6 +49,7 @@ struct cv_worker *cv_worker_new(struct cv_shared *shared, unsigned index, struct
     };
     cv_timer_init(&worker->retry, worker->loop, on_retry, worker);
     cv_timer_init(&worker->stop_deadline, worker->loop, on_stop_deadline, worker);
+    cv_pacer_init(worker);
     cv_loop_on_turn(worker->loop, on_turn, worker);
     cv_post_attach(shared->post, index, worker->loop, worker);
     return worker;
@@ -100,6 +101,7 @@ void cv_worker_free(struct cv_worker *worker)
             cv_note_free(note);
     }
     cv_timer_stop(&worker->retry);
+    cv_timer_stop(&worker->pacer.timer);
     cv_timer_stop(&worker->stop_deadline);
     cv_post_detach(worker->shared->post, worker->index);
     cv_loop_free(worker->loop);
@@ -157,7 +159,7 @@ static void make_batch(struct cv_worker *worker)
 static bool wants_batch(const struct cv_worker *worker, unsigned viewers)
 {
     enum cv_use use = worker->policy->config->io_uring;
-    return use == CV_USE_ON || (use == CV_USE_AUTO && viewers >= CV_BATCH_VIEWERS);
+    return use == CV_USE_ON || (use == CV_USE_AUTO && viewers >= CV_MANY_VIEWERS);
 }
 
 struct cv_send_batch *cv_worker_batch(struct cv_worker *worker, unsigned viewers)
@@ -187,6 +189,7 @@ unsigned cv_worker_home(const struct cv_worker *worker, const struct cv_path *pa
 
 static void deliver_note(struct cv_mail *mail, void *receiver);
 static void deliver_batch(struct cv_mail *mail, void *receiver);
+static void take_batch(struct cv_worker *worker, const struct cv_batch *batch);
 
 void cv_worker_retry(struct cv_worker *worker)
 {
@@ -268,19 +271,21 @@ static void send_overflow(struct cv_worker *worker)
     }
 }
 
-int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch *batch)
+int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch **batch)
 {
-    batch->mail.deliver = deliver_batch;
     if (to == worker->index && !worker->overflow[to]) {
-        deliver_batch(&batch->mail, worker);
+        take_batch(worker, *batch);
+        cv_batch_clear(batch);
         return CV_OK;
     }
     // Media must not overtake a note.
+    (*batch)->mail.deliver = deliver_batch;
     if (worker->overflow[to] ||
-        cv_post_send(worker->shared->post, worker->index, to, &batch->mail) != CV_OK) {
+        cv_post_send(worker->shared->post, worker->index, to, &(*batch)->mail) != CV_OK) {
         cv_worker_retry(worker);
         return CV_E_QUEUE_FULL;
     }
+    *batch = NULL;
     return CV_OK;
 }
 
@@ -352,13 +357,18 @@ static void deliver_note(struct cv_mail *mail, void *receiver)
     cv_note_free(note);
 }
 
+static void take_batch(struct cv_worker *worker, const struct cv_batch *batch)
+{
+    if (batch->publisher.serial)
+        cv_stream_on_batch(worker, batch);
+    else
+        cv_outlet_on_batch(worker, batch);
+}
+
 static void deliver_batch(struct cv_mail *mail, void *receiver)
 {
     struct cv_batch *batch = (struct cv_batch *)mail;
-    if (batch->publisher.serial)
-        cv_stream_on_batch(receiver, batch);
-    else
-        cv_outlet_on_batch(receiver, batch);
+    take_batch(receiver, batch);
     cv_batch_free(&batch);
 }
 

@@ -13,6 +13,7 @@
 #include "media/run.h"
 #include "proto/rtmpt_path.h"
 #include "server/note.h"
+#include "server/pace.h"
 
 #include <stdatomic.h>
 
@@ -83,6 +84,7 @@ struct cv_worker {
     struct cv_flv_ingest *paused_ingests; // the same of requests that publish
     struct cv_publisher *publishers;      // hash by serial number
     struct cv_publisher *dirty_publishers;
+    struct cv_pacer pacer;
     struct cv_stream *dirty_streams;
     struct cv_outlet *dirty_outlets;
     struct cv_note *overflow[CV_LIMIT_THREADS + 1]; // notes that found a mailbox full, in order
@@ -125,9 +127,9 @@ struct cv_note *cv_worker_note_new(const struct cv_note *note);
 void cv_worker_post_note(struct cv_worker *worker, unsigned to, struct cv_note *note);
 // Frees mail that was never delivered (for cv_post_free).
 void cv_worker_drop_mail(struct cv_mail *mail, void *arg);
-// Sends media. 0 and the batch is gone; CV_E_QUEUE_FULL and it stays the caller's, who tries again
-// in a later turn, which will come.
-int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch *batch);
+// Sends media. 0: *batch is NULL, or empty to be used again; or CV_E_QUEUE_FULL, and it stays as it
+// is for the caller to try again in a later turn, which will come.
+int cv_worker_send_batch(struct cv_worker *worker, unsigned to, struct cv_batch **batch);
 // Makes sure that another turn comes soon.
 void cv_worker_retry(struct cv_worker *worker);
 

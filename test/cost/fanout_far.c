@@ -205,6 +205,7 @@ static void enter_rtmpt(struct far *far)
 
 static const struct far_carrier carriers[] = {
     {.name = "rtmp", .enter = enter_rtmp},
+    {.name = "ring", .enter = enter_rtmp, .ring = true},
     {.name = "rtmps", .enter = enter_rtmp, .tls = true},
     {.name = "flv", .enter = enter_flv},
     {.name = "rtmpt", .enter = enter_rtmpt, .again = idle},

@@ -7,10 +7,11 @@
 struct cv_tls_server;
 struct far;
 
-// How viewers come, by name: "rtmp", "rtmps", "flv", "rtmpt".
+// How viewers come, by name: "rtmp", "ring", "rtmps", "flv", "rtmpt".
 struct far_carrier {
     const char *name;
     bool tls;
+    bool ring;                      // the server sends by io_uring
     void (*enter)(struct far *far); // asks for the stream
     void (*again)(struct far *far); // has been given something; NULL: need not say more
 };

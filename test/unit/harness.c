@@ -157,3 +157,21 @@ void append_text(char *buffer, size_t size, const char *text)
     int len = snprintf(buffer + at, size - at, "%s", text);
     assert_true(len >= 0 && (size_t)len < size - at);
 }
+
+const char *path_in(const char *folder, const char *name)
+{
+    static char paths[4][256];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    int len = snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    assert_in_range(len, 1, sizeof paths[0] - 1);
+    return path;
+}
+
+void file_write(const char *file, const char *text)
+{
+    FILE *out = fopen(file, "we");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}

@@ -31,6 +31,10 @@ void guard_free(struct guard *guard);
 // allocation failed may still succeed, one without must.
 void fail_nth(bool (*run)(void *arg), void *arg);
 
+// folder/name, in one of the few buffers that are used in turn.
+const char *path_in(const char *folder, const char *name);
+// Writes a new file.
+void file_write(const char *file, const char *text);
 // Removes a folder with all that is in it. 0, or -1 with errno.
 int remove_tree(const char *folder);
 // True when the bytes of `text` are in any file below the folder.

@@ -744,3 +744,69 @@ bool kit_is_clean(void *arg)
     }
     return true;
 }
+
+// ---- bytes of any kind ------------------------------------------------------------------------
+
+struct wire wire_dial(struct kit *kit, const struct cv_addr *addr)
+{
+    struct wire wire = {.kit = kit, .fd = cv_socket_connect(addr)};
+    assert_true(wire.fd >= 0);
+    cv_socket_set_no_delay(wire.fd, true);
+    return wire;
+}
+
+void wire_hang_up(struct wire *wire)
+{
+    close(wire->fd);
+    wire->fd = -1;
+}
+
+void wire_put(struct wire *wire, const void *data, size_t len)
+{
+    struct iovec vector = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
+    int sent;
+    while ((sent = cv_socket_write(wire->fd, &vector, 1)) == CV_E_AGAIN &&
+           cv_clock_now_us() < deadline)
+        kit_turn(wire->kit);
+    wire->closed |= sent < 0;
+}
+
+void wire_put_text(struct wire *wire, const char *text)
+{
+    wire_put(wire, text, strlen(text));
+}
+
+void wire_take(struct wire *wire)
+{
+    int len = cv_socket_read(wire->fd, wire->got + wire->len, WIRE_BYTES - wire->len);
+    wire->closed |= len < 0 && len != CV_E_AGAIN;
+    wire->len += len > 0 ? (size_t)len : 0;
+    wire->got[wire->len] = '\0';
+}
+
+bool wire_is_closed(void *arg)
+{
+    struct wire *wire = arg;
+    wire_take(wire);
+    return wire->closed;
+}
+
+bool wire_has_answer(void *arg)
+{
+    struct wire *wire = arg;
+    wire_take(wire);
+    return wire->closed || wire->len >= 12;
+}
+
+bool kit_has_no_sockets(void *arg)
+{
+    const struct kit *kit = arg;
+    return !kit->workers[0]->sockets;
+}
+
+bool kit_after_turns(void *arg)
+{
+    unsigned *left = arg;
+    return --*left == 0;
+}

@@ -59,6 +59,8 @@ bool kit_is_clean(void *kit);
 void kit_name(const struct kit *kit, unsigned home, unsigned n, char out[32]);
 // True once `done` is; turns the kit meanwhile. False after KIT_WAIT_S.
 bool kit_until(struct kit *kit, bool (*done)(void *arg), void *arg);
+// For it: an unsigned, so many turns are left.
+bool kit_after_turns(void *left);
 
 struct seen {
     char text[72];
@@ -135,5 +137,30 @@ void client_play_resume(struct client *client, const char *name, const char *pos
 
 bool client_publish(struct client *client, uint32_t stream, const char *name);
 bool client_play(struct client *client, uint32_t stream, const char *name);
+
+// ---- bytes of any kind ------------------------------------------------------------------------
+
+enum { WIRE_BYTES = 4096 };
+
+// A client that sends what it is told and keeps what it gets.
+struct wire {
+    struct kit *kit; // driven while bytes wait to be taken
+    int fd;
+    char got[WIRE_BYTES + 1]; // and a NUL
+    size_t len;
+    bool closed; // by the server
+};
+
+// In plain text, whatever kit_tls says.
+struct wire wire_dial(struct kit *kit, const struct cv_addr *addr);
+void wire_hang_up(struct wire *wire);
+void wire_put(struct wire *wire, const void *data, size_t len);
+void wire_put_text(struct wire *wire, const char *text);
+void wire_take(struct wire *wire);
+// For kit_until, of a wire: closed; or so, or the beginning of an answer has come.
+bool wire_is_closed(void *wire);
+bool wire_has_answer(void *wire);
+// The same of a kit: nobody is connected to its first worker.
+bool kit_has_no_sockets(void *kit);
 
 #endif

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { GOT_BYTES = 4096, SENT_BYTES = 8192 };
+enum { SENT_BYTES = 8192 };
 
 // The time for a handshake is longer than tests wait: what must be closed is closed for its reason.
 #define PATIENT "limits:\n  handshake_s: 60\n"
@@ -29,65 +29,9 @@ static const char local[] = V2 "\x20\0\0\0";
 
 static struct kit kit;
 
-// A client that sends what it is told and keeps what it gets.
-struct wire {
-    int fd;
-    char got[GOT_BYTES + 1];
-    size_t len;
-    bool closed;
-};
-
 static void dial(struct wire *wire)
 {
-    *wire = (struct wire){.fd = cv_socket_connect(&kit.addrs[0])};
-    assert_true(wire->fd >= 0);
-    cv_socket_set_no_delay(wire->fd, true);
-}
-
-static void put(struct wire *wire, const void *data, size_t len)
-{
-    struct cv_gather gather;
-    cv_gather_clear(&gather);
-    cv_gather_borrow(&gather, data, len);
-    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
-    int sent;
-    while ((sent = cv_socket_write(wire->fd, gather.vectors, gather.count)) == CV_E_AGAIN &&
-           cv_clock_now_us() < deadline)
-        kit_turn(&kit);
-    wire->closed |= sent < 0;
-}
-
-static void take(struct wire *wire)
-{
-    int len = cv_socket_read(wire->fd, wire->got + wire->len, GOT_BYTES - wire->len);
-    wire->closed |= len < 0 && len != CV_E_AGAIN;
-    wire->len += len > 0 ? (size_t)len : 0;
-}
-
-static bool is_closed(void *arg)
-{
-    struct wire *wire = arg;
-    take(wire);
-    return wire->closed;
-}
-
-static bool has_answer(void *arg)
-{
-    struct wire *wire = arg;
-    take(wire);
-    return wire->closed || wire->len >= 12;
-}
-
-static bool nobody_left(void *arg)
-{
-    (void)arg;
-    return !kit.workers[0]->sockets;
-}
-
-static void hang_up(struct wire *wire)
-{
-    close(wire->fd);
-    wire->fd = -1;
+    *wire = wire_dial(&kit, &kit.addrs[0]);
 }
 
 // ---- what is believed -----------------------------------------------------------------------
@@ -96,7 +40,7 @@ static void hang_up(struct wire *wire)
 static void expect_peer(struct wire *wire, const char *answer, const char *peer)
 {
     char text[CV_ADDR_TEXT_BYTES];
-    assert_true(kit_until(&kit, has_answer, wire));
+    assert_true(kit_until(&kit, wire_has_answer, wire));
     if (strncmp(wire->got, answer, strlen(answer)) != 0)
         fail_msg("wanted %s, got %s", answer, wire->got);
     assert_non_null(kit.workers[0]->sockets);
@@ -131,7 +75,7 @@ static const struct {
 static void send_in_pieces(struct wire *wire, const char *data, size_t len, size_t piece)
 {
     for (size_t at = 0; at < len; at += piece) {
-        put(wire, data + at, len - at < piece ? len - at : piece);
+        wire_put(wire, data + at, len - at < piece ? len - at : piece);
         kit_turn(&kit);
     }
 }
@@ -146,8 +90,8 @@ static void names_the_client(size_t header, size_t request, size_t piece)
     dial(&wire);
     send_in_pieces(&wire, all, len + requests[request].len, piece);
     expect_peer(&wire, requests[request].answer, headers[header].peer);
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
 }
 
 static void a_trusted_proxy_names_the_client(void **state)
@@ -176,10 +120,10 @@ static void http_stays_where_it_was_accepted(void **state)
         struct wire wire;
         kit_start(&kit, 4, false, TRUSTED);
         wire = (struct wire){.fd = cv_socket_connect(&kit.addrs[worker])};
-        put(&wire, GET, strlen(GET));
-        assert_true(kit_until(&kit, has_answer, &wire));
+        wire_put(&wire, GET, strlen(GET));
+        assert_true(kit_until(&kit, wire_has_answer, &wire));
         assert_true(somebody_on(worker));
-        hang_up(&wire);
+        wire_hang_up(&wire);
         kit_stop(&kit);
     }
 }
@@ -190,11 +134,11 @@ static void expect_closed(const void *data, size_t len)
 {
     struct wire wire;
     dial(&wire);
-    put(&wire, data, len);
-    assert_true(kit_until(&kit, is_closed, &wire));
+    wire_put(&wire, data, len);
+    assert_true(kit_until(&kit, wire_is_closed, &wire));
     assert_int_equal(wire.len, 0);
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
 }
 
 static void strangers_may_not_name_a_client(void **state)
@@ -245,17 +189,17 @@ static void bug_30_a_slow_header_has_one_limit(void **state)
     uint64_t begin = cv_clock_now_us();
     for (int i = 0; i < 3; i++)
         dial(&wire[i]);
-    put(&wire[0], LINE, sizeof LINE - 1); // and nothing behind it
-    put(&wire[1], V2 "\x21\x11\x0f", 15);
-    for (unsigned at = 0; !is_closed(&wire[2]) && at < sizeof block; at++) {
-        put(&wire[2], block + at, 1);
+    wire_put(&wire[0], LINE, sizeof LINE - 1); // and nothing behind it
+    wire_put(&wire[1], V2 "\x21\x11\x0f", 15);
+    for (unsigned at = 0; !wire_is_closed(&wire[2]) && at < sizeof block; at++) {
+        wire_put(&wire[2], block + at, 1);
         uint64_t next = cv_clock_now_us() + 100000;
         while (!wire[2].closed && cv_clock_now_us() < next)
             kit_turn(&kit);
     }
     for (int i = 0; i < 3; i++) {
-        assert_true(kit_until(&kit, is_closed, &wire[i]));
-        hang_up(&wire[i]);
+        assert_true(kit_until(&kit, wire_is_closed, &wire[i]));
+        wire_hang_up(&wire[i]);
     }
     uint64_t took_ms = (cv_clock_now_us() - begin) / 1000;
     assert_true(took_ms >= 900 && took_ms < 10000);
@@ -269,8 +213,8 @@ static void open_behind_proxy(struct wire *wire, const char *client)
     char text[128];
     snprintf(text, sizeof text, "PROXY TCP4 %s 127.0.0.1 4000 80\r\n%s", client, GET);
     dial(wire);
-    put(wire, text, strlen(text));
-    assert_true(kit_until(&kit, has_answer, wire));
+    wire_put(wire, text, strlen(text));
+    assert_true(kit_until(&kit, wire_has_answer, wire));
 }
 
 static void caps_count_the_client_and_not_the_proxy(void **state)
@@ -286,16 +230,16 @@ static void caps_count_the_client_and_not_the_proxy(void **state)
     }
     open_behind_proxy(&wire[6], "203.0.113.1");
     assert_true(wire[6].closed);
-    hang_up(&wire[6]);
-    hang_up(&wire[2]);
+    wire_hang_up(&wire[6]);
+    wire_hang_up(&wire[2]);
     do {
         open_behind_proxy(&wire[7], "203.0.113.1"); // soon there is room again
         if (wire[7].closed)
-            hang_up(&wire[7]);
+            wire_hang_up(&wire[7]);
     } while (wire[7].fd < 0);
     for (int i = 0; i < 8; i++) {
         if (wire[i].fd >= 0)
-            hang_up(&wire[i]);
+            wire_hang_up(&wire[i]);
     }
     kit_stop(&kit); // asserts that everybody has been counted out
 }
@@ -307,15 +251,15 @@ static void the_cap_of_an_address_that_nobody_trusts(void **state)
     kit_start(&kit, 1, false, DOUBTED FEW);
     for (int i = 0; i < 2; i++) {
         dial(&wire[i]);
-        put(&wire[i], GET, strlen(GET));
-        assert_true(kit_until(&kit, has_answer, &wire[i]));
+        wire_put(&wire[i], GET, strlen(GET));
+        assert_true(kit_until(&kit, wire_has_answer, &wire[i]));
         assert_false(wire[i].closed);
     }
     dial(&wire[2]);
-    put(&wire[2], GET, strlen(GET));
-    assert_true(kit_until(&kit, is_closed, &wire[2]));
+    wire_put(&wire[2], GET, strlen(GET));
+    assert_true(kit_until(&kit, wire_is_closed, &wire[2]));
     for (int i = 0; i < 3; i++)
-        hang_up(&wire[i]);
+        wire_hang_up(&wire[i]);
     kit_stop(&kit);
 }
 
@@ -327,16 +271,16 @@ static void bug_24_a_reload_takes_trust_away(void **state)
     kit_start(&kit, 1, false, TRUSTED FEW);
     for (int i = 0; i < 3; i++) {
         dial(&wire[i]);
-        put(&wire[i], GET, strlen(GET));
-        assert_true(kit_until(&kit, has_answer, &wire[i]));
+        wire_put(&wire[i], GET, strlen(GET));
+        assert_true(kit_until(&kit, wire_has_answer, &wire[i]));
         assert_false(wire[i].closed);
     }
     kit_reload(&kit, DOUBTED FEW);
     kit_stats(&kit);
     dial(&wire[3]);
-    assert_true(kit_until(&kit, is_closed, &wire[3]));
+    assert_true(kit_until(&kit, wire_is_closed, &wire[3]));
     for (int i = 0; i < 4; i++)
-        hang_up(&wire[i]);
+        wire_hang_up(&wire[i]);
     kit_stop(&kit);
 }
 
@@ -355,12 +299,12 @@ static void a_proxy_is_counted_out_for_its_clients(void **state)
     kit_stats(&kit);
     for (int i = 3; i < 5; i++) {
         dial(&wire[i]);
-        put(&wire[i], GET, strlen(GET));
-        assert_true(kit_until(&kit, has_answer, &wire[i]));
+        wire_put(&wire[i], GET, strlen(GET));
+        assert_true(kit_until(&kit, wire_has_answer, &wire[i]));
         assert_false(wire[i].closed);
     }
     for (int i = 0; i < 5; i++)
-        hang_up(&wire[i]);
+        wire_hang_up(&wire[i]);
     kit_stop(&kit);
 }
 
@@ -369,15 +313,15 @@ static bool header_with_failing_memory(void *arg)
     (void)arg;
     struct wire wire;
     dial(&wire);
-    put(&wire, block, 20);
+    wire_put(&wire, block, 20);
     kit_turn(&kit);
-    put(&wire, block + 20, sizeof block - 21);
+    wire_put(&wire, block + 20, sizeof block - 21);
     kit_turn(&kit);
-    put(&wire, GET, strlen(GET));
-    assert_true(kit_until(&kit, has_answer, &wire));
+    wire_put(&wire, GET, strlen(GET));
+    assert_true(kit_until(&kit, wire_has_answer, &wire));
     bool answered = !wire.closed && strncmp(wire.got, "HTTP/1.1 200", 12) == 0;
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     return answered;
 }
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GOT_BYTES = 4096, LOG_BYTES = 16384, HELLO_BYTES = 4096 };
+enum { LOG_BYTES = 16384, HELLO_BYTES = 4096 };
 
 // The time for a handshake is longer than tests wait: what must be closed is closed for its reason.
 #define PATIENT   "limits:\n  handshake_s: 60\n"
@@ -29,19 +29,9 @@ static int log_fds[2];
 
 // ---- clients ----------------------------------------------------------------------------------
 
-struct wire {
-    int fd;
-    char got[GOT_BYTES + 1];
-    size_t len;
-    bool closed;
-};
-
 static struct wire dial_to(const struct cv_addr *addr)
 {
-    struct wire wire = {.fd = cv_socket_connect(addr)};
-    assert_true(wire.fd >= 0);
-    cv_socket_set_no_delay(wire.fd, true);
-    return wire;
+    return wire_dial(&kit, addr);
 }
 
 static struct wire dial(void)
@@ -56,59 +46,9 @@ static struct wire dial_tls(const struct cv_addr *addr)
     return wire;
 }
 
-static void put(struct wire *wire, const void *data, size_t len)
-{
-    struct iovec vector = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
-    uint64_t deadline = cv_clock_now_us() + KIT_WAIT_S * UINT64_C(1000000);
-    int sent;
-    while ((sent = cv_socket_write(wire->fd, &vector, 1)) == CV_E_AGAIN &&
-           cv_clock_now_us() < deadline)
-        kit_turn(&kit);
-    wire->closed |= sent < 0;
-}
-
-static void put_text(struct wire *wire, const char *text)
-{
-    put(wire, text, strlen(text));
-}
-
-static void take(struct wire *wire)
-{
-    int len = cv_socket_read(wire->fd, wire->got + wire->len, GOT_BYTES - wire->len);
-    wire->closed |= len < 0 && len != CV_E_AGAIN;
-    wire->len += len > 0 ? (size_t)len : 0;
-    wire->got[wire->len] = '\0';
-}
-
-static bool is_closed(void *arg)
-{
-    struct wire *wire = arg;
-    take(wire);
-    return wire->closed;
-}
-
-static bool has_answer(void *arg)
-{
-    struct wire *wire = arg;
-    take(wire);
-    return wire->closed || wire->len >= 12;
-}
-
-static bool nobody_left(void *arg)
-{
-    (void)arg;
-    return !kit.workers[0]->sockets;
-}
-
-static void hang_up(struct wire *wire)
-{
-    close(wire->fd);
-    wire->fd = -1;
-}
-
 static void expect(struct wire *wire, const char *answer)
 {
-    assert_true(kit_until(&kit, has_answer, wire));
+    assert_true(kit_until(&kit, wire_has_answer, wire));
     if (strncmp(wire->got, answer, strlen(answer)) != 0)
         fail_msg("wanted %s, got %s", answer, wire->got);
 }
@@ -178,10 +118,10 @@ static void forget_failures(void)
 
 static void expect_refused(struct wire wire, const void *data, size_t len, const char *words)
 {
-    put(&wire, data, len);
-    assert_true(kit_until(&kit, is_closed, &wire));
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_put(&wire, data, len);
+    assert_true(kit_until(&kit, wire_is_closed, &wire));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     expect_logged(words, " info ");
     forget_failures();
 }
@@ -195,16 +135,16 @@ static void one_port_takes_it_all(void **state)
     struct wire wire[4] = {dial_tls(&kit.addrs[0]), dial_tls(&kit.addrs[0]), dial(), dial()};
     for (int i = 0; i < 4; i++) {
         if (i % 2)
-            put(&wire[i], c0c1, sizeof c0c1); // C0, C1
+            wire_put(&wire[i], c0c1, sizeof c0c1); // C0, C1
         else
-            put_text(&wire[i], GET);
+            wire_put_text(&wire[i], GET);
         expect(&wire[i], i % 2 ? "\x03" : "HTTP/1.1 200");
     }
     struct cv_worker_stats stats = kit_stats(&kit);
     assert_int_equal(stats.secured, 2);
     assert_int_equal(stats.tls_failed, 0);
     for (int i = 0; i < 4; i++)
-        hang_up(&wire[i]);
+        wire_hang_up(&wire[i]);
     stop();
 }
 
@@ -228,9 +168,9 @@ static void a_plain_port_takes_no_tls(void **state)
     struct cv_addr addr = kit_listen(&kit, 0, CV_LISTEN_PLAIN);
     expect_refused(dial_to(&addr), bytes, len, "TLS on a port that takes none");
     struct wire wire = dial_to(&addr);
-    put_text(&wire, GET);
+    wire_put_text(&wire, GET);
     expect(&wire, "HTTP/1.1 200");
-    hang_up(&wire);
+    wire_hang_up(&wire);
     stop();
 }
 
@@ -241,31 +181,31 @@ static void a_tls_port_takes_no_plain_text(void **state)
     struct cv_addr addr = kit_listen(&kit, 0, CV_LISTEN_TLS);
     expect_refused(dial_to(&addr), c0c1, sizeof c0c1, "plain text on a port that takes TLS only");
     struct wire wire = dial_tls(&addr);
-    put_text(&wire, GET);
+    wire_put_text(&wire, GET);
     expect(&wire, "HTTP/1.1 200");
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     // A client of HTTP is told.
     wire = dial_to(&addr);
-    put_text(&wire, GET "and more");
-    assert_true(kit_until(&kit, is_closed, &wire));
+    wire_put_text(&wire, GET "and more");
+    assert_true(kit_until(&kit, wire_is_closed, &wire));
     expect(&wire, "HTTP/1.1 400 Bad Request\r\n");
     assert_non_null(strstr(wire.got, "\r\nContent-Length: 27\r\n"));
     assert_string_equal(strstr(wire.got, "\r\n\r\n") + 4, "this port takes HTTPS only\n");
     expect_logged("HTTP on a port that takes HTTPS only", " info ");
-    put_text(&wire, "what it says now is read away");
+    wire_put_text(&wire, "what it says now is read away");
     for (int i = 0; i < 20; i++)
         kit_turn(&kit);
-    assert_false(nobody_left(NULL));
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    assert_false(kit_has_no_sockets(&kit));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     // One that does not go is shown out.
     wire = dial_to(&addr);
-    put_text(&wire, GET);
-    assert_true(kit_until(&kit, is_closed, &wire));
-    assert_false(nobody_left(NULL));
-    assert_true(kit_until(&kit, nobody_left, NULL));
-    hang_up(&wire);
+    wire_put_text(&wire, GET);
+    assert_true(kit_until(&kit, wire_is_closed, &wire));
+    assert_false(kit_has_no_sockets(&kit));
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
+    wire_hang_up(&wire);
     expect_logged("HTTP on a port that takes HTTPS only", " info ");
     stop();
 }
@@ -292,22 +232,22 @@ static void a_proxy_header_goes_before_tls(void **state)
         struct wire wire = dial();
         for (size_t at = 0; at < sizeof LINE - 1; at += piece) {
             size_t left = sizeof LINE - 1 - at;
-            put(&wire, LINE + at, left < piece ? left : piece);
+            wire_put(&wire, LINE + at, left < piece ? left : piece);
             kit_turn(&kit);
         }
         wire.fd = secure_kit_bridge(wire.fd);
-        put_text(&wire, GET);
+        wire_put_text(&wire, GET);
         expect(&wire, "HTTP/1.1 200");
         cv_addr_print(&kit.workers[0]->sockets->peer, text);
         assert_string_equal(text, "203.0.113.7:40001");
-        hang_up(&wire);
-        assert_true(kit_until(&kit, nobody_left, NULL));
+        wire_hang_up(&wire);
+        assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     }
     struct wire wire = dial_tls(&kit.addrs[0]);
-    put_text(&wire, LINE GET);
-    assert_true(kit_until(&kit, is_closed, &wire));
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_put_text(&wire, LINE GET);
+    assert_true(kit_until(&kit, wire_is_closed, &wire));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     expect_logged("a PROXY header inside TLS", " warn ");
     stop();
 }
@@ -346,10 +286,10 @@ static void bug_30_failed_tls_handshakes_do_not_fill_the_log(void **state)
     start(secure_kit_server(), PATIENT);
     for (int i = 0; i < 20; i++) {
         struct wire wire = dial();
-        put(&wire, no_hello, sizeof no_hello);
-        assert_true(kit_until(&kit, is_closed, &wire));
-        hang_up(&wire);
-        assert_true(kit_until(&kit, nobody_left, NULL));
+        wire_put(&wire, no_hello, sizeof no_hello);
+        assert_true(kit_until(&kit, wire_is_closed, &wire));
+        wire_hang_up(&wire);
+        assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     }
     expect_logged("err=TLS", " info ");
     expect_silence();
@@ -368,11 +308,11 @@ static void ends_in_the_handshake_are_not_worth_a_line(void **state)
     start(secure_kit_server(), PATIENT);
     for (size_t cut = 2; cut <= len; cut += 50) {
         struct wire wire = dial();
-        put(&wire, bytes, cut);
+        wire_put(&wire, bytes, cut);
         kit_turn(&kit);
         kit_turn(&kit);
-        hang_up(&wire);
-        assert_true(kit_until(&kit, nobody_left, NULL));
+        wire_hang_up(&wire);
+        assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     }
     expect_silence();
     stop();
@@ -395,26 +335,26 @@ static void bug_30_slow_tls_handshakes_have_one_limit(void **state)
     uint64_t begin_us = cv_clock_now_us();
     struct wire wire[] = {dial(), dial(), dial(), dial_tls(&kit.addrs[0]), dial_tls(&kit.addrs[0])};
     enum { WIRES = sizeof wire / sizeof wire[0], HALF = 20 };
-    put(&wire[0], bytes, 2);
-    put(&wire[1], bytes, len); // and never the rest
+    wire_put(&wire[0], bytes, 2);
+    wire_put(&wire[1], bytes, len); // and never the rest
     for (size_t at = 0; at < HALF; at++) {
-        put(&wire[2], bytes + at, 1);
+        wire_put(&wire[2], bytes + at, 1);
         wait_ms(25);
     }
-    put(&wire[3], "\x03", 1);
-    for (size_t at = HALF; !is_closed(&wire[2]) && at < len; at++) {
-        put(&wire[2], bytes + at, 1);
-        put(&wire[3], "\0", 1); // goes on with C1
+    wire_put(&wire[3], "\x03", 1);
+    for (size_t at = HALF; !wire_is_closed(&wire[2]) && at < len; at++) {
+        wire_put(&wire[2], bytes + at, 1);
+        wire_put(&wire[3], "\0", 1); // goes on with C1
         wait_ms(25);
     }
     for (int i = 0; i < WIRES; i++) { // the last one has said nothing in its TLS
-        assert_true(kit_until(&kit, is_closed, &wire[i]));
-        hang_up(&wire[i]);
+        assert_true(kit_until(&kit, wire_is_closed, &wire[i]));
+        wire_hang_up(&wire[i]);
     }
     uint64_t took_ms = (cv_clock_now_us() - begin_us) / 1000;
     if (took_ms < 900 || took_ms > 5000)
         fail_msg("it took %lu ms", (unsigned long)took_ms);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     stop();
 }
 
@@ -424,11 +364,11 @@ static bool secure_with_failing_memory(void *arg)
 {
     (void)arg;
     struct wire wire = dial_tls(&kit.addrs[0]);
-    put_text(&wire, GET);
-    assert_true(kit_until(&kit, has_answer, &wire));
+    wire_put_text(&wire, GET);
+    assert_true(kit_until(&kit, wire_has_answer, &wire));
     bool answered = !wire.closed && strncmp(wire.got, "HTTP/1.1 200", 12) == 0;
-    hang_up(&wire);
-    assert_true(kit_until(&kit, nobody_left, NULL));
+    wire_hang_up(&wire);
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     return answered;
 }
 

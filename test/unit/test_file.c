@@ -20,17 +20,7 @@ static char root[96];
 
 static const char *in_base(const char *name)
 {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", base, name);
-    return path;
-}
-
-static void put(const char *name, const char *text)
-{
-    FILE *file = fopen(in_base(name), "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    return path_in(base, name);
 }
 
 static void link_to(const char *target, const char *name)
@@ -47,11 +37,11 @@ static int make_tree(void **state)
     static const char *const folders[] = {"root", "root/a", "root/a/b", "root/empty", "root/shut"};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         assert_int_equal(mkdir(in_base(folders[i]), 0755), 0);
-    put("secret", "secret");
-    put("root/index.html", "home");
-    put("root/a/b/file.txt", "0123456789");
-    put("root/a/index.html", "a");
-    put("root/zero", "");
+    file_write(in_base("secret"), "secret");
+    file_write(in_base("root/index.html"), "home");
+    file_write(in_base("root/a/b/file.txt"), "0123456789");
+    file_write(in_base("root/a/index.html"), "a");
+    file_write(in_base("root/zero"), "");
     link_to("../secret", "root/out");
     link_to("..", "root/up");
     link_to("/", "root/slash");
@@ -274,7 +264,7 @@ static void shut_files_are_denied(void **state)
 {
     (void)state;
     bool is_root = geteuid() == 0; // to whom nothing is shut
-    put("root/shut/file", "x");
+    file_write(in_base("root/shut/file"), "x");
     assert_int_equal(chmod(in_base("root/shut/file"), 0), 0);
     assert_int_equal(chmod(base, 0755), 0);
     if (is_root)

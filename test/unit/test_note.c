@@ -60,6 +60,30 @@ static void a_batch_grows_to_its_cap_and_keeps_order(void **state)
     cv_block_unref(&block);
 }
 
+static void a_batch_is_used_again(void **state)
+{
+    (void)state;
+    struct cv_path path = path_of("live/a");
+    struct cv_batch *batch = cv_batch_new(&path, &someone);
+    struct cv_block *block = cv_block_copy("xy", 2);
+    struct cv_msg msg = {.payload = block};
+    const struct cv_batch *first = batch;
+    assert_int_equal(cv_batch_add(&batch, &msg, CV_LOG_NONE), CV_OK);
+    assert_int_equal(batch->bytes, 2);
+    cv_batch_clear(&batch);
+    assert_ptr_equal(batch, first);
+    assert_int_equal(batch->count, 0);
+    assert_int_equal(batch->bytes, 0);
+    assert_int_equal(block->refs, 1);
+    assert_int_equal(batch->publisher.serial, 7);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(cv_batch_add(&batch, &msg, CV_LOG_NONE), CV_OK);
+    cv_batch_clear(&batch); // too large to be kept
+    assert_null(batch);
+    assert_int_equal(block->refs, 1);
+    cv_block_unref(&block);
+}
+
 static bool fill(void *arg)
 {
     struct cv_block *block = arg;
@@ -113,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_knows_whose_it_is),
         cmocka_unit_test(a_batch_grows_to_its_cap_and_keeps_order),
+        cmocka_unit_test(a_batch_is_used_again),
         cmocka_unit_test(survives_every_failing_allocation),
         cmocka_unit_test(a_note_gives_up_its_policy),
     };

@@ -253,9 +253,43 @@ static void the_arena_ends_and_begins_anew(bool ring)
     cv_send_batch_free(batch);
 }
 
+// What many get takes its room once, whatever comes between; behind a clear it is copied anew.
+static void an_edition_is_copied_once(bool ring)
+{
+    enum { VECTORS = 300 };
+    static int fds[PAIRS][2];
+    struct cv_send_batch *batch = batch_of(ring);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < PAIRS; i++) {
+            bool own = i % 100 == 50;
+            uint8_t mark[] = {(uint8_t)(own ? i : i / 100 % 2), (uint8_t)round};
+            if (round == 0)
+                make_pair(fds[i]);
+            cv_gather_clear(&gather);
+            for (int n = 0; n < (own ? 1 : VECTORS); n++)
+                assert_true(cv_gather_copy(&gather, mark, sizeof mark));
+            gather.edition = own ? 0 : i / 100 % 2 ? 8 : 7;
+            assert_true(cv_send_batch_has_room(batch));
+            cv_send_batch_add(batch, fds[i][0], &gather, NULL, false);
+            memset(&gather, 0xee, sizeof gather);
+        }
+        assert_int_equal(cv_send_batch_submit(batch), PAIRS);
+        for (int i = 0; i < PAIRS; i++) {
+            bool own = i % 100 == 50;
+            assert_int_equal(read_all(fds[i][1]), own ? 2 : 2 * VECTORS);
+            assert_int_equal(got[0], own ? i : i / 100 % 2);
+            assert_int_equal(got[1], round);
+        }
+        cv_send_batch_clear(batch);
+    }
+    for (int i = 0; i < PAIRS; i++)
+        close_pair(fds[i]);
+    cv_send_batch_free(batch);
+}
+
 static void (*const rows[])(bool ring) = {
     each_socket_gets_its_own,      a_full_socket_says_so_at_once,  what_does_not_fit_is_told,
-    failures_are_each_sockets_own, the_arena_ends_and_begins_anew,
+    failures_are_each_sockets_own, the_arena_ends_and_begins_anew, an_edition_is_copied_once,
 };
 
 static void by_one_call_for_each(void **state)

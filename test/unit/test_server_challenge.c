@@ -22,17 +22,7 @@ static struct kit kit;
 
 static const char *in_base(const char *name)
 {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", base, name);
-    return path;
-}
-
-static void put(const char *name, const char *text)
-{
-    FILE *file = fopen(in_base(name), "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    return path_in(base, name);
 }
 
 // ours/, the administrator's root/, and the site.
@@ -68,7 +58,7 @@ static int make_tree(void **state)
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         assert_int_equal(mkdir(in_base(folders[i]), 0755), 0);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        put(files[i].name, files[i].text);
+        file_write(in_base(files[i].name), files[i].text);
     assert_int_equal(symlink("../secret", in_base("ours/link")), 0);
     FILE *file = fopen(in_base("ours/large"), "w");
     assert_non_null(file);
@@ -336,12 +326,6 @@ static void bug_24_every_allocation_of_a_challenge_fails_once(void **state)
     kit_stop(&kit);
 }
 
-static bool turns(void *arg)
-{
-    unsigned *left = arg;
-    return --*left == 0;
-}
-
 static void bug_24_leave_at_every_moment_of_a_challenge(void **state)
 {
     (void)state;
@@ -350,7 +334,7 @@ static void bug_24_leave_at_every_moment_of_a_challenge(void **state)
         struct browser gone = dial("GET /" WELL_KNOWN "/token_3 HTTP/1.1\r\n" CLOSING);
         struct browser stays = dial("GET /" WELL_KNOWN "/nothing HTTP/1.1\r\n" CLOSING);
         unsigned left = moment;
-        kit_until(&kit, turns, &left);
+        kit_until(&kit, kit_after_turns, &left);
         cv_socket_close(&gone.fd);
         kit_stop(&kit);
         cv_socket_close(&stays.fd);

@@ -162,12 +162,6 @@ static void bug_24_every_allocation_fails_once(void **state)
     kit_stop(&kit);
 }
 
-static bool turns(void *arg)
-{
-    unsigned *left = arg;
-    return --*left == 0;
-}
-
 // Two blocks of each of three clients, the first of which has left in part.
 static bool all_hold_two(void *arg)
 {
@@ -229,7 +223,7 @@ static void bug_24_stop_and_leave_at_every_moment(void **state)
         for (int i = 0; i < 8; i++)
             browsers[i] = dial(whole);
         unsigned left = count;
-        kit_until(&kit, turns, &left);
+        kit_until(&kit, kit_after_turns, &left);
         for (int i = 0; i < 8; i += 2)
             hang_up(&browsers[i]);
         if (count % 2)

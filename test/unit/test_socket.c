@@ -226,6 +226,32 @@ static size_t fill(int fd, const struct iovec *vectors, int count, bool *was_sho
     return total;
 }
 
+// "abc" is not worth telling, all eight are, and so is the end.
+static void little_is_not_told_of(void **state)
+{
+    (void)state;
+    struct pair pair = pair_open("127.0.0.1:0");
+    struct pollfd one = {.fd = pair.server, .events = POLLIN};
+    uint8_t data[64];
+    assert_int_equal(cv_socket_set_read_low(pair.server, 8), 0);
+    assert_int_equal(write_text(pair.client, "abc"), 3);
+    assert_int_equal(poll(&one, 1, 20), 0);
+    assert_int_equal(cv_socket_read(pair.server, data, sizeof data), 3); // but it is there
+    assert_int_equal(write_text(pair.client, "abcd"), 4);
+    assert_int_equal(write_text(pair.client, "efgh"), 4);
+    wait_for(pair.server, POLLIN);
+    assert_int_equal(cv_socket_read(pair.server, data, sizeof data), 8);
+    assert_int_equal(write_text(pair.client, "abc"), 3);
+    assert_int_equal(cv_socket_set_read_low(pair.server, 1), 0);
+    wait_for(pair.server, POLLIN);
+    assert_int_equal(cv_socket_read(pair.server, data, sizeof data), 3);
+    assert_int_equal(cv_socket_set_read_low(pair.server, 8), 0);
+    cv_socket_close(&pair.client);
+    wait_for(pair.server, POLLIN);
+    assert_int_equal(cv_socket_read(pair.server, data, sizeof data), CV_E_CLOSED);
+    pair_close(&pair);
+}
+
 static void full_socket_writes_short_then_says_again(void **state)
 {
     (void)state;
@@ -558,6 +584,7 @@ int main(void)
         cmocka_unit_test(bytes_are_thrown_away_unseen),
         cmocka_unit_test(bytes_travel_both_ways),
         cmocka_unit_test(sockets_do_not_block_and_close_on_exec),
+        cmocka_unit_test(little_is_not_told_of),
         cmocka_unit_test(full_socket_writes_short_then_says_again),
         cmocka_unit_test(reset_is_told),
         cmocka_unit_test(refused_connection_is_told),
