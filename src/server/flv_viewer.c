@@ -469,12 +469,24 @@ static void on_prefetch(const struct cv_seat *seat, unsigned step)
         cv_conn_prefetch(viewer->conn, step - 1);
 }
 
-static const struct cv_seat_kind seat_kind = {
-    .flush = on_flush,
-    .join = on_join,
-    .joined = on_joined,
-    .on_state = on_state,
-    .prefetch = on_prefetch,
+// Plain, and inside TLS.
+static const struct cv_seat_kind seat_kinds[2] = {
+    {
+        .flush = on_flush,
+        .join = on_join,
+        .joined = on_joined,
+        .on_state = on_state,
+        .prefetch = on_prefetch,
+        .steps = CV_SEAT_STEPS_PLAIN,
+    },
+    {
+        .flush = on_flush,
+        .join = on_join,
+        .joined = on_joined,
+        .on_state = on_state,
+        .prefetch = on_prefetch,
+        .steps = CV_SEAT_STEPS,
+    },
 };
 
 // ---- its timer ------------------------------------------------------------------------------
@@ -607,7 +619,7 @@ struct cv_flv_viewer *cv_flv_viewer_new(struct cv_conn *conn, const struct cv_fl
     struct cv_flv_viewer *viewer = cv_mem_zero(1, sizeof *viewer);
     if (!viewer)
         return NULL;
-    viewer->seat.kind = &seat_kind;
+    viewer->seat.kind = &seat_kinds[cv_conn_is_secure(conn)];
     viewer->seat.pass = &viewer->pass;
     viewer->conn = conn;
     viewer->phase = OPENING;

@@ -149,7 +149,7 @@ static void prefetch(struct ahead *ahead, struct cv_seat *next)
 {
     for (unsigned step = 0; step < CV_SEAT_STEPS; step++) {
         const struct cv_seat *seat = ahead->seats[CV_SEAT_STEPS - 1 - step];
-        if (seat)
+        if (seat && step < seat->kind->steps)
             seat->kind->prefetch(seat, step);
     }
     if (ahead->seats[CV_SEAT_STEPS])

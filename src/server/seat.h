@@ -26,11 +26,12 @@ struct cv_seat_kind {
     // The outlet went live or over, or has told again what it is.
     void (*on_state)(struct cv_seat *seat);
     // Hints, before a flush: brings what it needs towards the processor, behind the seat itself. In
-    // steps, 0 to CV_SEAT_STEPS - 1: each may use what the one before has brought.
+    // steps, from 0: each may use what the one before has brought.
     void (*prefetch)(const struct cv_seat *seat, unsigned step);
+    unsigned steps; // how many it has: CV_SEAT_STEPS_PLAIN, or inside TLS CV_SEAT_STEPS
 };
 
-enum { CV_SEAT_STEPS = 5 };
+enum { CV_SEAT_STEPS_PLAIN = 2, CV_SEAT_STEPS = 5 };
 
 // The right to sit there, and since when: what no flush touches.
 struct cv_pass {

@@ -80,12 +80,24 @@ static void on_prefetch(const struct cv_seat *seat, unsigned step)
     cv_netconn_prefetch(viewer_of(seat)->conn, step);
 }
 
-static const struct cv_seat_kind seat_kind = {
-    .flush = on_flush,
-    .join = on_join,
-    .joined = on_joined,
-    .on_state = on_state,
-    .prefetch = on_prefetch,
+// Plain, and inside TLS.
+static const struct cv_seat_kind seat_kinds[2] = {
+    {
+        .flush = on_flush,
+        .join = on_join,
+        .joined = on_joined,
+        .on_state = on_state,
+        .prefetch = on_prefetch,
+        .steps = CV_SEAT_STEPS_PLAIN,
+    },
+    {
+        .flush = on_flush,
+        .join = on_join,
+        .joined = on_joined,
+        .on_state = on_state,
+        .prefetch = on_prefetch,
+        .steps = CV_SEAT_STEPS,
+    },
 };
 
 struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
@@ -95,7 +107,7 @@ struct cv_viewer *cv_viewer_new(struct cv_netconn *conn, uint32_t net_stream,
     struct cv_viewer *viewer = cv_mem_zero(1, sizeof *viewer);
     if (!viewer)
         return NULL;
-    viewer->seat.kind = &seat_kind;
+    viewer->seat.kind = &seat_kinds[conn->tls != NULL];
     viewer->seat.pass = &viewer->pass;
     viewer->conn = conn;
     viewer->net_stream = net_stream;
