@@ -97,6 +97,14 @@ class Server:
     def log(self):
         return (self.folder / "stderr").read_text(encoding="utf-8", errors="replace")
 
+    def stats(self):
+        """Its counters, as it tells them now."""
+        before = self.log().count("server.stats")
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: self.log().count("server.stats") > before, 5, "the counters")
+        line = [line for line in self.log().splitlines() if "server.stats" in line][-1]
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)(?: |$)", line)}
+
     def stdout(self):
         return (self.folder / "stdout").read_text(encoding="utf-8", errors="replace")
 

@@ -108,6 +108,7 @@ def test_a_long_stream_without_a_pause(start_secure, clients, short_clip, tmp_pa
     context = tls_kit.careless(versions=(version, version))
     viewer = Playing(clients, "ffmpeg", url(server, "rtmps"), tmp_path / "out.flv")
     raw = HttpPlayer(server.port, tls=context)
+    wait_until(lambda: server.stats()["viewers"] == 2, 20, "both players")  # all is over in a moment
     clients.ffmpeg_publish(url(server, "rtmps"), short_clip, realtime=False).wait(30)
     viewer.finish(short_clip)
     raw.to_end()

@@ -1,5 +1,4 @@
 """Many viewers sent to by one io_uring enter: real players, viewers that stop reading; and said where it is said."""
-import signal
 
 import pytest
 
@@ -23,11 +22,7 @@ def server_on(start_server):
 
 def sends_by_ring(server):
     """What the counters say: sends that went through it."""
-    before = server.log().count("server.stats")
-    server.process.send_signal(signal.SIGUSR1)
-    wait_until(lambda: server.log().count("server.stats") > before, 5, "the counters")
-    line = [line for line in server.log().splitlines() if "server.stats" in line][-1]
-    return int(dict(word.split("=", 1) for word in line.split() if "=" in word)["io_uring"])
+    return server.stats()["io_uring"]
 
 
 def test_players_get_every_frame(server_on, clients, clip, tmp_path):
