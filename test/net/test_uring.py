@@ -1,11 +1,10 @@
 """Many viewers sent to by one io_uring enter: real players, viewers that stop reading; and said where it is said."""
-
 import pytest
 
 import frames
 from clients import PLAYERS, Playing
 from rtmp_raw import VIDEO
-from server import app, wait_until
+from server import app
 from synth import Publisher, collect, is_intact, number_of
 
 FRAME_BYTES = 100_000
