@@ -6,7 +6,9 @@
 
 enum {
     WINDOW_US_MIN = 4000, // shares of a shorter one are less than the timers' grain
-    SAMPLE = 64,          // messages, or windows, between two decisions
+    WINDOW_US_MAX =
+        25000,   // behind a longer one media waited up to a window more (bench/RESULTS.md)
+    SAMPLE = 64, // messages, or windows, between two decisions
 };
 
 static uint64_t window_us(const struct cv_worker *worker)
@@ -77,7 +79,8 @@ void cv_pace_count(struct cv_publisher *publisher)
     if (pace->count < SAMPLE)
         return;
     pace->count = 0;
-    if (window >= WINDOW_US_MIN && now_us - pace->since_us < SAMPLE * window)
+    bool fits = window >= WINDOW_US_MIN && window <= WINDOW_US_MAX;
+    if (fits && now_us - pace->since_us < SAMPLE * window)
         start(publisher);
 }
 
@@ -121,7 +124,7 @@ static void on_tick(void *arg)
     struct cv_worker *worker = arg;
     struct cv_pacer *pacer = &worker->pacer;
     uint64_t window = window_us(worker);
-    if (window < WINDOW_US_MIN) { // by a new configuration
+    if (window < WINDOW_US_MIN || window > WINDOW_US_MAX) { // by a new configuration
         stop_all(pacer);
         return;
     }

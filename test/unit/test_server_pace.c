@@ -15,7 +15,7 @@
 static const char yaml_short[] = "open_publish: true\nlog_level: error\nlatency_ms: 4\n"
                                  "apps:\n  - name: live\n    grace_s: 0\n";
 // One that is not over while a test does something.
-static const char yaml_long[] = "open_publish: true\nlog_level: error\nlatency_ms: 1000\n"
+static const char yaml_long[] = "open_publish: true\nlog_level: error\nlatency_ms: 25\n"
                                 "apps:\n  - name: live\n    grace_s: 0\n";
 static const char yaml_none[] = "open_publish: true\nlog_level: error\nlatency_ms: 0\n"
                                 "apps:\n  - name: live\n    grace_s: 0\n";
