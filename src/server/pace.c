@@ -16,6 +16,11 @@ static uint64_t window_us(const struct cv_worker *worker)
     return worker->policy->config->latency_ms * UINT64_C(1000);
 }
 
+static bool fits(uint64_t window_us)
+{
+    return window_us >= WINDOW_US_MIN && window_us <= WINDOW_US_MAX;
+}
+
 uint64_t cv_pace_floor_us(uint64_t now_us, uint64_t window_us)
 {
     uint64_t share_us = window_us / CV_PACE_PHASES;
@@ -79,8 +84,7 @@ void cv_pace_count(struct cv_publisher *publisher)
     if (pace->count < SAMPLE)
         return;
     pace->count = 0;
-    bool fits = window >= WINDOW_US_MIN && window <= WINDOW_US_MAX;
-    if (fits && now_us - pace->since_us < SAMPLE * window)
+    if (fits(window) && now_us - pace->since_us < SAMPLE * window)
         start(publisher);
 }
 
@@ -124,7 +128,7 @@ static void on_tick(void *arg)
     struct cv_worker *worker = arg;
     struct cv_pacer *pacer = &worker->pacer;
     uint64_t window = window_us(worker);
-    if (window < WINDOW_US_MIN || window > WINDOW_US_MAX) { // by a new configuration
+    if (!fits(window)) { // by a new configuration
         stop_all(pacer);
         return;
     }
