@@ -441,6 +441,17 @@ static void free_doomed(struct cv_worker *worker)
         cv_netconn_free(worker->doomed_conns);
 }
 
+// No socket, no listener: whoever is left is in a tunnel, and no request of it can come any more.
+static void end_unreachable(struct cv_worker *worker)
+{
+    struct cv_netconn *conn;
+    struct cv_netconn *next;
+    if (!worker->stopping || worker->sockets)
+        return;
+    HASH_ITER (hh, worker->conns, conn, next)
+        cv_netconn_doom(conn, CV_OK, "stop");
+}
+
 // Media flows one way: publishers, streams, outlets, connections. Then those that ended go.
 static void on_turn(void *arg)
 {
@@ -452,6 +463,7 @@ static void on_turn(void *arg)
     distribute_streams(worker);
     flush_outlets(worker);
     flush_conns(worker);
+    end_unreachable(worker);
     free_doomed(worker);
     if (worker->stopping && !worker->conns && !worker->flv_viewers)
         cv_loop_stop(worker->loop);

@@ -439,9 +439,43 @@ static void a_session_opened_inside_tls_takes_no_plain_text(void **state)
     kit_stop(&kit);
 }
 
+static bool has_no_socket(void *arg)
+{
+    return !((const struct cv_worker *)arg)->sockets;
+}
+
+// A server that stops takes no connections: it need not wait for a client between two requests.
+static void a_stop_does_not_wait_for_who_cannot_come(void **state)
+{
+    (void)state;
+    struct client mouth;
+    struct bytes words;
+    struct cv_note stop = {.kind = CV_NOTE_STOP};
+    kit_start(&kit, 1, false, NULL);
+    struct cv_worker *worker = kit.workers[0];
+    struct cv_rtmpt_id id = session_of(0);
+    speak(&mouth, &words);
+    http_open(&web[0], 0);
+    http_session(&web[0], "idle", &id, 0, "", 1);
+    http_wait(&web[0], "\r\n\r\n\1");
+    http_session(&web[0], "send", &id, 1, words.data, words.len);
+    http_wait(&web[0], "\r\n\r\n");
+    http_close(&web[0]);
+    assert_true(kit_until(&kit, has_no_socket, worker));
+    assert_true(worker->conns->ready);
+    assert_true(kit_tell(&kit, 0, &stop));
+    for (int i = 0; i < 3; i++) // the note, and what has to be said
+        kit_turn(&kit);
+    assert_null(worker->conns);
+    bytes_free(&words);
+    client_close(&mouth);
+    kit_stop(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stop_does_not_wait_for_who_cannot_come),
         cmocka_unit_test(a_publisher_is_held_up_within_parked_requests),
         cmocka_unit_test(bug_32_the_last_requests_of_a_deaf_client_count),
         cmocka_unit_test(connections_follow_their_sessions),
