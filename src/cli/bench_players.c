@@ -1,9 +1,7 @@
 // The bench's players. Some check every message; the others only throw away what comes: of them,
-// once they play, nothing is left but the descriptor.
-//
-// Those are not watched: a round goes to all of them in turn, so that what has come in the meantime
-// costs one call, and the server's processor is not charged with waking us for each. What lies for
-// longer costs the server more, 10 % and more at 50 ms: the pages that it gets again are cold.
+// once they play, nothing is left but the descriptor. They do so at once, as programs that play do:
+// what lies there unread is not confirmed, and a server that leaves the choice to the kernel
+// (Nagle) then sends less often, and from within our reads, on our processor.
 #include "cli/bench_state.h"
 
 #include "io/clock.h"
@@ -11,8 +9,6 @@
 
 enum {
     JOINING_MAX = 64, // that connect at the same time
-    ROUND_SLICES = 4,
-    SLICE_US = 5000,
     DROP_BYTES_MAX = 1 << 30,
 };
 
@@ -20,42 +16,39 @@ enum {
 
 static void on_lost(struct cv_bench_peer *peer, const char *what);
 
-static void drain(struct cv_bench_player *player)
+static void hang_up(struct cv_bench_player *player)
 {
+    if (cv_watch_is_open(&player->watch))
+        cv_watch_close(&player->watch, NULL, NULL);
+    cv_socket_close(&player->fd);
+}
+
+static void on_readable(void *arg, unsigned events)
+{
+    (void)events;
+    struct cv_bench_player *player = arg;
     int len = cv_socket_drop(player->fd, DROP_BYTES_MAX);
     if (len > 0) {
         player->bytes += (uint64_t)len;
     } else if (len != CV_E_AGAIN) {
-        cv_socket_close(&player->fd);
+        hang_up(player);
         on_lost(&player->peer, cv_err_text(len));
     }
-}
-
-static void on_slice(void *arg)
-{
-    struct cv_bench *bench = arg;
-    uint32_t end = bench->drained + bench->opened / ROUND_SLICES + 1;
-    for (; bench->drained < end && bench->drained < bench->opened; bench->drained++)
-        if (bench->players[bench->drained].fd >= 0)
-            drain(&bench->players[bench->drained]);
-    if (bench->drained == bench->opened)
-        bench->drained = 0;
-    cv_timer_start(&bench->drain, SLICE_US);
 }
 
 // What is not one connection (a tunnel) is read as before, but not checked.
 static void lighten(struct cv_bench_player *player)
 {
-    struct cv_bench *bench = player->peer.bench;
     int fd = cv__bench_peer_take_descriptor(&player->peer);
     player->checks = false;
     if (fd < 0)
         return;
     player->fd = fd;
-    if (cv_timer_is_set(&bench->drain))
-        return;
-    cv_timer_init(&bench->drain, bench->loop, on_slice, bench);
-    cv_timer_start(&bench->drain, SLICE_US);
+    if (cv_watch_start(&player->watch, player->peer.bench->loop, fd, CV_WATCH_READ, on_readable,
+                       player) != CV_OK) {
+        hang_up(player);
+        on_lost(&player->peer, "its descriptor cannot be watched");
+    }
 }
 
 // ---- all of them ------------------------------------------------------------------------------
@@ -166,10 +159,9 @@ void cv__bench_open_players(struct cv_bench *bench)
 
 void cv__bench_close_players(struct cv_bench *bench)
 {
-    cv_timer_stop(&bench->drain);
     for (uint32_t i = 0; i < bench->opened; i++) {
         cv__bench_peer_drop(&bench->players[i].peer);
-        cv_socket_close(&bench->players[i].fd);
+        hang_up(&bench->players[i]);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "cli/bench_run.h"
 #include "client/attempt.h"
 #include "io/loop.h"
+#include "io/watch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -81,11 +82,12 @@ void cv__bench_close_publishers(struct cv_bench *bench);
 struct cv_bench_player {
     struct cv_bench_peer peer; // first
     struct cv_bench_checker checker;
-    bool checks;    // every message; else only counts bytes
-    bool started;   // is playing, or was
-    bool joined;    // has its first key frame
-    int fd;         // of one that does not check: all that is left of its connection. -1: none
-    uint64_t bytes; // that were not checked
+    bool checks;  // every message; else only counts bytes
+    bool started; // is playing, or was
+    bool joined;  // has its first key frame
+    int fd;       // of one that does not check: all that is left of its connection. -1: none
+    struct cv_watch watch; // of fd
+    uint64_t bytes;        // that were not checked
 };
 
 // So many more are wanted: `checked` of all are to check from now on, as evenly as can be.
@@ -132,8 +134,6 @@ struct cv_bench {
     const struct cv_bench_phase *phase;
     uint64_t phase_us; // when it began
     struct cv_timer tick;
-    struct cv_timer drain;
-    uint32_t drained; // players of this round
     bool flowing;
     bool measuring;
     struct cv_stream_plan plan; // of a stream whose name, but for a number, is everybody's
