@@ -57,7 +57,7 @@ enum {
 
     // ---- one flush
     CV_MANY_VIEWERS = 256, // of a stream on a thread: from here on sending is worth waiting for
-    CV_AUDIO_RIDE_US = 15 * 1000, // audio to many may wait so long for the next picture
+    CV_AUDIO_RIDE_US = 18 * 1000, // audio to many may wait so long for the next picture
 
     // ---- one connection
     CV_LIMIT_NET_STREAMS = 8,              // message streams per connection: players use 1 or 2

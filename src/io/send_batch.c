@@ -8,16 +8,24 @@
 #include <assert.h>
 #include <string.h>
 
+// What one socket is given.
+struct share {
+    struct iovec *vectors;
+    int count;
+};
+
 struct cv_send_batch {
     struct cv_send_ring *ring; // NULL: none
     unsigned count;
     unsigned vectors_used;
     size_t scratch_used;
-    uint64_t edition;       // of the gather that has one and was copied last; 0: none
-    struct iovec *editions; // its vectors
+    size_t flat_used;
+    uint64_t edition;    // of the gather that has one and was copied last; 0: none
+    struct share shared; // what all that get it are given
     struct cv_send sends[CV_SEND_BATCH_SENDS];
     struct iovec vectors[CV_SEND_BATCH_VECTORS];
     uint8_t scratch[CV_SEND_BATCH_SCRATCH_BYTES];
+    uint8_t flat[CV_SEND_BATCH_FLAT_BYTES];
 };
 
 static_assert((int)CV_SEND_BATCH_VECTORS >= (int)CV_GATHER_VECTORS,
@@ -74,7 +82,7 @@ static struct iovec moved(const struct cv_gather *gather, const struct iovec *ve
     return copy;
 }
 
-static struct iovec *copy(struct cv_send_batch *batch, const struct cv_gather *gather)
+static struct share copy(struct cv_send_batch *batch, const struct cv_gather *gather)
 {
     struct iovec *vectors = &batch->vectors[batch->vectors_used];
     uint8_t *scratch = &batch->scratch[batch->scratch_used];
@@ -83,29 +91,49 @@ static struct iovec *copy(struct cv_send_batch *batch, const struct cv_gather *g
         vectors[i] = moved(gather, &gather->vectors[i], scratch);
     batch->vectors_used += (unsigned)gather->count;
     batch->scratch_used += gather->scratch_used;
-    return vectors;
+    return (struct share){vectors, gather->count};
 }
 
-// What many sockets are given is copied once.
-static struct iovec *copy_edition(struct cv_send_batch *batch, const struct cv_gather *gather)
+// One vector instead of many, payloads and all, where there is room for it.
+static struct share flatten(struct cv_send_batch *batch, const struct share *share, size_t bytes)
+{
+    if (share->count == 1 || bytes > CV_SEND_BATCH_FLAT_BYTES - batch->flat_used)
+        return *share;
+    struct iovec *whole = &batch->vectors[batch->vectors_used++];
+    *whole = (struct iovec){.iov_base = &batch->flat[batch->flat_used]};
+    for (int i = 0; i < share->count; i++) {
+        const struct iovec *part = &share->vectors[i];
+        memcpy((uint8_t *)whole->iov_base + whole->iov_len, part->iov_base, part->iov_len);
+        whole->iov_len += part->iov_len;
+    }
+    CV_ASSERT(whole->iov_len == bytes);
+    batch->flat_used += bytes;
+    return (struct share){whole, 1};
+}
+
+// What many sockets are given is copied once, and laid out flat when it is known that they are
+// many.
+static struct share copy_edition(struct cv_send_batch *batch, const struct cv_gather *gather)
 {
     if (gather->edition != batch->edition) {
-        batch->editions = copy(batch, gather);
+        batch->shared = copy(batch, gather);
         batch->edition = gather->edition;
+    } else {
+        batch->shared = flatten(batch, &batch->shared, gather->bytes);
     }
-    return batch->editions;
+    return batch->shared;
 }
 
 void cv_send_batch_add(struct cv_send_batch *batch, int fd, const struct cv_gather *gather,
                        void *owner, bool more)
 {
     CV_ASSERT(cv_send_batch_has_room(batch) && gather->count > 0);
-    struct iovec *vectors = gather->edition ? copy_edition(batch, gather) : copy(batch, gather);
+    struct share share = gather->edition ? copy_edition(batch, gather) : copy(batch, gather);
     batch->sends[batch->count++] = (struct cv_send){
         .fd = fd,
         .result = CV_SEND_WAITS,
-        .count = gather->count,
-        .vectors = vectors,
+        .count = share.count,
+        .vectors = share.vectors,
         .bytes = gather->bytes,
         .owner = owner,
         .more = more,
@@ -145,5 +173,6 @@ void cv_send_batch_clear(struct cv_send_batch *batch)
     batch->count = 0;
     batch->vectors_used = 0;
     batch->scratch_used = 0;
+    batch->flat_used = 0;
     batch->edition = 0;
 }

@@ -39,11 +39,12 @@ static int set_up(struct io_uring *uring, unsigned entries)
     return err;
 }
 
-// Sends with vectors are as old as io_uring's second year (5.3).
-static bool knows_sendmsg(struct io_uring *uring)
+// Sends are as old as io_uring's second year: with vectors from 5.3 on, of one piece from 5.6 on.
+static bool knows_sends(struct io_uring *uring)
 {
     struct io_uring_probe *probe = io_uring_get_probe_ring(uring);
-    bool knows = probe && io_uring_opcode_supported(probe, IORING_OP_SENDMSG);
+    bool knows = probe && io_uring_opcode_supported(probe, IORING_OP_SENDMSG) &&
+                 io_uring_opcode_supported(probe, IORING_OP_SEND);
     io_uring_free_probe(probe);
     return knows;
 }
@@ -66,7 +67,7 @@ int cv_send_ring_new(unsigned sends_max, struct cv_send_ring **out, struct cv_wh
         return refused(why, -err);
     }
     ring->sends_max = sends_max;
-    if (!knows_sendmsg(&ring->uring)) {
+    if (!knows_sends(&ring->uring)) {
         cv_send_ring_free(ring);
         return refused(why, ENOSYS);
     }
@@ -95,14 +96,21 @@ int cv_send_ring_probe(struct cv_why *why)
 
 // ---- running ----------------------------------------------------------------------------------
 
+enum { FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT };
+
 static void prepare(struct cv_send_ring *ring, struct cv_send *sends, unsigned n)
 {
     struct cv_send *send = &sends[n];
     struct msghdr *message = &ring->messages[n];
     struct io_uring_sqe *entry = io_uring_get_sqe(&ring->uring);
     CV_ASSERT(entry);
-    *message = (struct msghdr){.msg_iov = send->vectors, .msg_iovlen = (size_t)send->count};
-    io_uring_prep_sendmsg(entry, send->fd, message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (send->count == 1) {
+        const struct iovec *whole = send->vectors;
+        io_uring_prep_send(entry, send->fd, whole->iov_base, whole->iov_len, FLAGS);
+    } else {
+        *message = (struct msghdr){.msg_iov = send->vectors, .msg_iovlen = (size_t)send->count};
+        io_uring_prep_sendmsg(entry, send->fd, message, FLAGS);
+    }
     entry->user_data = n;
 }
 

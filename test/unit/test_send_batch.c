@@ -287,9 +287,52 @@ static void an_edition_is_copied_once(bool ring)
     cv_send_batch_free(batch);
 }
 
+// From the second socket on it is one piece, while there is room for that; to each socket the same.
+static void what_many_get_lies_flat(bool ring)
+{
+    static const struct {
+        size_t payload;
+        int second; // vectors
+    } rows[] = {{100, 1}, {CV_SEND_BATCH_FLAT_BYTES - 4 - 100 - 4, 1}, {100, 3}};
+    static uint8_t payload[CV_SEND_BATCH_FLAT_BYTES];
+    static int fds[3][3][2];
+    struct cv_send_batch *batch = batch_of(ring);
+    for (size_t i = 0; i < sizeof payload; i++)
+        payload[i] = (uint8_t)(i * 7 + i / 251);
+    for (int row = 0; row < 3; row++) {
+        cv_gather_clear(&gather);
+        assert_true(cv_gather_copy(&gather, "<<", 2));
+        assert_true(cv_gather_borrow(&gather, payload, rows[row].payload));
+        assert_true(cv_gather_copy(&gather, ">>", 2));
+        gather.edition = (uint64_t)row + 1;
+        for (int i = 0; i < 3; i++) {
+            make_pair(fds[row][i]);
+            cv_send_batch_add(batch, fds[row][i][0], &gather, NULL, false);
+            assert_int_equal(cv_send_batch_at(batch, (unsigned)(3 * row + i))->count,
+                             i == 0 ? 3 : rows[row].second);
+        }
+    }
+    assert_int_equal(cv_send_batch_submit(batch), 9);
+    for (int row = 0; row < 3; row++) {
+        for (int i = 0; i < 3; i++) {
+            size_t len = read_all(fds[row][i][1]);
+            size_t inner = len < rows[row].payload + 2 ? len - 2 : rows[row].payload;
+            assert_int_equal(cv_send_batch_at(batch, (unsigned)(3 * row + i))->result, len);
+            assert_true(len == rows[row].payload + 4 || rows[row].payload > 100000);
+            assert_memory_equal(got, "<<", 2);
+            assert_memory_equal(got + 2, payload, inner);
+            if (len == rows[row].payload + 4)
+                assert_memory_equal(got + 2 + inner, ">>", 2);
+            close_pair(fds[row][i]);
+        }
+    }
+    cv_send_batch_free(batch);
+}
+
 static void (*const rows[])(bool ring) = {
     each_socket_gets_its_own,      a_full_socket_says_so_at_once,  what_does_not_fit_is_told,
     failures_are_each_sockets_own, the_arena_ends_and_begins_anew, an_edition_is_copied_once,
+    what_many_get_lies_flat,
 };
 
 static void by_one_call_for_each(void **state)
