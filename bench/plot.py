@@ -1,4 +1,5 @@
 """bench/RESULTS.svg: what a gigabyte costs against how late it comes, for every program measured."""
+import itertools
 
 TITLE = "1 x 500 players of 2.5 Mb/s: what a gigabyte costs, by how late it comes"
 STYLES = {  # what is not here is a peer
@@ -7,7 +8,7 @@ STYLES = {  # what is not here is a peer
     "bare": ("#888888", "s--", 1.2), "bare, io_uring": ("#bbbbbb", "s--", 1.2),
     "bare, sealed": ("#b79fc9", "s--", 1.2),
 }
-PEER = ("#2e5eaa", "D", 1.4)
+PEERS = [("#2e5eaa", "D", 1.4), ("#b03060", "^", 1.4), ("#5f7f00", "v", 1.4)]  # in turn
 
 
 def draw(points, path):
@@ -21,8 +22,9 @@ def draw(points, path):
                                 "font.family": "sans-serif", "font.size": 10})
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(figsize=(8, 5))
+    peers = itertools.cycle(PEERS)
     for name, places in points.items():
-        colour, marks, width = STYLES.get(name, PEER)
+        colour, marks, width = STYLES.get(name) or next(peers)
         axes.plot([place[0] for place in places], [place[1] for place in places], marks,
                   color=colour, linewidth=width, markersize=5, label=name)
         if name == "Culvert":
