@@ -114,6 +114,7 @@ struct cv_batch {
     struct cv_mail mail;
     struct cv_publisher_id publisher;
     uint64_t outlet_id; // for whom, when it comes from home
+    bool paced;         // its publisher is read at a pace (server/pace.h)
     bool started;       // from home: viewers may join, though there may be headers only so far
     struct cv_path path;
     size_t bytes; // of all payloads

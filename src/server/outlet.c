@@ -221,19 +221,25 @@ static bool has_only_audio(const struct cv_outlet *outlet)
     return seq == log->head;
 }
 
-// A send costs the same for a little audio as for a picture, and there is more audio than pictures:
-// to many viewers it goes with the next picture, if that comes soon. Pictures do not wait.
-// Measured, and why: io/send_batch.h.
-static uint64_t ride_us(struct cv_outlet *outlet, uint64_t now_us, uint64_t window_us)
+static bool is_paced(const struct cv_outlet *outlet)
 {
-    // A window gathers both, and its publisher may be read at that pace: nothing comes in between.
-    if (window_us >= CV_AUDIO_RIDE_US)
-        return 0;
-    if (outlet->seat_count < CV_MANY_VIEWERS || !has_only_audio(outlet))
-        return 0;
-    if (!outlet->ride_us)
-        outlet->ride_us = now_us + CV_AUDIO_RIDE_US;
-    return outlet->ride_us;
+    return outlet->stream ? outlet->stream->paced : outlet->paced;
+}
+
+// When what is new is to be sent.
+//
+// To few viewers at once, if the last time is a window ago. To many the first of it waits, for as
+// long as it may, for what can go with it: a window, and audio by itself at least for
+// CV_AUDIO_RIDE_US, since a send costs the same for a little audio as for a picture. Measured, and
+// why: io/send_batch.h. Where the publisher is read once in a window it has waited before.
+static uint64_t due_us(struct cv_outlet *outlet, uint64_t now_us, uint64_t window_us)
+{
+    if (outlet->seat_count < CV_MANY_VIEWERS || is_paced(outlet))
+        return outlet->flushed_us + window_us;
+    if (!outlet->waits_us)
+        outlet->waits_us = now_us;
+    bool rides = window_us < CV_AUDIO_RIDE_US && has_only_audio(outlet);
+    return outlet->waits_us + (rides ? CV_AUDIO_RIDE_US : window_us);
 }
 
 void cv_outlet_turn(struct cv_outlet *outlet)
@@ -241,17 +247,15 @@ void cv_outlet_turn(struct cv_outlet *outlet)
     struct cv_worker *worker = outlet->worker;
     uint64_t window_us = worker->policy->config->latency_ms * UINT64_C(1000);
     uint64_t now_us = cv_loop_now_us(worker->loop);
-    uint64_t window_end_us = outlet->flushed_us + window_us;
-    uint64_t ride_end_us = ride_us(outlet, now_us, window_us);
-    uint64_t due_us = window_end_us > ride_end_us ? window_end_us : ride_end_us;
-    if (now_us < due_us) {
-        cv_timer_start_at(&outlet->window, due_us);
+    uint64_t due = due_us(outlet, now_us, window_us);
+    if (now_us < due) {
+        cv_timer_start_at(&outlet->window, due);
         return;
     }
     cv_timer_stop(&outlet->window);
     outlet->flushed_us = cv_pace_floor_us(now_us, window_us);
     outlet->flushed_seq = outlet->log->head;
-    outlet->ride_us = 0;
+    outlet->waits_us = 0;
     cv_run_begin(&worker->run, outlet->log);
     flush_seats(outlet);
     cv_run_end(&worker->run);
@@ -300,6 +304,7 @@ void cv_outlet_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
     if (!outlet)
         return;
     CV_ASSERT(outlet->log == &outlet->own_log);
+    outlet->paced = batch->paced;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct cv_batch_item *item = &batch->items[i];
         struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};

@@ -28,12 +28,13 @@ struct cv_outlet {
     struct cv_timer window;       // the next flush
     uint64_t flushed_us;          // when viewers were last flushed
     uint64_t flushed_seq;         // and the log's head then
-    uint64_t ride_us;             // until when audio waits for a picture; 0: it does not
+    uint64_t waits_us;            // since when something waits for the next flush; 0: nothing does
     uint64_t epoch;               // the stream's; 0: players are not told positions
     uint64_t begins_at;           // own_log's first number; CV_LOG_NONE: as for any joiner
     uint64_t head;                // the stream's next number, when its home last said so
     bool answered;                // the stream's home has: the three above are known
     bool live;                    // a publisher is there, or may return in its grace time
+    bool paced;                   // as the stream's, when its home is another thread
     bool dirty;
     struct cv_outlet *prev, *next; // in the worker's dirty list
 };

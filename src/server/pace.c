@@ -84,7 +84,8 @@ void cv_pace_count(struct cv_publisher *publisher)
     if (pace->count < SAMPLE)
         return;
     pace->count = 0;
-    if (fits(window) && now_us - pace->since_us < SAMPLE * window)
+    bool many = HASH_COUNT(publisher->worker->publishers) >= CV_PACE_PUBLISHERS;
+    if (many && fits(window) && now_us - pace->since_us < SAMPLE * window)
         start(publisher);
 }
 

@@ -1,7 +1,7 @@
-// Reading at a pace: a publisher that sends often is read once in a flush window, not whenever a
-// message comes. Its viewers get it no later, since they are flushed once in a window, too, at the
-// end of that same turn; but fewer reads carry more, and a thread with many streams wakes a few
-// times in a window, for a share of them each.
+// Reading at a pace: on a thread with many publishers those that send often are read once in a
+// flush window, not whenever a message comes. Its viewers get it no later, since they are flushed
+// once in a window, too, at the end of that same turn; but fewer reads carry more, and a thread
+// with many streams wakes a few times in a window, for a share of them each.
 //
 // Meanwhile the socket tells only of CV_PACE_BYTES or its end (SO_RCVLOWAT). On the publisher's
 // thread.
@@ -14,6 +14,7 @@ struct cv_publisher;
 struct cv_worker;
 
 enum {
+    CV_PACE_PUBLISHERS = 16,   // of a thread: fewer are read whenever they have sent something
     CV_PACE_PHASES = 4,        // a window's shares: its publishers are spread over them
     CV_PACE_BYTES = 32 * 1024, // as much is read at once: kernel memory, and the sender's window
 };

@@ -154,6 +154,7 @@ static bool send_batch(struct cv_publisher *publisher)
     if (!is_waiting(publisher) || publisher->state == CV_PUBLISHER_ASKING)
         return true;
     uint32_t count = publisher->batch->count;
+    publisher->batch->paced = publisher->pace.on;
     if (cv_worker_send_batch(publisher->worker, home_of(publisher), &publisher->batch) != CV_OK)
         return false;
     publisher->resume.taken += count;

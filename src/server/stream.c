@@ -99,6 +99,7 @@ static bool send_batch(struct cv_stream *stream, unsigned thread, struct cv_batc
 {
     batch->outlet_id = stream->threads[thread].outlet_id;
     batch->started = stream->log.started;
+    batch->paced = stream->paced;
     int err = cv_worker_send_batch(stream->worker, thread, &batch);
     cv_batch_free(&batch);
     return err == CV_OK;
@@ -370,6 +371,7 @@ void cv_stream_on_batch(struct cv_worker *worker, const struct cv_batch *batch)
     struct cv_stream *stream = stream_find(worker, &batch->path);
     if (!stream || !same_publisher(&stream->publisher, &batch->publisher))
         return;
+    stream->paced = batch->paced;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct cv_batch_item *item = &batch->items[i];
         struct cv_msg msg = {.type = item->type, .ts_ms = item->ts_ms, .payload = item->payload};

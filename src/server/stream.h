@@ -44,6 +44,7 @@ struct cv_stream {
     uint64_t returning_end_us; // that is how long it may wait
     struct cv_timer ghost;     // time to ask whether it is one
     struct cv_outlet *local;   // the viewers of this thread, who read the log itself; or NULL
+    bool paced;                // its publisher is read at a pace (server/pace.h)
     bool dirty;
     struct cv_stream *prev, *next; // in the worker's dirty list
     unsigned subscribers;          // how many are on

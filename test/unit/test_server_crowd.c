@@ -3,6 +3,7 @@
 // and so that a batch meets connections that are in it already.
 #include "server_kit.h"
 
+#include "io/clock.h"
 #include "io/send_ring.h"
 #include "server/outlet.h"
 
@@ -173,6 +174,31 @@ static void audio_without_a_picture_comes_by_itself(void **state)
     end(CONNECTIONS);
 }
 
+// With a window: the first of what is new waits for all of it, however long ago the last flush was.
+static void a_window_begins_with_what_waits(void **state)
+{
+    (void)state;
+    bool went = false;
+    begin("open_publish: true\nlog_level: error\nlatency_ms: 100\n", CONNECTIONS,
+          CV_LIMIT_NET_STREAMS);
+    for (unsigned n = 1; n <= 4 * TRIES && !went; n += 2) {
+        uint64_t flushes = kit.workers[0]->stats.flushes;
+        uint64_t from_us = cv_clock_now_us();
+        for (unsigned i = n; i < n + 2; i++) {
+            client_video(&publisher, 1, i, false, 0);
+            client_step(&publisher);
+            kit_turn(&kit);
+            kit_turn(&kit);
+        }
+        bool waited = waits() && kit.workers[0]->stats.flushes == flushes;
+        see_everywhere(CONNECTIONS, "video", n + 1);
+        went = waited && cv_clock_now_us() - from_us >= 100000 &&
+               kit.workers[0]->stats.flushes == flushes + CONNECTIONS;
+    }
+    assert_true(went);
+    end(CONNECTIONS);
+}
+
 static void few_viewers_never_wait(void **state)
 {
     (void)state;
@@ -192,6 +218,7 @@ int main(void)
         cmocka_unit_test(those_who_leave_harm_nobody),
         cmocka_unit_test(audio_goes_with_the_next_picture),
         cmocka_unit_test(audio_without_a_picture_comes_by_itself),
+        cmocka_unit_test(a_window_begins_with_what_waits),
         cmocka_unit_test(few_viewers_never_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

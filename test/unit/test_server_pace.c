@@ -22,6 +22,41 @@ static const char yaml_none[] = "open_publish: true\nlog_level: error\nlatency_m
 
 static struct kit kit;
 
+// ---- others, who publish and are silent -----------------------------------------------------
+
+static struct client others[CV_PACE_PUBLISHERS];
+static unsigned other_count;
+
+static void one_more(void)
+{
+    char name[32];
+    struct client *other = &others[other_count++];
+    snprintf(name, sizeof name, "other%u", other_count);
+    assert_true(client_open(other, &kit, 0) && client_publish(other, 1, name));
+}
+
+// With one publisher more, the first thread has so many that some are read at a pace.
+static void start(unsigned workers, const char *yaml)
+{
+    kit_start(&kit, workers, false, yaml);
+    while (other_count + 1 < CV_PACE_PUBLISHERS)
+        one_more();
+}
+
+static void close_others(void)
+{
+    clients_close(others, other_count);
+    other_count = 0;
+}
+
+static void stop(void)
+{
+    close_others();
+    kit_stop(&kit);
+}
+
+// ---- who is ---------------------------------------------------------------------------------
+
 static uint32_t paced(void)
 {
     uint32_t sum = 0;
@@ -78,7 +113,7 @@ static void journey(unsigned workers, unsigned home)
     char name[32];
     char last[32];
     struct client c[2];
-    kit_start(&kit, workers, false, yaml_short);
+    start(workers, yaml_short);
     kit_name(&kit, home, 1, name);
     assert_true(client_open(&c[0], &kit, 0) && client_open(&c[1], &kit, workers - 1));
     assert_true(client_publish(&c[0], 1, name));
@@ -102,8 +137,9 @@ static void journey(unsigned workers, unsigned home)
     assert_true(client_wait(&c[0], "result 4 3"));
     clients_close(c, 2);
     assert_true(wait_paced(0));
+    close_others();
     assert_true(kit_until(&kit, kit_is_clean, &kit));
-    kit_stop(&kit);
+    stop();
 }
 
 static void who_sends_often_is_read_at_a_pace(void **state)
@@ -118,7 +154,7 @@ static void the_descriptor_is_silent_meanwhile(void **state)
 {
     (void)state;
     struct client c;
-    kit_start(&kit, 1, false, yaml_long);
+    start(1, yaml_long);
     assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
     uint32_t sent = flow_until(&c, 1, 1);
     assert_true(sent);
@@ -144,15 +180,16 @@ static void the_descriptor_is_silent_meanwhile(void **state)
     }
     assert_true(kit_stats(&kit).messages_in > before);
     client_close(&c);
+    close_others();
     assert_true(kit_until(&kit, kit_is_clean, &kit)); // its end, too: long before the window's
-    kit_stop(&kit);
+    stop();
 }
 
 static void who_sends_seldom_is_not(void **state)
 {
     (void)state;
     struct client c;
-    kit_start(&kit, 1, false, yaml_short);
+    start(1, yaml_short);
     assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
     uint32_t sent = flow_until(&c, 1, 1);
     assert_true(sent);
@@ -165,14 +202,14 @@ static void who_sends_seldom_is_not(void **state)
     assert_int_equal(kit_stats(&kit).messages_in, before + 1);
     assert_true(flow_until(&c, 1, 1)); // and again
     client_close(&c);
-    kit_stop(&kit);
+    stop();
 }
 
 static void without_a_window_nobody_is(void **state)
 {
     (void)state;
     struct client c;
-    kit_start(&kit, 1, false, yaml_none);
+    start(1, yaml_none);
     assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
     for (uint32_t n = 0; n < 200; n++) {
         client_audio(&c, 1, n);
@@ -186,7 +223,27 @@ static void without_a_window_nobody_is(void **state)
     assert_true(wait_paced(0));
     client_audio(&c, 1, 0);
     client_close(&c);
-    kit_stop(&kit);
+    stop();
+}
+
+static void on_a_thread_with_few_nobody_is(void **state)
+{
+    (void)state;
+    struct client c;
+    kit_start(&kit, 1, false, yaml_short);
+    while (other_count + 2 < CV_PACE_PUBLISHERS)
+        one_more();
+    assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
+    for (uint32_t n = 0; n < 200; n++) {
+        client_audio(&c, 1, n);
+        assert_true(client_step(&c));
+        kit_turn(&kit);
+        assert_int_equal(paced(), 0);
+    }
+    one_more();
+    assert_true(flow_until(&c, 1, 1));
+    client_close(&c);
+    stop();
 }
 
 static uint32_t id_of(uint32_t n)
@@ -200,7 +257,7 @@ static void a_reading_may_end_publishers(void **state)
     (void)state;
     enum { CLIENTS = 6, STREAMS = 5 };
     struct client c[CLIENTS];
-    kit_start(&kit, 1, false, yaml_long);
+    start(1, yaml_long);
     for (uint32_t i = 0; i < CLIENTS; i++) {
         assert_true(client_open(&c[i], &kit, 0));
         for (uint32_t n = 0; n < STREAMS; n++) {
@@ -227,7 +284,7 @@ static void a_reading_may_end_publishers(void **state)
         assert_true(client_wait(&c[i], text));
     }
     clients_close(c, CLIENTS);
-    kit_stop(&kit);
+    stop();
 }
 
 static void shares_of_a_window(void **state)
@@ -247,6 +304,7 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_silent_meanwhile),
         cmocka_unit_test(who_sends_seldom_is_not),
         cmocka_unit_test(without_a_window_nobody_is),
+        cmocka_unit_test(on_a_thread_with_few_nobody_is),
         cmocka_unit_test(a_reading_may_end_publishers),
         cmocka_unit_test(shares_of_a_window),
     };
