@@ -158,7 +158,7 @@ def test_small_segments(net, foreign, trust, name):
     tap = Wiretap(net)
     with Probe(net, 443, bytes(1000)):
         tap.stop()
-        assert tap.largest == 1000
+        assert tap.largest >= 1000  # what the wall says to its other side may be there, too
 
 
 @pytest.mark.parametrize("name", ["only TLS, rest reset", "only TLS, rest swallowed"])
