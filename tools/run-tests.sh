@@ -11,7 +11,7 @@ readonly PYTHON=/usr/bin/python3 # Debian's own: it has Debian's pytest
 export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
 export ASAN_OPTIONS+=:strict_string_checks=1:check_initialization_order=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/tsan.supp
 export PYTHONDONTWRITEBYTECODE=1
 unset PYTHONPATH PYTHONHOME CC CFLAGS LDFLAGS
 
