@@ -35,12 +35,17 @@ static void one_more(void)
     assert_true(client_open(other, &kit, 0) && client_publish(other, 1, name));
 }
 
+static void start_with(unsigned count, unsigned workers, const char *yaml)
+{
+    kit_start(&kit, workers, false, yaml);
+    while (other_count < count)
+        one_more();
+}
+
 // With one publisher more, the first thread has so many that some are read at a pace.
 static void start(unsigned workers, const char *yaml)
 {
-    kit_start(&kit, workers, false, yaml);
-    while (other_count + 1 < CV_PACE_PUBLISHERS)
-        one_more();
+    start_with(CV_PACE_PUBLISHERS - 1, workers, yaml);
 }
 
 static void close_others(void)
@@ -205,18 +210,23 @@ static void who_sends_seldom_is_not(void **state)
     stop();
 }
 
+static void publish_at_no_pace(struct client *client)
+{
+    assert_true(client_open(client, &kit, 0) && client_publish(client, 1, "a"));
+    for (uint32_t n = 0; n < 200; n++) {
+        client_audio(client, 1, n);
+        assert_true(client_step(client));
+        kit_turn(&kit);
+        assert_int_equal(paced(), 0);
+    }
+}
+
 static void without_a_window_nobody_is(void **state)
 {
     (void)state;
     struct client c;
     start(1, yaml_none);
-    assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
-    for (uint32_t n = 0; n < 200; n++) {
-        client_audio(&c, 1, n);
-        assert_true(client_step(&c));
-        kit_turn(&kit);
-        assert_int_equal(paced(), 0);
-    }
+    publish_at_no_pace(&c);
     kit_reload(&kit, yaml_short);
     assert_true(flow_until(&c, 1, 1));
     kit_reload(&kit, yaml_none);
@@ -230,16 +240,8 @@ static void on_a_thread_with_few_nobody_is(void **state)
 {
     (void)state;
     struct client c;
-    kit_start(&kit, 1, false, yaml_short);
-    while (other_count + 2 < CV_PACE_PUBLISHERS)
-        one_more();
-    assert_true(client_open(&c, &kit, 0) && client_publish(&c, 1, "a"));
-    for (uint32_t n = 0; n < 200; n++) {
-        client_audio(&c, 1, n);
-        assert_true(client_step(&c));
-        kit_turn(&kit);
-        assert_int_equal(paced(), 0);
-    }
+    start_with(CV_PACE_PUBLISHERS - 2, 1, yaml_short);
+    publish_at_no_pace(&c);
     one_more();
     assert_true(flow_until(&c, 1, 1));
     client_close(&c);

@@ -439,11 +439,6 @@ static void a_session_opened_inside_tls_takes_no_plain_text(void **state)
     kit_stop(&kit);
 }
 
-static bool has_no_socket(void *arg)
-{
-    return !((const struct cv_worker *)arg)->sockets;
-}
-
 // A server that stops takes no connections: it need not wait for a client between two requests.
 static void a_stop_does_not_wait_for_who_cannot_come(void **state)
 {
@@ -461,7 +456,7 @@ static void a_stop_does_not_wait_for_who_cannot_come(void **state)
     http_session(&web[0], "send", &id, 1, words.data, words.len);
     http_wait(&web[0], "\r\n\r\n");
     http_close(&web[0]);
-    assert_true(kit_until(&kit, has_no_socket, worker));
+    assert_true(kit_until(&kit, kit_has_no_sockets, &kit));
     assert_true(worker->conns->ready);
     assert_true(kit_tell(&kit, 0, &stop));
     for (int i = 0; i < 3; i++) // the note, and what has to be said
